@@ -1,0 +1,53 @@
+import { type Attributes, attributeOf, isAttributeName } from '#core/identity/attributes.ts'
+
+/** The names in braces of a topic template, in order: `chat/{org_id}/{username}` gives two. */
+export function variablesOf(template: string): string[] {
+  return Array.from(template.matchAll(variable), (match) => match[1] ?? '')
+}
+
+/**
+ * What is wrong with a topic template, or undefined: a name nobody provides, a lone brace, or a filter
+ * that is none once the variables are filled in.
+ */
+export function templateProblem(template: string, isFilter: (text: string) => boolean): string | undefined {
+  const unknown = variablesOf(template).find((name) => !isAttributeName(name))
+  if (unknown !== undefined) return `knows no variable {${unknown}}`
+  const filled = template.replace(variable, 'x')
+  if (/[{}]/.test(filled)) return 'has a brace that does not belong to a variable'
+  return isFilter(filled) ? undefined : 'is not a topic filter'
+}
+
+/**
+ * A template filled in for an allow rule. Undefined when a value is missing or unsafe: the rule then does
+ * not apply, and never widens.
+ */
+export function fillForAllow(template: string, attributes: Attributes): string | undefined {
+  let usable = true
+  const filled = template.replace(variable, (_, name: string) => {
+    const value = attributeOf(attributes, name)
+    if (value === undefined || !isSafeLevel(value)) usable = false
+    return value ?? ''
+  })
+  return usable ? filled : undefined
+}
+
+/** A template filled in for a deny rule: a level whose value is missing or unsafe becomes `+`, so that it denies more, not less. */
+export function fillForDeny(template: string, attributes: Attributes): string {
+  return template
+    .split('/')
+    .map((level) => (variablesOf(level).length === 0 ? level : (fillForAllow(level, attributes) ?? '+')))
+    .join('/')
+}
+
+const variable = /\{([^{}]*)\}/g
+
+/** A value may stand in one topic level: not empty, no separator, no wildcard, no control character, no leading `$`. */
+export function isSafeLevel(value: string): boolean {
+  // eslint-disable-next-line no-control-regex -- control characters are what is refused
+  return (
+    value.length > 0 &&
+    value.length <= 128 &&
+    !value.startsWith('$') &&
+    !/[+#/\u0000-\u001f\u007f]/.test(value)
+  )
+}

@@ -1,0 +1,78 @@
+import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { Type, type Static } from 'typebox'
+
+/**
+ * What is kept of a secret instead of the secret.
+ *
+ * - `sha256`: for secrets of 256 random bits, where there is nothing to guess. The digest is bound to the
+ *   kind of credential and to the username, so that a verifier copied to another user is worth nothing.
+ * - `scrypt`: for passwords a person chose.
+ */
+export const VerifierSchema = Type.Union([
+  Type.Object({ algorithm: Type.Literal('sha256'), digest: Type.String() }),
+  Type.Object({
+    algorithm: Type.Literal('scrypt'),
+    cost: Type.Integer({ minimum: 2 }),
+    salt: Type.String(),
+    digest: Type.String(),
+  }),
+])
+export type Verifier = Static<typeof VerifierSchema>
+
+/** What a digest is bound to: the kind of credential and who may use it. */
+export interface VerifierBinding {
+  readonly kind: 'user' | 'temporary' | 'api-key'
+  /** `local@org_…`, or the key's name. */
+  readonly name: string
+}
+
+const scryptCost = 16_384
+const digestBytes = 32
+
+/** For a generated secret. Deterministic: the same secret gives the same verifier. */
+export function verifierOfGenerated(secret: string, binding: VerifierBinding): Verifier {
+  return { algorithm: 'sha256', digest: digestOf(secret, binding).toString('base64url') }
+}
+
+/** For a password a person chose. Takes tens of milliseconds of a thread, not of the event loop. */
+export async function verifierOfChosen(password: string, salt: Buffer = randomBytes(16)): Promise<Verifier> {
+  const digest = await scryptDigest(password, salt, scryptCost)
+  return {
+    algorithm: 'scrypt',
+    cost: scryptCost,
+    salt: salt.toString('base64url'),
+    digest: digest.toString('base64url'),
+  }
+}
+
+/** Compares in constant time. Never throws on a damaged verifier: it answers false. */
+export async function verifySecret(
+  secret: string,
+  verifier: Verifier,
+  binding: VerifierBinding,
+): Promise<boolean> {
+  const expected = Buffer.from(verifier.digest, 'base64url')
+  const actual =
+    verifier.algorithm === 'sha256'
+      ? digestOf(secret, binding)
+      : await scryptDigest(secret, Buffer.from(verifier.salt, 'base64url'), verifier.cost)
+  return expected.length === actual.length && timingSafeEqual(expected, actual)
+}
+
+/** What an unknown username is compared with, so that it takes as long as a known one. Nothing verifies against it. */
+export const dummyVerifier: Verifier = {
+  algorithm: 'sha256',
+  digest: randomBytes(digestBytes).toString('base64url'),
+}
+
+function digestOf(secret: string, binding: VerifierBinding): Buffer {
+  return createHash('sha256').update(`${binding.kind}\0${binding.name}\0${secret}`).digest()
+}
+
+function scryptDigest(password: string, salt: Buffer, cost: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    scrypt(password, salt, digestBytes, { N: cost, maxmem: 256 * cost * 8 }, (error, key) =>
+      error === null ? resolve(key) : reject(error),
+    )
+  })
+}

@@ -1,0 +1,27 @@
+import { createHash } from 'node:crypto'
+
+/**
+ * The stable identity behind a connection. MQTT sessions belong to (organization, principal, client id):
+ * a renewed credential of the same principal finds its session again, nobody else can.
+ * Never holds a `/`, so that `<principal>/<client id>` can be taken apart.
+ */
+export type Principal =
+  | `user:${string}`
+  | `sub:${string}`
+  | `agent:${string}`
+  | `worker:${string}`
+  | `key:${string}`
+  | `tmp:${string}`
+
+export const userPrincipal = (local: string): Principal => `user:${local}`
+
+/**
+ * An exchanged identity. The issuer is part of it, so that a provider recreated with another issuer
+ * inherits nothing. 160 bits of SHA-256.
+ */
+export function subjectPrincipal(issuer: string, tenant: string | undefined, subject: string): Principal {
+  const digest = createHash('sha256')
+    .update(JSON.stringify([issuer, tenant ?? null, subject]))
+    .digest('base64url')
+  return `sub:${digest.slice(0, 27)}`
+}
