@@ -1,0 +1,30 @@
+/** Which updates of an object are worth a reconcile. All are pure. */
+import { isDeepStrictEqual } from 'node:util'
+import type { KubernetesObject } from './objects.ts'
+
+/**
+ * Everything but a write of the status: another generation, label, annotation, finalizer, owner or the mark of
+ * deletion. Kinds without a generation, such as Secrets, count as changed with each new version.
+ */
+export function hasChanged(object: KubernetesObject, before: KubernetesObject): boolean {
+  return significant(object) !== significant(before) || !sameMetadata(object, before)
+}
+
+function significant({ metadata }: KubernetesObject): string {
+  return metadata.generation === undefined ? `v${metadata.resourceVersion}` : `g${metadata.generation}`
+}
+
+function sameMetadata({ metadata: left }: KubernetesObject, { metadata: right }: KubernetesObject): boolean {
+  return (
+    left.deletionTimestamp === right.deletionTimestamp &&
+    isDeepStrictEqual(left.labels, right.labels) &&
+    isDeepStrictEqual(left.annotations, right.annotations) &&
+    isDeepStrictEqual(left.finalizers, right.finalizers) &&
+    isDeepStrictEqual(left.ownerReferences, right.ownerReferences)
+  )
+}
+
+/** Any new version, status included: for a source whose status matters, such as another kind's readiness. */
+export function hasNewVersion(object: KubernetesObject, before: KubernetesObject): boolean {
+  return object.metadata.resourceVersion !== before.metadata.resourceVersion
+}
