@@ -5,6 +5,8 @@
  * - `invalid-resource`   a manifest; `problems` lists all of them
  * - `store-unavailable`  Redis did not answer, or answered with an error: nothing is known
  * - `store-not-ready`    Redis answers, but the operator has not written its records yet
+ * - `record-damaged`     what the store holds is no record of that type
+ * - `credential-exists`  the username of a temporary credential is taken
  * - `short-id-taken`     another Organization holds the short id
  * - `port-in-use`        a listener could not be opened
  */
@@ -13,6 +15,8 @@ export type DomainErrorCode =
   | 'invalid-resource'
   | 'store-unavailable'
   | 'store-not-ready'
+  | 'record-damaged'
+  | 'credential-exists'
   | 'short-id-taken'
   | 'port-in-use'
 
@@ -50,4 +54,8 @@ export function describeProblem(problem: Problem): string {
 
 function shorten(text: string): string {
   return text.length > 120 ? `${text.slice(0, 117)}...` : text
+}
+
+export function isDomainError(error: unknown, code?: DomainErrorCode): error is DomainError {
+  return error instanceof DomainError && (code === undefined || error.code === code)
 }

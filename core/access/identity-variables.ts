@@ -43,7 +43,6 @@ const variable = /\{([^{}]*)\}/g
 
 /** A value may stand in one topic level: not empty, no separator, no wildcard, no control character, no leading `$`. */
 export function isSafeLevel(value: string): boolean {
-  // eslint-disable-next-line no-control-regex -- control characters are what is refused
   return (
     value.length > 0 &&
     value.length <= 128 &&

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 
 /**
@@ -33,4 +33,9 @@ function checksum(body: string): string {
     rest = Math.floor(rest / 62)
   }
   return text
+}
+
+/** How an API key is found by its secret: a digest of 256 random bits tells nothing of them. */
+export function apiKeyLookup(secret: string): string {
+  return createHash('sha256').update(`api-key-lookup\0${secret}`).digest('base64url')
 }

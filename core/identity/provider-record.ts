@@ -1,0 +1,20 @@
+import { Type, type Static } from 'typebox'
+import { providerTypes } from '#core/resources/identity-provider.ts'
+
+/** An identity provider as the token service reads it; the record's name is its `metadata.name`. */
+export const ProviderRecordSchema = Type.Object({
+  uid: Type.String(),
+  type: Type.Enum(providerTypes),
+  /** The block of the resource that `type` names; each provider file reads its own. */
+  settings: Type.Record(Type.String(), Type.Unknown()),
+  boundClaims: Type.Array(Type.Object({ claim: Type.String(), values: Type.Array(Type.String()) })),
+  /** Identity variables `claims.<name>` by JSON pointer (RFC 6901). */
+  attributes: Type.Array(Type.Object({ name: Type.String(), claim: Type.String() })),
+  allowAnonymous: Type.Boolean(),
+  allowMachine: Type.Boolean(),
+  bindToTokenExpiry: Type.Boolean(),
+  lists: Type.Array(Type.String()),
+  /** Life of a credential in seconds; the organization's when absent. */
+  ttl: Type.Optional(Type.Integer({ minimum: 1 })),
+})
+export type ProviderRecord = Static<typeof ProviderRecordSchema>

@@ -1,0 +1,65 @@
+import type { ApiKeyRecord } from '#core/credentials/api-key-record.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { IdentityRecord, IdentityRecordType } from './identity-records.ts'
+
+/**
+ * Organizations, users, access lists, providers and API keys: what the operator derives from resources and
+ * the data plane reads. Records are addressed by (type, organization, name); names are compared exactly.
+ *
+ * Every method rejects with a DomainError: `store-unavailable` when the store did not answer (nothing is
+ * known then: never read it as absence), `record-damaged` when what it holds is no such record.
+ */
+export interface IdentityReader {
+  get<T extends IdentityRecordType>(
+    type: T,
+    organization: OrganizationId,
+    name: string,
+  ): Promise<IdentityRecord<T> | undefined>
+
+  /** Those of the names that exist. One round trip. */
+  getMany<T extends IdentityRecordType>(
+    type: T,
+    organization: OrganizationId,
+    names: readonly string[],
+  ): Promise<ReadonlyMap<string, IdentityRecord<T>>>
+
+  /** All of one type, by name. */
+  list<T extends IdentityRecordType>(
+    type: T,
+    organization: OrganizationId,
+  ): Promise<ReadonlyMap<string, IdentityRecord<T>>>
+
+  /** The API key whose secret this is; undefined for any other text. */
+  findApiKey(secret: string): Promise<FoundApiKey | undefined>
+
+  /**
+   * False until a writer has said that everything is there: a missing record then means 'not yet', never
+   * 'unknown user'.
+   */
+  isReady(): Promise<boolean>
+}
+
+export interface FoundApiKey {
+  readonly organization: OrganizationId
+  readonly name: string
+  readonly record: ApiKeyRecord
+}
+
+/** The operator's side. Each change becomes one entry in the control log, and repeating it does no harm. */
+export interface IdentityWriter extends IdentityReader {
+  /** Resolves with whether anything changed, once the change is in the control log. */
+  put<T extends IdentityRecordType>(
+    type: T,
+    organization: OrganizationId,
+    name: string,
+    record: IdentityRecord<T>,
+  ): Promise<boolean>
+
+  remove(type: IdentityRecordType, organization: OrganizationId, name: string): Promise<boolean>
+
+  /** Every organization that has a record of any type. */
+  organizations(): Promise<readonly OrganizationId[]>
+
+  /** Says that every record is there. */
+  markReady(): Promise<void>
+}

@@ -1,0 +1,101 @@
+import { apiKeyLookup, secretKindOf } from '#core/credentials/secret.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { ControlLogWriter } from './control-log.ts'
+import { identityCodec } from './identity-codecs.ts'
+import type { IdentityRecord, IdentityRecordType } from './identity-records.ts'
+import type { FoundApiKey, IdentityWriter } from './identity-store.ts'
+
+/** The same contract in one process, for standalone and for tests. Keeps text, so that nobody shares an object. */
+export class MemoryIdentityStore implements IdentityWriter {
+  readonly #texts = new Map<OrganizationId, Map<string, string>>()
+  readonly #log: ControlLogWriter
+  #ready = false
+
+  constructor(log: ControlLogWriter) {
+    this.#log = log
+  }
+
+  async get<T extends IdentityRecordType>(
+    type: T,
+    organization: OrganizationId,
+    name: string,
+  ): Promise<IdentityRecord<T> | undefined> {
+    const text = this.#texts.get(organization)?.get(fieldOf(type, name))
+    return text === undefined ? undefined : identityCodec(type).decode(text)
+  }
+
+  async getMany<T extends IdentityRecordType>(
+    type: T,
+    organization: OrganizationId,
+    names: readonly string[],
+  ): Promise<ReadonlyMap<string, IdentityRecord<T>>> {
+    const found = new Map<string, IdentityRecord<T>>()
+    for (const name of names) {
+      const record = await this.get(type, organization, name)
+      if (record !== undefined) found.set(name, record)
+    }
+    return found
+  }
+
+  async list<T extends IdentityRecordType>(
+    type: T,
+    organization: OrganizationId,
+  ): Promise<ReadonlyMap<string, IdentityRecord<T>>> {
+    const prefix = fieldOf(type, '')
+    const fields = [...(this.#texts.get(organization)?.keys() ?? [])]
+    const names = fields
+      .filter((field) => field.startsWith(prefix))
+      .map((field) => field.slice(prefix.length))
+    return this.getMany(type, organization, names)
+  }
+
+  async findApiKey(secret: string): Promise<FoundApiKey | undefined> {
+    if (secretKindOf(secret) === undefined) return undefined
+    const lookup = apiKeyLookup(secret)
+    for (const organization of this.#texts.keys()) {
+      for (const [name, record] of await this.list('api-key', organization)) {
+        if (record.lookup === lookup) return { organization, name, record }
+      }
+    }
+    return undefined
+  }
+
+  async isReady(): Promise<boolean> {
+    return this.#ready
+  }
+
+  async put<T extends IdentityRecordType>(
+    type: T,
+    organization: OrganizationId,
+    name: string,
+    record: IdentityRecord<T>,
+  ): Promise<boolean> {
+    const texts = this.#texts.get(organization) ?? new Map<string, string>()
+    this.#texts.set(organization, texts)
+    const text = identityCodec(type).encode(record)
+    if (texts.get(fieldOf(type, name)) === text) return false
+    texts.set(fieldOf(type, name), text)
+    await this.#log.append({ type, organization, name })
+    return true
+  }
+
+  async remove(type: IdentityRecordType, organization: OrganizationId, name: string): Promise<boolean> {
+    const texts = this.#texts.get(organization)
+    if (texts?.delete(fieldOf(type, name)) !== true) return false
+    if (texts.size === 0) this.#texts.delete(organization)
+    await this.#log.append({ type, organization, name })
+    return true
+  }
+
+  async organizations(): Promise<readonly OrganizationId[]> {
+    return [...this.#texts.keys()]
+  }
+
+  async markReady(): Promise<void> {
+    this.#ready = true
+  }
+}
+
+function fieldOf(type: IdentityRecordType, name: string): string {
+  return `${type}/${name}`
+}

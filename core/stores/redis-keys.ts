@@ -1,0 +1,41 @@
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { IdentityRecordType } from './identity-records.ts'
+
+/**
+ * Every Redis key outside the broker's own; the only place where one is spelled. `{org}` is a hash tag: one
+ * slot per organization. Key spaces follow who writes: `id` the operator, `tmp` the token service, `mq` the
+ * broker.
+ */
+export interface RedisKeys {
+  /** Hash: record name to record. */
+  identity(type: IdentityRecordType, organization: OrganizationId): string
+  /** Hash: changes that are written but not yet in the control log. */
+  identityOutbox(organization: OrganizationId): string
+  /** Set of organizations that have records. */
+  readonly organizations: string
+  /** Hash: digest of an API key to `<organization> <name>`. */
+  readonly apiKeys: string
+  /** There once every record is. */
+  readonly epoch: string
+  /** String `<issuedAt> <expiresAt> <record>` that expires by itself. */
+  credential(organization: OrganizationId, local: string): string
+  /** Stream of what changed. */
+  readonly control: string
+  /** Prefix of everything that the broker keeps of an organization. */
+  messaging(organization: OrganizationId): string
+}
+
+export const defaultKeyPrefix = 'cs'
+
+export function redisKeys(prefix: string = defaultKeyPrefix): RedisKeys {
+  return {
+    identity: (type, organization) => `${prefix}:{${organization}}:id:${type}`,
+    identityOutbox: (organization) => `${prefix}:{${organization}}:id:outbox`,
+    organizations: `${prefix}:id:organizations`,
+    apiKeys: `${prefix}:id:api-keys`,
+    epoch: `${prefix}:id:epoch`,
+    credential: (organization, local) => `${prefix}:{${organization}}:tmp:${local}`,
+    control: `${prefix}:control`,
+    messaging: (organization) => `${prefix}:{${organization}}:mq:`,
+  }
+}

@@ -1,0 +1,17 @@
+import { createHash } from 'node:crypto'
+import type { Redis } from 'ioredis'
+
+/** A Lua script by its digest; its text crosses the network once per Redis. */
+export function redisScript(
+  lua: string,
+): (redis: Redis, keys: readonly string[], values: readonly (string | number)[]) => Promise<unknown> {
+  const digest = createHash('sha1').update(lua).digest('hex')
+  return async (redis, keys, values) => {
+    try {
+      return await redis.evalsha(digest, keys.length, ...keys, ...values)
+    } catch (error) {
+      if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
+      return await redis.eval(lua, keys.length, ...keys, ...values)
+    }
+  }
+}

@@ -1,0 +1,64 @@
+import type { ResourceKindName, ResourceOf } from '#core/resources/index.ts'
+
+/**
+ * The place where resources live, as far as reconcilers need it: the Kubernetes API in a cluster, a manifest
+ * directory in standalone. Every promise rejects when the host can not be reached; the reconcile is then tried
+ * again.
+ */
+export interface ResourceHost {
+  /** As last seen. May be a little old; a later change always brings another reconcile. */
+  get<K extends ResourceKindName>(kind: K, namespace: string, name: string): ResourceOf[K] | undefined
+  list<K extends ResourceKindName>(kind: K): readonly ResourceOf[K][]
+
+  /** Asked of the host itself, never of a cache: a missing one leads to a new password. */
+  readSecret(namespace: string, name: string): Promise<StoredSecret | undefined>
+
+  /** Resolves with false, and writes nothing, when there is one of that name. */
+  createSecret(secret: NewSecret): Promise<boolean>
+
+  /** Writes `spec.shortId`, once, where there is none. */
+  pinShortId(organization: ResourceOf['Organization'], shortId: string): Promise<void>
+
+  /** Called only with a status that differs from the one there. */
+  writeStatus<K extends ResourceKindName>(
+    kind: K,
+    resource: ResourceOf[K],
+    status: NonNullable<ResourceOf[K]['status']>,
+  ): Promise<void>
+
+  /** Holds a resource that is being deleted until its records are gone. */
+  addFinalizer<K extends ResourceKindName>(kind: K, resource: ResourceOf[K]): Promise<void>
+  removeFinalizer<K extends ResourceKindName>(kind: K, resource: ResourceOf[K]): Promise<void>
+
+  /** Tells people about a transition. Never rejects. */
+  event<K extends ResourceKindName>(kind: K, resource: ResourceOf[K], event: ResourceEvent): void
+}
+
+export interface StoredSecret {
+  readonly namespace: string
+  readonly name: string
+  /** Changes whenever the content does. */
+  readonly version: string
+  /** Uid of the resource it was generated for; absent for a Secret of a user's own. */
+  readonly ownerUid?: string
+  readonly data: Readonly<Record<string, string>>
+}
+
+export interface NewSecret {
+  readonly namespace: string
+  readonly name: string
+  /** Kubernetes' type, such as `kubernetes.io/basic-auth`. */
+  readonly type: string
+  readonly owner: { readonly kind: ResourceKindName; readonly name: string; readonly uid: string }
+  readonly labels: Readonly<Record<string, string>>
+  readonly annotations: Readonly<Record<string, string>>
+  readonly data: Readonly<Record<string, string>>
+}
+
+export interface ResourceEvent {
+  readonly type: 'Normal' | 'Warning'
+  /** CamelCase. */
+  readonly reason: string
+  /** Never a secret. */
+  readonly message: string
+}

@@ -1,0 +1,28 @@
+import type { ResourceKindName } from '#core/resources/index.ts'
+
+/** Which object, of a kind that is known from where this stands. */
+export interface ResourceName {
+  readonly namespace: string
+  readonly name: string
+}
+
+/** One object of any kind. */
+export interface ResourceAddress extends ResourceName {
+  readonly kind: ResourceKindName
+}
+
+/**
+ * Makes the records of one object follow it. Reads the state itself, so it may run at any time, any number of
+ * times, also for an object that is gone. Rejects when it could not finish and should be tried again.
+ */
+export interface Reconciler {
+  readonly kind: ResourceKindName
+  reconcile(of: ResourceName): Promise<ReconcileOutcome>
+  /** Other objects that have to be reconciled when this one changed, appeared or went. */
+  dependents(of: ResourceName): readonly ResourceAddress[]
+}
+
+export interface ReconcileOutcome {
+  /** Again after so many ms, although nothing changes: an overlap ends, a rotation is due. */
+  readonly againAfterMs?: number
+}

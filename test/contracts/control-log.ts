@@ -1,0 +1,69 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import type { ControlEntry, ControlLog, ControlLogSubscription } from '#core/stores/control-log.ts'
+import { eventually } from '../fixtures/eventually.ts'
+import { anOrganizationId } from '../fixtures/records.ts'
+
+/** Every control log runs this. `create` gives one that is empty and nobody else's. */
+export function describeControlLog(name: string, create: () => Promise<ControlLog>): void {
+  describe(`${name} keeps the contract of a control log:`, () => {
+    const open: ControlLogSubscription[] = []
+    afterEach(async () => {
+      for (const subscription of open.splice(0)) await subscription.close()
+    })
+
+    const follow = async (log: ControlLog): Promise<{ seen: ControlEntry[]; gaps: () => number }> => {
+      const seen: ControlEntry[] = []
+      let gaps = 0
+      const handler = { entry: (entry: ControlEntry) => seen.push(entry), gap: () => (gaps += 1) }
+      open.push(await log.follow(handler as never))
+      return { seen, gaps: () => gaps }
+    }
+    const entry = (local: string): ControlEntry => ({
+      type: 'user',
+      organization: anOrganizationId,
+      name: local,
+    })
+
+    test('a follower hears every entry appended after it began, in order and once', async () => {
+      const log = await create()
+      await log.append(entry('before'))
+      const { seen, gaps } = await follow(log)
+      for (let index = 0; index < 20; index += 1) await log.append(entry(`user-${index}`))
+      await eventually('all entries are heard', () => seen.length >= 20)
+      expect(seen).toEqual(Array.from({ length: 20 }, (_, index) => entry(`user-${index}`)))
+      expect(gaps()).toBe(0)
+    })
+
+    test('two followers hear the same', async () => {
+      const log = await create()
+      const [first, second] = [await follow(log), await follow(log)]
+      await log.append(entry('ada'))
+      await eventually('both hear it', () => first.seen.length === 1 && second.seen.length === 1)
+      expect(first.seen).toEqual(second.seen)
+    })
+
+    test('a closed follower hears nothing more', async () => {
+      const log = await create()
+      const { seen } = await follow(log)
+      await open.pop()?.close()
+      const other = await follow(log)
+      await log.append(entry('late'))
+      await eventually('the other hears it', () => other.seen.length === 1)
+      expect(seen).toEqual([])
+    })
+
+    test('names keep every character', async () => {
+      const log = await create()
+      const { seen } = await follow(log)
+      await log.append(entry('a.b-c_D9'))
+      await eventually('it is heard', () => seen.length === 1)
+      expect(seen[0]).toEqual(entry('a.b-c_D9'))
+    })
+
+    test('staleness stays small while the log can be read', async () => {
+      const log = await create()
+      open.push(await log.follow({ entry: () => {}, gap: () => {} }))
+      await eventually('the log was read', () => (open[0]?.staleness() ?? Infinity) < 2_000)
+    })
+  })
+}

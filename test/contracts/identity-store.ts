@@ -1,0 +1,120 @@
+import { describe, expect, test } from 'vitest'
+import { generateSecret } from '#core/credentials/secret.ts'
+import type { ControlEntry } from '#core/stores/control-log.ts'
+import type { IdentityWriter } from '#core/stores/identity-store.ts'
+import {
+  anApiKey,
+  anOrganization,
+  anOrganizationId,
+  anotherOrganizationId,
+  aUser,
+} from '../fixtures/records.ts'
+
+export interface IdentityStoreUnderTest {
+  readonly store: IdentityWriter
+  /** Everything that the store appended to its control log. */
+  readonly log: readonly ControlEntry[]
+}
+
+/** Every identity store runs this. `create` gives one that is empty and nobody else's. */
+export function describeIdentityStore(name: string, create: () => Promise<IdentityStoreUnderTest>): void {
+  describe(`${name} keeps the contract of an identity store:`, () => {
+    const org = anOrganizationId
+    const user = aUser('ada', 'secret')
+
+    test('what was put comes back as it was', async () => {
+      const { store } = await create()
+      const record = anOrganization({ displayName: 'Ümlaut', limits: { connections: 0 }, defaultLists: [] })
+      await store.put('organization', org, 'organization', record)
+      expect(await store.get('organization', org, 'organization')).toEqual(record)
+    })
+
+    test('what is not there is undefined', async () => {
+      const { store } = await create()
+      expect(await store.get('user', org, 'nobody')).toBeUndefined()
+      expect(await store.get('user', org, '__proto__')).toBeUndefined()
+      expect(await store.get('user', org, 'constructor')).toBeUndefined()
+    })
+
+    test('a record that changes afterwards does not change what is stored', async () => {
+      const { store } = await create()
+      const record = { ...user, access: { lists: ['a'], rules: [], ceilings: [] } }
+      await store.put('user', org, 'ada', record)
+      record.access.lists.push('b')
+      expect((await store.get('user', org, 'ada'))?.access.lists).toEqual(['a'])
+    })
+
+    test('the same name in another organization or of another type is another record', async () => {
+      const { store } = await create()
+      await store.put('user', org, 'ada', user)
+      expect(await store.get('user', anotherOrganizationId, 'ada')).toBeUndefined()
+      expect(await store.get('access-list', org, 'ada')).toBeUndefined()
+      expect(await store.get('user', org, 'Ada')).toBeUndefined()
+    })
+
+    test('each change is told to the control log once, and no change is not', async () => {
+      const { store, log } = await create()
+      const entry = { type: 'user', organization: org, name: 'ada' }
+      expect(await store.put('user', org, 'ada', user)).toBe(true)
+      expect(await store.put('user', org, 'ada', user)).toBe(false)
+      expect(log).toEqual([entry])
+      expect(await store.put('user', org, 'ada', { ...user, suspended: true })).toBe(true)
+      expect(await store.remove('user', org, 'ada')).toBe(true)
+      expect(await store.remove('user', org, 'ada')).toBe(false)
+      expect(log).toEqual([entry, entry, entry])
+    })
+
+    test('getMany gives those that exist, list gives all of the type', async () => {
+      const { store } = await create()
+      await store.put('access-list', org, 'a', { rules: [] })
+      await store.put('access-list', org, 'b', { rules: [] })
+      await store.put('user', org, 'a', user)
+      expect([...(await store.getMany('access-list', org, ['b', 'missing'])).keys()]).toEqual(['b'])
+      expect((await store.getMany('access-list', org, [])).size).toBe(0)
+      expect([...(await store.list('access-list', org)).keys()].sort()).toEqual(['a', 'b'])
+      expect((await store.list('access-list', anotherOrganizationId)).size).toBe(0)
+    })
+
+    test('an organization is known while it has any record', async () => {
+      const { store } = await create()
+      expect(await store.organizations()).toEqual([])
+      await store.put('organization', org, 'organization', anOrganization())
+      await store.put('user', org, 'ada', user)
+      await store.remove('organization', org, 'organization')
+      expect(await store.organizations()).toEqual([org])
+      await store.remove('user', org, 'ada')
+      expect(await store.organizations()).toEqual([])
+    })
+
+    test('an API key is found by its secret, and by no other text', async () => {
+      const { store } = await create()
+      const secret = generateSecret('sk')
+      const record = anApiKey('backend', secret)
+      await store.put('api-key', org, 'backend', record)
+      expect(await store.findApiKey(secret)).toEqual({ organization: org, name: 'backend', record })
+      expect(await store.findApiKey(generateSecret('sk'))).toBeUndefined()
+      expect(await store.findApiKey('')).toBeUndefined()
+      expect(await store.findApiKey(`${secret} `)).toBeUndefined()
+    })
+
+    test('a rotated API key is found by its new secret only, a removed one not at all', async () => {
+      const { store } = await create()
+      const [former, secret] = [generateSecret('sk'), generateSecret('sk')]
+      await store.put('api-key', org, 'backend', anApiKey('backend', former))
+      await store.put('api-key', org, 'backend', anApiKey('backend', secret))
+      expect(await store.findApiKey(former)).toBeUndefined()
+      expect((await store.findApiKey(secret))?.name).toBe('backend')
+      await store.remove('api-key', org, 'backend')
+      expect(await store.findApiKey(secret)).toBeUndefined()
+    })
+
+    test('it is ready only once somebody said so', async () => {
+      const { store } = await create()
+      await store.put('user', org, 'ada', user)
+      expect(await store.isReady()).toBe(false)
+      await store.markReady()
+      await store.markReady()
+      expect(await store.isReady()).toBe(true)
+    })
+  })
+}

@@ -1,0 +1,152 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { silentLog } from '#core/process/logger.ts'
+import type { ControlEntry, ControlLogWriter } from '#core/stores/control-log.ts'
+import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
+import { RedisControlLog } from '#core/stores/redis-control-log.ts'
+import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
+import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
+import { redisKeys } from '#core/stores/redis-keys.ts'
+import { describeControlLog } from '../../contracts/control-log.ts'
+import { describeCredentialStore } from '../../contracts/credential-store.ts'
+import { describeIdentityStore } from '../../contracts/identity-store.ts'
+import { eventually } from '../../fixtures/eventually.ts'
+import { aCredential, anOrganizationId, aUser } from '../../fixtures/records.ts'
+import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
+
+let server: RedisServer
+let redis: Redis
+
+beforeAll(async () => {
+  server = await startRedisServer()
+  redis = connectRedis(server.url, 'test', silentLog)
+  await untilReady(redis, AbortSignal.timeout(10_000))
+})
+
+afterAll(async () => {
+  redis.disconnect()
+  await server.stop()
+})
+
+/** Keys of this test's own. */
+const freshKeys = (): ReturnType<typeof redisKeys> => redisKeys(randomUUID())
+
+function recordingLog(): { log: ControlEntry[]; writer: ControlLogWriter } {
+  const log: ControlEntry[] = []
+  return { log, writer: { append: async (entry) => void log.push(entry) } }
+}
+
+describeControlLog('the control log on Redis', async () => new RedisControlLog(redis, freshKeys()))
+
+describeIdentityStore('the identity store on Redis', async () => {
+  const { log, writer } = recordingLog()
+  return { store: new RedisIdentityStore(redis, freshKeys(), writer), log }
+})
+
+describeCredentialStore('the credential store on Redis', async () => {
+  const { log, writer } = recordingLog()
+  return {
+    store: new RedisCredentialStore(redis, freshKeys(), writer),
+    log,
+    pass: (ms) => pause(ms),
+  }
+})
+
+describe('on Redis', () => {
+  const org = anOrganizationId
+
+  test('a change whose entry could not be appended is told when the write is repeated', async () => {
+    const log: ControlEntry[] = []
+    let isBroken = true
+    const writer: ControlLogWriter = {
+      append: async (entry) => {
+        if (isBroken) throw new Error('cut')
+        log.push(entry)
+      },
+    }
+    const store = new RedisIdentityStore(redis, freshKeys(), writer)
+    const record = aUser('ada', 'secret')
+    await expect(store.put('user', org, 'ada', record)).rejects.toThrow('cut')
+    isBroken = false
+    expect(await store.put('user', org, 'ada', record)).toBe(true)
+    expect(await store.put('user', org, 'ada', record)).toBe(false)
+    expect(log).toEqual([{ type: 'user', organization: org, name: 'ada' }])
+  })
+
+  test('a damaged record is an error, never a record', async () => {
+    const keys = freshKeys()
+    const store = new RedisIdentityStore(redis, keys, recordingLog().writer)
+    for (const damaged of ['', '{}', 'null', '{"uid":1}', '{"verifiers":']) {
+      await redis.hset(keys.identity('user', org), 'ada', damaged)
+      await expect(store.get('user', org, 'ada')).rejects.toMatchObject({ code: 'record-damaged' })
+    }
+  })
+
+  test('a damaged credential is an error, never a credential', async () => {
+    const keys = freshKeys()
+    const store = new RedisCredentialStore(redis, keys, recordingLog().writer)
+    await store.create(org, 'tmp_1', aCredential('tmp_1', 'secret'), 60)
+    const text = (await redis.get(keys.credential(org, 'tmp_1'))) ?? ''
+    for (const damaged of ['', 'x', text.slice(1 + text.indexOf(' ')), text.slice(0, -1)]) {
+      await redis.set(keys.credential(org, 'tmp_1'), damaged)
+      await expect(store.get(org, 'tmp_1')).rejects.toMatchObject({ code: 'record-damaged' })
+    }
+  })
+
+  test('an organization keeps all its keys in one slot, under its own tag', async () => {
+    const keys = redisKeys()
+    const cluster = await startRedisServer('--cluster-enabled', 'yes')
+    const node = connectRedis(cluster.url, 'test', silentLog)
+    await untilReady(node, AbortSignal.timeout(10_000))
+    const slots = await Promise.all(
+      [
+        keys.identity('user', org),
+        keys.identityOutbox(org),
+        keys.credential(org, 'tmp_1'),
+        keys.messaging(org),
+      ].map((key) => node.cluster('KEYSLOT', key)),
+    )
+    node.disconnect()
+    await cluster.stop()
+    expect(new Set(slots).size).toBe(1)
+  })
+})
+
+describe('while Redis is away', () => {
+  test('every call says so at once, a follower goes on afterwards and hears what it missed or that it missed something', async () => {
+    const own = await startRedisServer('--appendonly', 'yes', '--appendfsync', 'always')
+    const connection = connectRedis(own.url, 'test', silentLog)
+    await untilReady(connection, AbortSignal.timeout(10_000))
+    const keys = redisKeys()
+    const log = new RedisControlLog(connection, keys)
+    const store = new RedisIdentityStore(connection, keys, log)
+    const seen: string[] = []
+    let gaps = 0
+    const subscription = await log.follow({ entry: ({ name }) => seen.push(name), gap: () => (gaps += 1) })
+    await store.put('user', anOrganizationId, 'before', aUser('before', 'secret'))
+    await eventually('the first entry is heard', () => seen.includes('before'))
+
+    await own.kill()
+    await expect(store.get('user', anOrganizationId, 'before')).rejects.toMatchObject({
+      code: 'store-unavailable',
+    })
+    await expect(store.isReady()).rejects.toMatchObject({ code: 'store-unavailable' })
+    await eventually('the follower notices', () => subscription.staleness() > 500)
+
+    await own.start()
+    await untilReady(connection, AbortSignal.timeout(10_000))
+    await store.put('user', anOrganizationId, 'after', aUser('after', 'secret'))
+    await eventually('the entry after the cut is heard', () => seen.includes('after'))
+    expect(gaps).toBe(0)
+
+    await connection.flushall()
+    await eventually('the follower says that the log was emptied', () => gaps === 1)
+    await store.put('user', anOrganizationId, 'last', aUser('last', 'secret'))
+    await eventually('the entry after that is heard', () => seen.includes('last'))
+    await subscription.close()
+    connection.disconnect()
+    await own.stop()
+  })
+})
