@@ -1,0 +1,38 @@
+import type { Access } from '#core/access/access.ts'
+import type { Verifier } from '#core/credentials/verifier.ts'
+import type { Attributes } from '#core/identity/attributes.ts'
+import type { Principal } from '#core/identity/principal.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
+
+/** What somebody was let in as. A later look at the records may replace it or end it. */
+export interface Admission {
+  readonly organizationId: OrganizationId
+  readonly organization: OrganizationRecord
+  readonly principal: Principal
+  /** The record it came from: what a control entry names. */
+  readonly source: { readonly type: 'user' | 'credential'; readonly name: string }
+  /** Changes when the resource was made anew. */
+  readonly uid: string
+  /** What the password was checked against. */
+  readonly verifier: Verifier
+  readonly attributes: Attributes
+  readonly access: Access
+  /** Ms since the epoch; absent for a permanent user. */
+  readonly expiresAt?: number
+}
+
+/** Why somebody stays out. Clients see one answer for everything that is wrong with a credential. */
+export type Refusal =
+  /** unknown organization, unknown user, wrong password, expired: one and the same to the outside */
+  | 'bad-credentials'
+  /** the organization or the user is suspended */
+  | 'suspended'
+  /** the credential is for another client id */
+  | 'client-id'
+  /** the records can not be read, or are not there yet */
+  | 'unavailable'
+
+export type Admitted =
+  | { readonly admission: Admission }
+  | { readonly refusal: Refusal; readonly cause?: unknown }

@@ -1,0 +1,28 @@
+import type { IPublishPacket } from 'mqtt-packet'
+
+/** Properties that travel with a message (MQTT 5 §3.3.2.3). */
+export type MessageProperties = NonNullable<IPublishPacket['properties']>
+
+/** A message as aedes passes it round: to be published, on its way, or waiting. */
+export interface Message {
+  readonly cmd?: 'publish'
+  readonly topic: string
+  readonly payload: Buffer
+  readonly qos: 0 | 1 | 2
+  readonly retain: boolean
+  readonly properties?: MessageProperties
+}
+
+/** A message under way. (brokerId, brokerCounter) names it: aedes gives every message one of them. */
+export interface RoutedMessage extends Message {
+  readonly brokerId: string
+  readonly brokerCounter: number
+  /** Who published it, as aedes knows clients. */
+  readonly clientId?: string
+}
+
+/** A message that waits for a client; with a packet id it has been sent before. */
+export interface StoredMessage extends Omit<RoutedMessage, 'cmd'> {
+  readonly cmd: 'publish' | 'pubrel'
+  readonly messageId?: number
+}

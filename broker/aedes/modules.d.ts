@@ -1,0 +1,47 @@
+/** What this broker uses of packages that bring no types. Each assumption has a test in test/broker/aedes. */
+
+declare module 'mqemitter-redis' {
+  import type { EventEmitter } from 'node:events'
+
+  export type Listener<M> = (message: M, done: () => void) => void
+
+  /** Keeps what it inherits from mqemitter under names with an underscore: the delivery inside this process. */
+  class MQEmitterRedis<M extends { readonly topic: string }> {
+    constructor(options: {
+      subConn: EventEmitter
+      pubConn: EventEmitter
+      maxLRUCache?: number
+      matchEmptyLevels?: boolean
+      separator?: string
+      wildcardOne?: string
+      wildcardSome?: string
+    })
+    readonly state: EventEmitter
+    on(topic: string, listener: Listener<M>, done?: () => void): this
+    removeListener(topic: string, listener: Listener<M>, done?: () => void): this
+    emit(message: M, done?: (error?: Error) => void): this
+    close(done: () => void): this
+    protected _on(topic: string, listener: Listener<M>, done?: () => void): this
+    protected _removeListener(topic: string, listener: Listener<M>, done?: () => void): this
+    protected _emit(message: M, done?: (error?: Error) => void): this
+    protected _close(done: () => void): this
+  }
+  export default MQEmitterRedis
+}
+
+declare module 'aedes-persistence/asyncPersistence.js' {
+  import type { SessionPersistence } from '../persistence/session-persistence.ts'
+
+  const AsyncMemoryPersistence: new () => SessionPersistence
+  export default AsyncMemoryPersistence
+}
+
+declare module 'aedes-persistence-redis/asyncPersistence.js' {
+  import type { SessionPersistence } from '../persistence/session-persistence.ts'
+
+  const AsyncRedisPersistence: new (options: {
+    conn: unknown
+    packetTTL?: () => number
+  }) => SessionPersistence
+  export default AsyncRedisPersistence
+}

@@ -1,0 +1,95 @@
+import { Aedes } from 'aedes'
+import type { Message, RoutedMessage } from '../aedes/messages.ts'
+import type { SessionPersistence } from '../persistence/session-persistence.ts'
+import type { AedesClient } from './aedes-client.ts'
+
+export type Deliver = (message: RoutedMessage, done: () => void) => void
+
+/** The parts of aedes 1.2.0 that its types do not show. A test holds each of them. */
+interface AedesInside {
+  readonly clients: Record<string, AedesClient | undefined>
+  readonly _heartbeatInterval: NodeJS.Timeout
+  readonly _clearWillInterval: NodeJS.Timeout
+  registerClient(client: AedesClient): void
+  unregisterClient(client: AedesClient): void
+  publish(message: Message, client: AedesClient | undefined, done: (error?: Error | null) => void): void
+  subscribe(filter: string, deliver: Deliver, done: () => void): void
+  unsubscribe(filter: string, deliver: Deliver, done: () => void): void
+}
+
+export interface OrganizationAedesOptions {
+  /** Names this replica in every message. */
+  readonly replica: string
+  /** An emitter that reaches the other replicas; aedes' own when absent. */
+  readonly emitter?: unknown
+  readonly persistence: SessionPersistence
+  readonly onError: (error: Error) => void
+}
+
+// Aedes multiplies it by four for another timer: the largest value that stays below Node's longest timer.
+const never = Math.floor((2 ** 31 - 1) / 4)
+
+/** One organization's aedes: its publish pipeline, client registry and persistence calls, as promises. */
+export class OrganizationAedes {
+  readonly persistence: SessionPersistence
+  readonly #aedes: Aedes
+  readonly #inside: AedesInside
+
+  private constructor(aedes: Aedes, persistence: SessionPersistence) {
+    this.#aedes = aedes
+    this.#inside = aedes as unknown as AedesInside
+    this.persistence = persistence
+    // Heartbeats and the sweep of other replicas' wills: the sweep can end the process and publishes wills of
+    // replicas that live.
+    clearInterval(this.#inside._heartbeatInterval)
+    clearInterval(this.#inside._clearWillInterval)
+  }
+
+  static async create(options: OrganizationAedesOptions): Promise<OrganizationAedes> {
+    const { persistence } = options
+    const aedes = new Aedes({
+      id: options.replica,
+      ...(options.emitter === undefined ? {} : { mq: options.emitter }),
+      persistence,
+      concurrency: 0,
+      heartbeatInterval: never,
+    })
+    aedes.on('error' as never, options.onError as never)
+    await aedes.listen()
+    return new OrganizationAedes(aedes, persistence)
+  }
+
+  /** The last connection wins [MQTT-3.1.4-3]: resolves once a former one of that id is gone. */
+  async register(client: AedesClient): Promise<void> {
+    const former = this.#inside.clients[client.id]
+    if (former !== undefined) await new Promise<void>((resolve) => former.close(resolve))
+    this.#inside.registerClient(client)
+  }
+
+  unregister(client: AedesClient): void {
+    // Another connection may hold the id by now.
+    if (this.#inside.clients[client.id] === client) this.#inside.unregisterClient(client)
+  }
+
+  /**
+   * Resolves once the message is stored, retained and queued as far as it must be, given to the subscribers
+   * here and, above QoS 0, on its way to the other replicas.
+   */
+  publish(message: Message, client?: AedesClient): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#inside.publish(message, client, (error) => (error ? reject(error) : resolve()))
+    })
+  }
+
+  subscribe(filter: string, deliver: Deliver): Promise<void> {
+    return new Promise((resolve) => this.#inside.subscribe(filter, deliver, resolve))
+  }
+
+  unsubscribe(filter: string, deliver: Deliver): Promise<void> {
+    return new Promise((resolve) => this.#inside.unsubscribe(filter, deliver, resolve))
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => this.#aedes.close(resolve))
+  }
+}

@@ -1,0 +1,78 @@
+import type { Registry } from 'prom-client'
+import type { Clock } from '#core/clock.ts'
+import type { Log } from '#core/process/logger.ts'
+import type { ControlLogReader } from '#core/stores/control-log.ts'
+import type { CredentialReader } from '#core/stores/credential-store.ts'
+import type { IdentityReader } from '#core/stores/identity-store.ts'
+import { Admissions } from './admission/admissions.ts'
+import { Connection } from './connection/connection.ts'
+import { LiveConnections } from './connection/live-connections.ts'
+import { controlLogHandler } from './control/follow-control-log.ts'
+import { defaultLimits, type Limits } from './limits.ts'
+import { type ListenerAddresses, type ListenerName, openListeners } from './listeners/listeners.ts'
+import { createBrokerMetrics } from './metrics.ts'
+import type { Cluster } from './organizations/cluster.ts'
+import { OrganizationPool } from './organizations/organization-pool.ts'
+
+export interface BrokerOptions {
+  readonly identities: IdentityReader
+  readonly credentials: CredentialReader
+  readonly controlLog: ControlLogReader
+  /** Where sessions and retained messages lie, and how replicas meet. */
+  readonly cluster: Cluster
+  readonly listeners: ListenerAddresses
+  /** The stores' time, in ms since the epoch. */
+  readonly now: Clock
+  readonly log: Log
+  readonly registry: Registry
+  readonly limits?: Partial<Limits>
+}
+
+export interface Broker {
+  /** The port of each listener that was asked for. */
+  readonly ports: Readonly<Partial<Record<ListenerName, number>>>
+  /** Ms since the control log was last read to its end. */
+  staleness(): number
+  /** Takes no new connections, tells those there goodbye, and resolves when all are gone. */
+  close(): Promise<void>
+}
+
+/**
+ * One replica. Rejects with `port-in-use` or, when the control log can not be followed, `store-unavailable`;
+ * then nothing is left open.
+ */
+export async function startBroker(options: BrokerOptions): Promise<Broker> {
+  const { identities, credentials, now, log } = options
+  const limits = { ...defaultLimits, ...options.limits }
+  const live = new LiveConnections<Connection>()
+  const organizations = new OrganizationPool(options.cluster, log)
+  const connections = new Set<Connection>()
+  const shared = {
+    admissions: new Admissions({ identities, credentials, now }),
+    organizations,
+    live,
+    limits,
+    metrics: createBrokerMetrics(options.registry),
+    log,
+    now,
+    gone: (connection: Connection) => void connections.delete(connection),
+  }
+  const control = await options.controlLog.follow(controlLogHandler(live))
+  const listeners = await openListeners(options.listeners, {
+    accept: (transport) => void connections.add(new Connection(transport, shared)),
+    maxFrameBytes: limits.maxPacketBytes,
+  }).catch(async (error) => {
+    await control.close()
+    throw error
+  })
+  return {
+    ports: Object.fromEntries([...listeners].map(([name, { port }]) => [name, port])),
+    staleness: () => control.staleness(),
+    async close() {
+      await Promise.all([...listeners.values()].map((listener) => listener.close()))
+      await Promise.all([...connections].map((connection) => connection.end('shutting-down')))
+      await control.close()
+      await organizations.close()
+    },
+  }
+}

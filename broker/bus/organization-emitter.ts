@@ -1,0 +1,66 @@
+import { EventEmitter } from 'node:events'
+import MQEmitterRedis, { type Listener } from 'mqemitter-redis'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { RoutedMessage } from '../aedes/messages.ts'
+import type { Bus, Leave } from './bus.ts'
+
+type Done = (error?: Error) => void
+
+/**
+ * The emitter of one organization's aedes: mqemitter-redis with its delivery inside the process and another
+ * way between processes. It has one channel, not one per topic filter: Redis matches PSUBSCRIBE patterns one
+ * by one, for every PUBLISH of everybody. Subscribers here are served without waiting for Redis.
+ */
+export class OrganizationEmitter extends MQEmitterRedis<RoutedMessage> {
+  readonly #bus: Bus
+  readonly #organization: OrganizationId
+  #leave: Leave = () => {}
+
+  constructor(bus: Bus, organization: OrganizationId) {
+    // Its own connections stay silent: nothing is subscribed and nothing published on them.
+    super({ subConn: new EventEmitter(), pubConn: new EventEmitter(), maxLRUCache: 1, ...mqttWildcards })
+    this.#bus = bus
+    this.#organization = organization
+  }
+
+  /** Resolves once messages of other replicas arrive. */
+  async join(): Promise<void> {
+    this.#leave = await this.#bus.join(this.#organization, (message) => this._emit(message))
+  }
+
+  override on(topic: string, listener: Listener<RoutedMessage>, done?: () => void): this {
+    return this._on(topic, listener, done)
+  }
+
+  override removeListener(topic: string, listener: Listener<RoutedMessage>, done?: () => void): this {
+    return this._removeListener(topic, listener, done)
+  }
+
+  /** Done, for QoS 0, once it is delivered here; above, once it is also on its way to the other replicas. */
+  override emit(message: RoutedMessage, done: Done = () => {}): this {
+    if (!crosses(message.topic)) return this._emit(message, done)
+    const sent = this.#bus.send(this.#organization, message)
+    if (message.qos === 0 && !message.topic.startsWith('$')) {
+      // A QoS 0 message may be lost, but never silently take the process with it.
+      sent.catch(() => {})
+      return this._emit(message, done)
+    }
+    return this._emit(message, (error) => {
+      if (error) done(error)
+      else sent.then(() => done(), done)
+    })
+  }
+
+  override close(done: () => void): this {
+    this.#leave()
+    return this._close(done)
+  }
+}
+
+// mqemitter-redis builds patterns of them; mqemitter has the same by default.
+const mqttWildcards = { separator: '/', wildcardOne: '+', wildcardSome: '#', matchEmptyLevels: true }
+
+/** Of aedes' own announcements other replicas need to hear of new clients and of persistent subscriptions. */
+function crosses(topic: string): boolean {
+  return !topic.startsWith('$SYS/') || topic.endsWith('/new/clients') || topic.startsWith('$SYS/sub/')
+}

@@ -1,0 +1,22 @@
+import type { Clock } from '#core/clock.ts'
+import type { Log } from '#core/process/logger.ts'
+import type { Admissions } from '../admission/admissions.ts'
+import type { Limits } from '../limits.ts'
+import type { BrokerMetrics } from '../metrics.ts'
+import type { OrganizationPool } from '../organizations/organization-pool.ts'
+import type { Connection } from './connection.ts'
+import type { LiveConnections } from './live-connections.ts'
+
+/** What all connections of a broker share. */
+export interface ConnectionOptions {
+  readonly admissions: Admissions
+  readonly organizations: OrganizationPool
+  readonly live: LiveConnections<Connection>
+  readonly limits: Limits
+  readonly metrics: BrokerMetrics
+  readonly log: Log
+  /** The stores' time: expiry is theirs. */
+  readonly now: Clock
+  /** Told once everything of a connection is undone. */
+  readonly gone: (connection: Connection) => void
+}

@@ -1,0 +1,57 @@
+import { errorFields } from '#core/process/logger.ts'
+import type { Connection } from './connection.ts'
+import { judgeAgain } from './judge-again.ts'
+
+const retryMs = 1_000
+
+/** Looks again at what a connection was let in as. Any number of requests at once become one more look. */
+export class ConnectionReview {
+  readonly #connection: Connection
+  #state: 'idle' | 'running' | 'again' = 'idle'
+
+  constructor(connection: Connection) {
+    this.#connection = connection
+  }
+
+  request(): void {
+    if (this.#state !== 'idle') {
+      this.#state = 'again'
+      return
+    }
+    this.#state = 'running'
+    void this.#run()
+  }
+
+  async #run(): Promise<void> {
+    do {
+      this.#state = 'running'
+      await this.#look()
+    } while ((this.#state as string) === 'again')
+    this.#state = 'idle'
+  }
+
+  async #look(): Promise<void> {
+    const { session, options } = this.#connection
+    // One that is still connecting asks once it is open.
+    if (session === undefined || this.#connection.closed) return
+    const { admission, refusal, cause } = {
+      admission: undefined,
+      refusal: undefined,
+      cause: undefined,
+      ...(await options.admissions.review(session.admission)),
+    }
+    if (refusal === 'unavailable') {
+      options.log.warn(
+        { clientId: session.clientId, ...errorFields(cause) },
+        'records could not be read again',
+      )
+      setTimeout(() => this.request(), retryMs).unref()
+    } else if (admission === undefined) {
+      await this.#connection.end('revoked')
+    } else {
+      session.admission = admission
+      this.#connection.armExpiry()
+      await judgeAgain(this.#connection, session).catch(() => this.#connection.end('unavailable'))
+    }
+  }
+}

@@ -1,0 +1,246 @@
+import { errorFields } from '#core/process/logger.ts'
+import type { AedesClient } from '../aedes/aedes-client.ts'
+import type { RoutedMessage } from '../aedes/messages.ts'
+import type { Deliver } from '../aedes/organization-aedes.ts'
+import { handleConnect } from '../handlers/connect.ts'
+import { handlers } from '../handlers/index.ts'
+import type { Transport, TransportReceiver } from '../listeners/transport.ts'
+import { Framer } from '../wire/framer.ts'
+import {
+  encodePacket,
+  type Packet,
+  PacketParser,
+  parseConnect,
+  type ProtocolVersion,
+} from '../wire/packets.ts'
+import { ConnectionReview } from './connection-review.ts'
+import type { ConnectionOptions } from './connection-options.ts'
+import type { DeliveryTarget } from './delivery.ts'
+import { endCauses, type EndCauseName } from './end-cause.ts'
+import { endSession } from './end-session.ts'
+import type { ConnectionSource } from './live-connections.ts'
+import { PacketQueue } from './packet-queue.ts'
+import type { Session } from './session.ts'
+import { Writer } from './writer.ts'
+
+/**
+ * One client, from its first byte to its last. Packets are handled strictly one after the other. Nothing that
+ * a client sends or a store does makes any method here throw or reject.
+ */
+export class Connection implements TransportReceiver, AedesClient, DeliveryTarget {
+  readonly options: ConnectionOptions
+  readonly transport: Transport
+  readonly duplicates: Record<string, number> = Object.create(null)
+  /** What aedes calls with each message that matches a subscription. */
+  readonly deliver: Deliver
+  version: ProtocolVersion = 4
+  /** Set once CONNECT was accepted. */
+  session: Session | undefined
+  /** The client's Maximum Packet Size (MQTT 5 §3.1.2.11.4). */
+  maxSendBytes = Infinity
+  #source: ConnectionSource | undefined
+  #parser: PacketParser | undefined
+  #ended: Promise<void> | undefined
+  #lastReceived = performance.now()
+  #lastDelivered: RoutedMessage | undefined
+  #keepAlive: NodeJS.Timeout | undefined
+  #expiry: NodeJS.Timeout | undefined
+  readonly #connectTimer: NodeJS.Timeout
+  readonly #writer: Writer
+  readonly #framer: Framer
+  readonly #packets: PacketQueue
+  readonly #review = new ConnectionReview(this)
+
+  constructor(transport: Transport, options: ConnectionOptions) {
+    const { limits } = options
+    this.options = options
+    this.transport = transport
+    this.#writer = new Writer(transport)
+    this.#framer = new Framer(limits.maxConnectBytes)
+    this.#packets = new PacketQueue(transport, limits.maxQueuedPackets, (packet) => this.#handle(packet))
+    this.deliver = (message, done) => {
+      this.#deliver(message)
+      done()
+    }
+    this.#connectTimer = setTimeout(() => void this.end('connect-timeout'), limits.connectTimeoutMs)
+    transport.start(this)
+  }
+
+  get id(): string {
+    return this.session?.id ?? ''
+  }
+
+  get clean(): boolean {
+    return this.session?.isStored !== true
+  }
+
+  get closed(): boolean {
+    return this.#ended !== undefined
+  }
+
+  get pending(): number {
+    return this.#writer.pending
+  }
+
+  /** Called by aedes: the same client has connected elsewhere. */
+  close(done: () => void = () => {}): void {
+    void this.end('taken-over').then(done)
+  }
+
+  /** Makes changes of this record find the connection; said before the record is read. */
+  dependsOn(source: ConnectionSource): void {
+    this.#source = source
+    this.options.live.add(source, this)
+  }
+
+  /** CONNECT was accepted. `keepAliveSeconds` of 0 means no limit. */
+  open(session: Session, keepAliveSeconds: number): void {
+    clearTimeout(this.#connectTimer)
+    this.session = session
+    this.#framer.maxPacketBytes = this.options.limits.maxPacketBytes
+    this.options.metrics.connected(this.transport.listener)
+    if (keepAliveSeconds > 0) this.#watchKeepAlive(keepAliveSeconds * 1_500)
+    this.armExpiry()
+  }
+
+  /** Ends the connection when its credential ends, however quiet it is. */
+  armExpiry(): void {
+    clearTimeout(this.#expiry)
+    const expiresAt = this.session?.admission.expiresAt
+    if (expiresAt === undefined) return
+    const left = Math.max(0, expiresAt - this.options.now())
+    this.#expiry = setTimeout(() => void this.end('expired'), left)
+  }
+
+  /** Looks at the records again and follows them. */
+  review(): void {
+    this.#review.request()
+  }
+
+  send(packet: Packet): boolean {
+    const bytes = encodePacket(packet, this.version)
+    if (bytes.length > this.maxSendBytes) {
+      this.options.metrics.dropped('packet-too-large')
+      return false
+    }
+    this.#writer.write(bytes)
+    if (this.pending > this.options.limits.disconnectAboveBytes) void this.end('too-slow')
+    return true
+  }
+
+  data(bytes: Buffer): void {
+    if (this.closed) return
+    this.#lastReceived = performance.now()
+    const problem = this.#framer.push(bytes, (frame) => this.#framed(frame))
+    if (problem === 'too-large') void this.end('packet-too-large')
+    else if (problem === 'malformed') void this.end('malformed-packet')
+  }
+
+  disconnected(): void {
+    void this.end('connection-lost')
+  }
+
+  /** Resolves once everything that depended on the connection is undone. The first cause counts. */
+  end(cause: EndCauseName): Promise<void> {
+    this.#ended ??= this.#end(cause).finally(() => this.options.gone(this))
+    return this.#ended
+  }
+
+  #framed(frame: Buffer): void {
+    if (this.closed) return
+    try {
+      if (this.#parser === undefined) {
+        const packet = parseConnect(frame)
+        this.version = packet.protocolVersion
+        this.#parser = new PacketParser(packet.protocolVersion)
+        this.#packets.push(packet)
+      } else {
+        this.#packets.push(this.#parser.parse(frame))
+      }
+    } catch (error) {
+      this.options.log.debug({ ...this.#names(), ...errorFields(error) }, 'a malformed packet')
+      void this.end('malformed-packet')
+    }
+  }
+
+  #handle(packet: Packet): Promise<void> | void {
+    if (this.closed) return undefined
+    try {
+      const waiting = this.#dispatch(packet)
+      return waiting?.catch((error) => this.#failed(packet, error))
+    } catch (error) {
+      return this.#failed(packet, error)
+    }
+  }
+
+  #dispatch(packet: Packet): Promise<void> | void {
+    if (this.session === undefined) {
+      return packet.cmd === 'connect' ? handleConnect(this, packet) : void this.end('protocol-error')
+    }
+    const handler = handlers[packet.cmd]
+    return handler === undefined
+      ? void this.end('protocol-error')
+      : handler(this, this.session, packet as never)
+  }
+
+  #failed(packet: Packet, error: unknown): void {
+    this.options.log.warn(
+      { ...this.#names(), packet: packet.cmd, ...errorFields(error) },
+      'a packet could not be handled; the client is disconnected',
+    )
+    void this.end('unavailable')
+  }
+
+  #deliver(message: RoutedMessage): void {
+    const { session } = this
+    // Aedes calls once per matching filter, one after the other; termsFor looks at all of them.
+    if (session === undefined || this.closed || message === this.#lastDelivered) return
+    this.#lastDelivered = message
+    try {
+      const terms = session.subscriptions.termsFor(message, session.id, session.admission.access)
+      if (terms !== undefined) session.delivery.live(message, terms)
+    } catch (error) {
+      this.options.log.error({ ...this.#names(), ...errorFields(error) }, 'a message could not be delivered')
+    }
+  }
+
+  #watchKeepAlive(limitMs: number): void {
+    const check = (): void => {
+      const left = limitMs - (performance.now() - this.#lastReceived)
+      // [MQTT-3.1.2-22]
+      if (left <= 0) void this.end('keep-alive')
+      else this.#keepAlive = setTimeout(check, left + 1)
+    }
+    this.#keepAlive = setTimeout(check, limitMs)
+  }
+
+  async #end(cause: EndCauseName): Promise<void> {
+    for (const timer of [this.#connectTimer, this.#keepAlive, this.#expiry]) clearTimeout(timer)
+    this.#packets.clear()
+    this.#sayGoodbye(cause)
+    if (this.#source !== undefined) this.options.live.remove(this.#source, this)
+    if (this.session === undefined) return
+    this.options.metrics.ended(this.transport.listener, cause)
+    this.options.log.info({ ...this.#names(), cause }, 'a client is gone')
+    try {
+      await endSession(this, this.session, cause)
+    } catch (error) {
+      this.options.log.warn({ ...this.#names(), ...errorFields(error) }, 'a session was not put away')
+    }
+  }
+
+  #sayGoodbye(cause: EndCauseName): void {
+    const { code }: { code?: number } = endCauses[cause]
+    if (this.session !== undefined && this.version === 5 && code !== undefined) {
+      this.#writer.write(encodePacket({ cmd: 'disconnect', reasonCode: code }, 5))
+    }
+    this.#writer.close()
+    this.transport.end()
+  }
+
+  #names(): object {
+    const organization = this.#source?.organization
+    const user = this.#source?.name
+    return { organization, user, clientId: this.session?.clientId, remote: this.transport.remoteAddress }
+  }
+}

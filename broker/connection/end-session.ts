@@ -1,0 +1,54 @@
+import type { Connection } from './connection.ts'
+import { endCauses, type EndCause, type EndCauseName } from './end-cause.ts'
+import type { Session } from './session.ts'
+
+/**
+ * Undoes what a session had: its subscriptions here, its place in aedes, its will, and its stored state when
+ * it ends with the connection. Each step runs whatever became of the one before.
+ */
+export async function endSession(
+  connection: Connection,
+  session: Session,
+  cause: EndCauseName,
+): Promise<void> {
+  const { broker } = session
+  const steps: readonly (() => Promise<unknown> | void)[] = [
+    () => unsubscribeAll(connection, session),
+    () => broker.unregister(connection),
+    () => publishWill(session, endCauses[cause]),
+    () => forgetStored(session),
+    () => connection.options.organizations.release(session.admission.organizationId),
+  ]
+  const failures: unknown[] = []
+  for (const step of steps) {
+    try {
+      await step()
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  if (failures.length > 0) throw failures[0]
+}
+
+async function unsubscribeAll(connection: Connection, session: Session): Promise<void> {
+  for (const { topic } of session.subscriptions.all()) {
+    await session.broker.unsubscribe(topic, connection.deliver)
+  }
+}
+
+/** Judged again by the access of now [MQTT-3.1.2-8]. */
+async function publishWill(session: Session, cause: EndCause): Promise<void> {
+  const { will, admission } = session
+  session.will = undefined
+  const fate = cause.will === 'by-policy' ? admission.organization.willOnExpiry : cause.will
+  if (will === undefined || fate === 'discard') return
+  if (!admission.access.publish(will.topic, will.qos, will.retain).allowed) return
+  await session.broker.publish(will)
+}
+
+/** [MQTT-3.1.2-23]: the state of a session that has ended is deleted. */
+async function forgetStored(session: Session): Promise<void> {
+  if (!session.isStored || !session.endsWithConnection) return
+  await session.broker.persistence.cleanSubscriptions(session)
+  await session.broker.persistence.cleanIncoming(session)
+}

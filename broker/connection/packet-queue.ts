@@ -1,0 +1,52 @@
+import type { Transport } from '../listeners/transport.ts'
+import type { Packet } from '../wire/packets.ts'
+
+/** A handler's promise, for a packet that has to wait for a store. */
+export type Handle = (packet: Packet) => Promise<void> | void
+
+/**
+ * Handles packets strictly one after the other. When a handler waits, packets queue; when too many do, the
+ * transport is told to stop reading until they are handled.
+ */
+export class PacketQueue {
+  readonly #handle: Handle
+  readonly #transport: Transport
+  readonly #most: number
+  #packets: Packet[] = []
+  #isHandling = false
+  #isPaused = false
+
+  constructor(transport: Transport, most: number, handle: Handle) {
+    this.#transport = transport
+    this.#most = most
+    this.#handle = handle
+  }
+
+  push(packet: Packet): void {
+    this.#packets.push(packet)
+    if (!this.#isHandling) return this.#run()
+    if (this.#packets.length < this.#most || this.#isPaused) return
+    this.#isPaused = true
+    this.#transport.pause()
+  }
+
+  /** Drops what is not handled yet. */
+  clear(): void {
+    this.#packets = []
+  }
+
+  /** Handles what is there, at once as long as no handler waits. */
+  #run(): void {
+    this.#isHandling = true
+    for (;;) {
+      const packet = this.#packets.shift()
+      if (packet === undefined) break
+      const waiting = this.#handle(packet)
+      if (waiting !== undefined) return void waiting.then(() => this.#run())
+    }
+    this.#isHandling = false
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    this.#transport.resume()
+  }
+}

@@ -1,0 +1,26 @@
+import type { OrganizationAedes } from '../aedes/organization-aedes.ts'
+import type { Message } from '../aedes/messages.ts'
+import type { Admission } from '../admission/admission.ts'
+import type { ProtocolVersion } from '../wire/packets.ts'
+import type { Delivery } from './delivery.ts'
+import type { Subscriptions } from './subscriptions.ts'
+
+/** What a connection is once its CONNECT was accepted. */
+export interface Session {
+  /** `<principal>/<client id>`, as aedes, the queue and no-local know it. */
+  readonly id: string
+  readonly clientId: string
+  readonly version: ProtocolVersion
+  readonly broker: OrganizationAedes
+  readonly subscriptions: Subscriptions
+  readonly delivery: Delivery
+  /** Packet ids of QoS 2 messages that were taken and wait for PUBREL. */
+  readonly incoming: Set<number>
+  /** Replaced when the records change. */
+  admission: Admission
+  will: Message | undefined
+  /** Its subscriptions and queue are in the store. */
+  readonly isStored: boolean
+  /** What is in the store goes when the connection ends. May change with DISCONNECT (MQTT 5 §3.14.2.2.2). */
+  endsWithConnection: boolean
+}

@@ -1,0 +1,65 @@
+import type { Access } from '#core/access/access.ts'
+import { matches } from '#core/access/topic-filter.ts'
+import type { RoutedMessage } from '../aedes/messages.ts'
+import type { StoredSubscription } from '../persistence/session-persistence.ts'
+
+export type Qos = 0 | 1 | 2
+
+export interface Subscription extends StoredSubscription {
+  /** A deny overlaps it: each message has to be asked for. */
+  readonly checkDelivery: boolean
+}
+
+/** How a message goes to one client: at which QoS, and whether it keeps its retain flag. */
+export interface DeliveryTerms {
+  readonly qos: Qos
+  readonly retain: boolean
+}
+
+/** The filters of one client that were granted. */
+export class Subscriptions {
+  readonly #byFilter = new Map<string, Subscription>()
+
+  get size(): number {
+    return this.#byFilter.size
+  }
+
+  all(): Subscription[] {
+    return [...this.#byFilter.values()]
+  }
+
+  has(filter: string): boolean {
+    return this.#byFilter.has(filter)
+  }
+
+  set(subscription: Subscription): void {
+    this.#byFilter.set(subscription.topic, subscription)
+  }
+
+  /** Resolves to whether it was there. */
+  delete(filter: string): boolean {
+    return this.#byFilter.delete(filter)
+  }
+
+  /**
+   * How this message goes to the client `owner`: the highest granted QoS of all filters that match (MQTT 5
+   * §3.3.4), not above the message's own. Undefined when none matches, all that do exclude the client's own
+   * messages, or access to the topic is denied.
+   */
+  termsFor(message: RoutedMessage, owner: string, access: Access): DeliveryTerms | undefined {
+    // A filter that begins with a wildcard never reaches these, and no other is granted [MQTT-4.7.2-1].
+    if (message.topic.startsWith('$')) return undefined
+    let best: Subscription | undefined
+    let retain = false
+    let mustAsk = false
+    for (const subscription of this.#byFilter.values()) {
+      if (!matches(subscription.topic, message.topic)) continue
+      if (subscription.nl === true && message.clientId === owner) continue
+      if (best === undefined || subscription.qos > best.qos) best = subscription
+      retain ||= subscription.rap === true && message.retain
+      mustAsk ||= subscription.checkDelivery
+    }
+    if (best === undefined || (mustAsk && !access.receive(message.topic))) return undefined
+    return { qos: Math.min(best.qos, message.qos) as Qos, retain }
+  }
+}

@@ -1,0 +1,52 @@
+import type { IPubackPacket, IPubcompPacket, IPubrecPacket, IPubrelPacket } from 'mqtt-packet'
+import type { Connection } from '../connection/connection.ts'
+import type { Session } from '../connection/session.ts'
+import { reason } from '../wire/reason-codes.ts'
+
+const firstFailure = 0x80
+
+/** The client has a QoS 1 message. */
+export function handlePuback(_connection: Connection, session: Session, packet: IPubackPacket): void {
+  session.delivery.acknowledged(packet.messageId ?? 0)
+}
+
+/** The client has a QoS 2 message, or refuses it, which ends it (MQTT 5 §4.3.3). */
+export function handlePubrec(connection: Connection, session: Session, packet: IPubrecPacket): void {
+  const messageId = packet.messageId ?? 0
+  if ((packet.reasonCode ?? 0) >= firstFailure) {
+    session.delivery.acknowledged(messageId)
+    return
+  }
+  const isKnown = session.delivery.received(messageId)
+  connection.send({
+    cmd: 'pubrel',
+    messageId,
+    ...(isKnown || connection.version < 5 ? {} : { reasonCode: reason.packetIdentifierNotFound }),
+  })
+}
+
+/** The client has released a QoS 2 message of its own [MQTT-4.3.3-11]. */
+export async function handlePubrel(
+  connection: Connection,
+  session: Session,
+  packet: IPubrelPacket,
+): Promise<void> {
+  const messageId = packet.messageId ?? 0
+  const isKnown = session.incoming.delete(messageId)
+  if (session.isStored) {
+    // Rejects for one that is not there: a PUBREL that comes twice is answered all the same.
+    await session.broker.persistence.incomingDelPacket(session, { messageId }).catch(() => {})
+  }
+  connection.send({
+    cmd: 'pubcomp',
+    messageId,
+    ...(isKnown || session.isStored || connection.version < 5
+      ? {}
+      : { reasonCode: reason.packetIdentifierNotFound }),
+  })
+}
+
+/** The client has released a QoS 2 message of ours. */
+export function handlePubcomp(_connection: Connection, session: Session, packet: IPubcompPacket): void {
+  session.delivery.acknowledged(packet.messageId ?? 0)
+}

@@ -1,0 +1,275 @@
+import { randomUUID } from 'node:crypto'
+import { isTopicName } from '#core/access/topic-filter.ts'
+import { isTemporary, parseUsername } from '#core/credentials/username.ts'
+import { errorFields } from '#core/process/logger.ts'
+import type { Message } from '../aedes/messages.ts'
+import type { OrganizationAedes } from '../aedes/organization-aedes.ts'
+import type { Admission, Refusal } from '../admission/admission.ts'
+import type { Connection } from '../connection/connection.ts'
+import { Delivery } from '../connection/delivery.ts'
+import type { Session } from '../connection/session.ts'
+import { type DeliveryTerms, type Subscription, Subscriptions } from '../connection/subscriptions.ts'
+import type { RoutedMessage, StoredMessage } from '../aedes/messages.ts'
+import { type ConnectPacket, type IConnectPacket, isCleanText } from '../wire/packets.ts'
+import { connackReturnCode, reason, type ReasonCode } from '../wire/reason-codes.ts'
+
+const longestClientId = 256
+const largestReceiveMaximum = 65_535
+
+/** A CONNECT on its way through the steps. */
+interface Attempt {
+  readonly connection: Connection
+  readonly packet: ConnectPacket
+  clientId: string
+  will?: Message
+  admission?: Admission
+  session?: Session
+  sessionPresent: boolean
+}
+
+/** Resolves with why the client is refused; with nothing when the next step may follow. */
+type Step = (attempt: Attempt) => Promise<ReasonCode | void> | ReasonCode | void
+
+/** In the order in which they may depend on each other; nothing is read from a store before `admit`. */
+const connectSteps: readonly Step[] = [
+  refuseExtendedAuthentication,
+  nameClient,
+  readWill,
+  admit,
+  judgeWill,
+  openSession,
+  takeOver,
+  resume,
+  acknowledge,
+  subscribeAgain,
+  replay,
+]
+
+/** The first packet of a connection. */
+export async function handleConnect(connection: Connection, packet: IConnectPacket): Promise<void> {
+  const attempt: Attempt = {
+    connection,
+    packet: { ...packet, protocolVersion: connection.version },
+    clientId: packet.clientId,
+    sessionPresent: false,
+  }
+  for (const step of connectSteps) {
+    const code = await attemptStep(step, attempt)
+    if (connection.closed) return leaveNothing(attempt)
+    if (code !== undefined) return refuse(attempt, code)
+  }
+  // What changed while the records were being read.
+  connection.review()
+}
+
+async function attemptStep(step: Step, attempt: Attempt): Promise<ReasonCode | void> {
+  try {
+    return await step(attempt)
+  } catch (error) {
+    const { log } = attempt.connection.options
+    log.warn(
+      { step: step.name, clientId: attempt.clientId, ...errorFields(error) },
+      'a CONNECT could not be served',
+    )
+    return reason.serverUnavailable
+  }
+}
+
+/** It may have ended while it was being registered. */
+function leaveNothing({ connection, session }: Attempt): void {
+  session?.broker.unregister(connection)
+}
+
+async function refuse({ connection }: Attempt, code: ReasonCode): Promise<void> {
+  const answer = connection.version === 5 ? { reasonCode: code } : { returnCode: connackReturnCode(code) }
+  connection.send({ cmd: 'connack', sessionPresent: false, ...answer })
+  await connection.end('refused')
+}
+
+function refuseExtendedAuthentication({ packet }: Attempt): ReasonCode | void {
+  if (packet.properties?.authenticationMethod !== undefined) return reason.badAuthenticationMethod
+}
+
+/** [MQTT-3.1.3-6] to [MQTT-3.1.3-8] */
+function nameClient(attempt: Attempt): ReasonCode | void {
+  const { packet, clientId } = attempt
+  if (clientId.length > longestClientId || !isCleanText(clientId)) return reason.clientIdentifierNotValid
+  if (clientId !== '') return
+  if (packet.protocolVersion < 5 && packet.clean !== true) return reason.clientIdentifierNotValid
+  attempt.clientId = `auto-${randomUUID()}`
+}
+
+function readWill(attempt: Attempt): ReasonCode | void {
+  const { will } = attempt.packet
+  if (will === undefined) return
+  const { limits } = attempt.connection.options
+  if (!isTopicName(will.topic) || !isCleanText(will.topic)) return reason.topicNameInvalid
+  if (will.topic.split('/').length > limits.maxTopicLevels) return reason.topicNameInvalid
+  const { willDelayInterval: _, ...properties } = will.properties ?? {}
+  attempt.will = {
+    topic: will.topic,
+    payload: Buffer.from(will.payload ?? ''),
+    qos: will.qos ?? 0,
+    retain: will.retain ?? false,
+    ...(will.properties === undefined ? {} : { properties }),
+  }
+}
+
+async function admit(attempt: Attempt): Promise<ReasonCode | void> {
+  const { connection, packet, clientId } = attempt
+  const username = packet.username ?? ''
+  const name = parseUsername(username)
+  if (name !== undefined) {
+    const type = isTemporary(name.local) ? 'credential' : 'user'
+    connection.dependsOn({ organization: name.organization, type, name: name.local })
+  }
+  const password = packet.password?.toString() ?? ''
+  const admitted = await connection.options.admissions.admit({ username, password, clientId })
+  if ('admission' in admitted) {
+    attempt.admission = admitted.admission
+    return
+  }
+  const { refusal, cause } = admitted
+  const { log, metrics } = connection.options
+  metrics.refused(refusal)
+  const fields = {
+    username: username.slice(0, 128),
+    clientId,
+    remote: connection.transport.remoteAddress,
+    refusal,
+  }
+  log.info(cause === undefined ? fields : { ...fields, ...errorFields(cause) }, 'a client was refused')
+  return refusalCodes[refusal]
+}
+
+const refusalCodes: Readonly<Record<Refusal, ReasonCode>> = {
+  'bad-credentials': reason.badUserNameOrPassword,
+  suspended: reason.notAuthorized,
+  'client-id': reason.clientIdentifierNotValid,
+  unavailable: reason.serverUnavailable,
+}
+
+/** A will that could never be published is better refused now. */
+function judgeWill({ connection, admission, will }: Attempt): ReasonCode | void {
+  if (will === undefined || admission === undefined) return
+  if (admission.access.publish(will.topic, will.qos, will.retain).allowed) return
+  connection.options.metrics.refused('will')
+  return reason.notAuthorized
+}
+
+async function openSession(attempt: Attempt): Promise<void> {
+  const { connection, packet, clientId } = attempt
+  const admission = attempt.admission as Admission
+  const { organizationId } = admission
+  const broker = await connection.options.organizations.acquire(organizationId)
+  if (connection.closed) return connection.options.organizations.release(organizationId)
+  connection.maxSendBytes = packet.properties?.maximumPacketSize ?? Infinity
+  attempt.session = createSession(attempt, admission, broker, clientId)
+  connection.open(attempt.session, packet.keepalive ?? 0)
+}
+
+function createSession(
+  { connection, packet, will }: Attempt,
+  admission: Admission,
+  broker: OrganizationAedes,
+  clientId: string,
+): Session {
+  const id = `${admission.principal}/${clientId}`
+  // MQTT 5 §3.1.2.11.2: without an expiry interval the session ends with the connection.
+  const endsWithConnection =
+    packet.protocolVersion === 5
+      ? (packet.properties?.sessionExpiryInterval ?? 0) === 0
+      : packet.clean === true
+  const isStored = !(packet.clean === true && endsWithConnection)
+  return {
+    id,
+    clientId,
+    version: packet.protocolVersion,
+    broker,
+    subscriptions: new Subscriptions(),
+    incoming: new Set(),
+    admission,
+    will,
+    isStored,
+    endsWithConnection,
+    delivery: new Delivery({
+      target: connection,
+      limits: connection.options.limits,
+      receiveMaximum: packet.properties?.receiveMaximum ?? largestReceiveMaximum,
+      metrics: connection.options.metrics,
+      ...(isStored ? { queue: { persistence: broker.persistence, owner: { id } } } : {}),
+    }),
+  }
+}
+
+/** The last connection of a client id wins, on every replica [MQTT-3.1.4-3]. */
+async function takeOver({ connection, session }: Attempt): Promise<void> {
+  await session?.broker.register(connection)
+}
+
+/** [MQTT-3.1.2-4] [MQTT-3.1.2-5]: a clean start forgets, otherwise the session goes on, judged by the access of now. */
+async function resume(attempt: Attempt): Promise<void> {
+  const { packet } = attempt
+  const session = attempt.session as Session
+  const { persistence } = session.broker
+  if (packet.clean === true) {
+    await persistence.cleanSubscriptions(session)
+    await persistence.cleanIncoming(session)
+    return
+  }
+  const stored = await persistence.subscriptionsByClient(session)
+  attempt.sessionPresent = stored.length > 0
+  const { access } = session.admission
+  const lost: string[] = []
+  for (const { topic, qos, rh, rap, nl } of stored) {
+    const verdict = access.subscribe(topic)
+    if (!verdict.allowed) {
+      lost.push(topic)
+      continue
+    }
+    const subscription: Subscription = {
+      topic,
+      qos: Math.min(qos, verdict.maxQos) as 0 | 1 | 2,
+      rh: rh ?? 0,
+      rap: rap ?? false,
+      nl: nl ?? false,
+      checkDelivery: access.checkDelivery(topic),
+    }
+    session.subscriptions.set(subscription)
+  }
+  await persistence.removeSubscriptions(session, lost)
+}
+
+function acknowledge({ connection, packet, clientId, sessionPresent }: Attempt): void {
+  if (packet.protocolVersion < 5) {
+    connection.send({ cmd: 'connack', returnCode: 0, sessionPresent })
+    return
+  }
+  const { limits } = connection.options
+  connection.send({
+    cmd: 'connack',
+    reasonCode: reason.success,
+    sessionPresent,
+    properties: {
+      receiveMaximum: limits.maxInflight,
+      maximumPacketSize: limits.maxPacketBytes,
+      ...(packet.clientId === '' ? { assignedClientIdentifier: clientId } : {}),
+      subscriptionIdentifiersAvailable: false,
+      sharedSubscriptionAvailable: false,
+    },
+  })
+}
+
+async function subscribeAgain({ connection, session }: Attempt): Promise<void> {
+  for (const { topic } of session?.subscriptions.all() ?? []) {
+    if (connection.closed) return
+    await session?.broker.subscribe(topic, connection.deliver)
+  }
+}
+
+async function replay({ session }: Attempt): Promise<void> {
+  if (session?.isStored !== true) return
+  await session.delivery.replay((message: StoredMessage): DeliveryTerms | undefined =>
+    session.subscriptions.termsFor(message as RoutedMessage, session.id, session.admission.access),
+  )
+}

@@ -1,0 +1,21 @@
+import type { IDisconnectPacket } from 'mqtt-packet'
+import type { Connection } from '../connection/connection.ts'
+import type { Session } from '../connection/session.ts'
+import { reason } from '../wire/reason-codes.ts'
+
+/** The client says goodbye, with its will or without. */
+export async function handleDisconnect(
+  connection: Connection,
+  session: Session,
+  packet: IDisconnectPacket,
+): Promise<void> {
+  const expiry = packet.properties?.sessionExpiryInterval
+  if (expiry !== undefined) {
+    // MQTT 5 §3.14.2.2.2: one that was zero at CONNECT stays zero.
+    if (session.endsWithConnection && expiry > 0) return connection.end('protocol-error')
+    session.endsWithConnection = expiry === 0
+  }
+  await connection.end(
+    packet.reasonCode === reason.disconnectWithWill ? 'disconnected-with-will' : 'disconnected',
+  )
+}

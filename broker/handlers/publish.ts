@@ -1,0 +1,96 @@
+import { isTopicName } from '#core/access/topic-filter.ts'
+import type { Message } from '../aedes/messages.ts'
+import type { Connection } from '../connection/connection.ts'
+import type { EndCauseName } from '../connection/end-cause.ts'
+import type { Session } from '../connection/session.ts'
+import { type IPublishPacket, isCleanText } from '../wire/packets.ts'
+import { reason, type ReasonCode } from '../wire/reason-codes.ts'
+
+/** A client publishes. It is acknowledged only once the message is stored as far as it must be. */
+export function handlePublish(
+  connection: Connection,
+  session: Session,
+  packet: IPublishPacket,
+): Promise<void> | void {
+  const problem = problemOf(connection, packet)
+  if (problem !== undefined) return connection.end(problem)
+  connection.options.metrics.received(packet.qos)
+  const isAllowed = session.admission.access.publish(packet.topic, packet.qos, packet.retain).allowed
+  if (!isAllowed) return refuse(connection, packet)
+  const message = messageOf(packet)
+  if (packet.qos === 0) return session.broker.publish(message, connection)
+  return packet.qos === 1
+    ? publishOnce(connection, session, packet, message)
+    : publishExactlyOnce(connection, session, packet, message)
+}
+
+async function publishOnce(
+  connection: Connection,
+  session: Session,
+  packet: IPublishPacket,
+  message: Message,
+): Promise<void> {
+  await session.broker.publish(message, connection)
+  acknowledge(connection, packet)
+}
+
+/** [MQTT-4.3.3-10]: a packet id that waits for PUBREL is answered again and published no second time. */
+async function publishExactlyOnce(
+  connection: Connection,
+  session: Session,
+  packet: IPublishPacket,
+  message: Message,
+): Promise<void> {
+  const { persistence } = session.broker
+  const messageId = packet.messageId ?? 0
+  const isStored =
+    session.isStored &&
+    (await persistence.incomingGetPacket(session, { messageId }).then(
+      () => true,
+      () => false,
+    ))
+  if (!session.incoming.has(messageId) && !isStored) {
+    if (session.incoming.size >= connection.options.limits.maxInflight)
+      return connection.end('receive-maximum')
+    session.incoming.add(messageId)
+    if (session.isStored) await persistence.incomingStorePacket(session, { ...message, messageId })
+    await session.broker.publish(message, connection)
+  }
+  acknowledge(connection, packet)
+}
+
+function acknowledge(
+  connection: Connection,
+  packet: IPublishPacket,
+  code: ReasonCode = reason.success,
+): void {
+  connection.send({
+    cmd: packet.qos === 1 ? 'puback' : 'pubrec',
+    messageId: packet.messageId ?? 0,
+    ...(code === reason.success || connection.version < 5 ? {} : { reasonCode: code }),
+  })
+}
+
+/**
+ * MQTT 5 says why. 3.1.1 has no word for it: the message is acknowledged and dropped, so that a client does not
+ * send it for ever [MQTT-3.3.5-2].
+ */
+function refuse(connection: Connection, packet: IPublishPacket): void {
+  connection.options.metrics.denied('publish')
+  if (packet.qos > 0) acknowledge(connection, packet, reason.notAuthorized)
+}
+
+function problemOf({ options, version }: Connection, packet: IPublishPacket): EndCauseName | undefined {
+  // No alias was offered in CONNACK (MQTT 5 §3.3.2.3.4).
+  if (version === 5 && packet.properties?.topicAlias !== undefined) return 'topic-alias'
+  // MQTT 5 §3.3.4: only a broker sends one.
+  if (packet.properties?.subscriptionIdentifier !== undefined) return 'protocol-error'
+  if (packet.qos > 0 && (packet.messageId ?? 0) === 0) return 'protocol-error'
+  if (!isTopicName(packet.topic) || !isCleanText(packet.topic)) return 'malformed-packet'
+  return packet.topic.split('/').length > options.limits.maxTopicLevels ? 'malformed-packet' : undefined
+}
+
+function messageOf({ topic, payload, qos, retain, properties }: IPublishPacket): Message {
+  const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
+  return { topic, payload: bytes, qos, retain, ...(properties === undefined ? {} : { properties }) }
+}

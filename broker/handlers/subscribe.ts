@@ -1,0 +1,101 @@
+import { isTopicFilter } from '#core/access/topic-filter.ts'
+import type { Connection } from '../connection/connection.ts'
+import type { Session } from '../connection/session.ts'
+import type { Qos, Subscription } from '../connection/subscriptions.ts'
+import { isCleanText, type ISubscribePacket } from '../wire/packets.ts'
+import { reason, type ReasonCode } from '../wire/reason-codes.ts'
+
+type Requested = ISubscribePacket['subscriptions'][number]
+
+/** What became of one filter: its subscription, or why it was refused. */
+type Verdict =
+  | { readonly subscription: Subscription; readonly isNew: boolean }
+  | { readonly code: ReasonCode }
+
+/**
+ * A client subscribes. Each filter is judged by itself; only what was granted reaches the store and aedes.
+ * SUBACK comes once that is so, retained messages after it.
+ */
+export async function handleSubscribe(
+  connection: Connection,
+  session: Session,
+  packet: ISubscribePacket,
+): Promise<void> {
+  // CONNACK said that there are none (MQTT 5 §3.8.2.1.2).
+  if (packet.properties?.subscriptionIdentifier !== undefined)
+    return connection.end('subscription-identifier')
+  if ((packet.messageId ?? 0) === 0) return connection.end('protocol-error')
+  const verdicts: Verdict[] = []
+  for (const requested of packet.subscriptions) {
+    const verdict = judge(connection, session, requested)
+    // At once, so that the limit counts the filters of one packet too.
+    if ('subscription' in verdict) session.subscriptions.set(verdict.subscription)
+    verdicts.push(verdict)
+  }
+  const granted = verdicts.filter((verdict) => 'subscription' in verdict)
+  const subscriptions = granted.map(({ subscription }) => subscription)
+  if (session.isStored) await session.broker.persistence.addSubscriptions(session, subscriptions)
+  for (const { subscription, isNew } of granted) {
+    if (isNew) await session.broker.subscribe(subscription.topic, connection.deliver)
+  }
+  connection.send({
+    cmd: 'suback',
+    messageId: packet.messageId ?? 0,
+    granted: verdicts.map((verdict) => answerTo(verdict, connection.version)),
+  })
+  await sendRetained(session, granted)
+}
+
+function judge({ options }: Connection, session: Session, requested: Requested): Verdict {
+  const { topic, qos, nl, rap, rh } = requested
+  if (!isTopicFilter(topic) || !isCleanText(topic)) return { code: reason.topicFilterInvalid }
+  if (topic.split('/').length > options.limits.maxTopicLevels) return { code: reason.topicFilterInvalid }
+  if (topic.startsWith('$share/')) return { code: reason.sharedSubscriptionsNotSupported }
+  const isNew = !session.subscriptions.has(topic)
+  if (isNew && session.subscriptions.size >= options.limits.maxSubscriptions) {
+    return { code: reason.quotaExceeded }
+  }
+  const { access } = session.admission
+  const verdict = access.subscribe(topic)
+  if (!verdict.allowed) {
+    options.metrics.denied('subscribe')
+    return { code: reason.notAuthorized }
+  }
+  const subscription: Subscription = {
+    topic,
+    qos: Math.min(qos, verdict.maxQos) as Qos,
+    rh: rh ?? 0,
+    rap: rap ?? false,
+    nl: nl ?? false,
+    checkDelivery: access.checkDelivery(topic),
+  }
+  return { subscription, isNew }
+}
+
+/** 3.1.1 knows one refusal [MQTT-3.9.3-2]. */
+function answerTo(verdict: Verdict, version: number): number {
+  if ('subscription' in verdict) return verdict.subscription.qos
+  return version === 5 ? verdict.code : reason.unspecified
+}
+
+/** MQTT 5 §3.8.3.1, retain handling: 0 always, 1 for a new subscription, 2 never. */
+async function sendRetained(
+  session: Session,
+  granted: readonly { readonly subscription: Subscription; readonly isNew: boolean }[],
+): Promise<void> {
+  const { access } = session.admission
+  for (const { subscription, isNew } of granted) {
+    if (subscription.rh === 2 || (subscription.rh === 1 && !isNew)) continue
+    const messages = session.broker.persistence.createRetainedStreamCombi([subscription.topic])
+    for await (const message of messages) {
+      const { topic, payload, properties } = message
+      // Kept from another time, and a wildcard reaches no `$` topic.
+      if (topic.startsWith('$') || !access.receive(topic)) continue
+      const qos = Math.min(message.qos, subscription.qos) as Qos
+      session.delivery.retained(
+        { topic, payload, qos, retain: true, ...(properties === undefined ? {} : { properties }) },
+        qos,
+      )
+    }
+  }
+}

@@ -1,0 +1,34 @@
+/** What one connection may cost. Organizations and users narrow it. */
+export interface Limits {
+  /** Until CONNECT has arrived whole. */
+  readonly connectTimeoutMs: number
+  /** Of the CONNECT packet, its will included: it comes from somebody unknown. */
+  readonly maxConnectBytes: number
+  /** Of any later packet. */
+  readonly maxPacketBytes: number
+  readonly maxTopicLevels: number
+  readonly maxSubscriptions: number
+  /** Messages of QoS 1 and 2 on their way to a client at a time. */
+  readonly maxInflight: number
+  /** Messages of QoS 1 and 2 that wait for that window; beyond, the client is too slow. */
+  readonly maxWaiting: number
+  /** Packets read but not handled yet; beyond, reading stops until they are. */
+  readonly maxQueuedPackets: number
+  /** Bytes a client has not taken: above, QoS 0 messages for it are dropped. */
+  readonly dropAboveBytes: number
+  /** Above, it is disconnected. */
+  readonly disconnectAboveBytes: number
+}
+
+export const defaultLimits: Limits = {
+  connectTimeoutMs: 10_000,
+  maxConnectBytes: 65_536,
+  maxPacketBytes: 1_048_576,
+  maxTopicLevels: 100,
+  maxSubscriptions: 1_000,
+  maxInflight: 1_000,
+  maxWaiting: 10_000,
+  maxQueuedPackets: 64,
+  dropAboveBytes: 1_048_576,
+  disconnectAboveBytes: 8_388_608,
+}

@@ -1,0 +1,51 @@
+import type { Socket } from 'node:net'
+import { lingerMs, type Transport, type TransportReceiver } from './transport.ts'
+
+/** A TCP or TLS socket. */
+export class SocketTransport implements Transport {
+  readonly remoteAddress: string
+  readonly listener: string
+  readonly #socket: Socket
+
+  constructor(socket: Socket, listener: string) {
+    this.#socket = socket
+    this.listener = listener
+    this.remoteAddress = socket.remoteAddress ?? 'unknown'
+    socket.setNoDelay(true)
+    // Every error is followed by 'close'; unheard it would end the process.
+    socket.on('error', () => {})
+  }
+
+  start(receiver: TransportReceiver): void {
+    this.#socket.on('data', (bytes: Buffer) => receiver.data(bytes))
+    this.#socket.once('close', () => receiver.disconnected())
+    this.#socket.once('end', () => this.end())
+    if (this.#socket.destroyed) queueMicrotask(() => this.#socket.emit('close'))
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  write(bytes: Buffer): void {
+    if (this.#socket.writable) this.#socket.write(bytes)
+  }
+
+  get pending(): number {
+    return this.#socket.writableLength
+  }
+
+  end(): void {
+    if (this.#socket.destroyed) return
+    this.#socket.end()
+    setTimeout(() => this.#socket.destroy(), lingerMs).unref()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+}

@@ -1,0 +1,88 @@
+import { readFile } from 'node:fs/promises'
+import { collectDefaultMetrics, Registry } from 'prom-client'
+import { DomainError } from '#core/errors.ts'
+import { startProbeServer } from '#core/process/probe-server.ts'
+import { runProgram } from '#core/process/program.ts'
+import { startRedisClock } from '#core/stores/redis-clock.ts'
+import { closeRedis, connectRedis, untilReady } from '#core/stores/redis-connection.ts'
+import { RedisControlLog } from '#core/stores/redis-control-log.ts'
+import { RedisCredentialReader } from '#core/stores/redis-credential-store.ts'
+import { RedisIdentityReader } from '#core/stores/redis-identity-store.ts'
+import { redisKeys } from '#core/stores/redis-keys.ts'
+import { type Broker, startBroker } from './broker.ts'
+import { RedisBus } from './bus/redis-bus.ts'
+import { redisCluster } from './organizations/cluster.ts'
+import { brokerSettings } from './settings.ts'
+
+/** A replica whose knowledge of revocations is older than this takes no new clients. */
+const longestStalenessMs = 60_000
+
+await runProgram({
+  name: 'broker',
+  summary: 'CloudSignal broker: one replica of the MQTT cluster.',
+  settings: brokerSettings,
+  graceMs: 25_000,
+  async run({ settings, log, shutdown }) {
+    let broker: Broker | undefined
+    const cert = await readPem('CLOUDSIGNAL_BROKER_TLS_CERT_FILE', settings.tlsCertFile)
+    const key = await readPem('CLOUDSIGNAL_BROKER_TLS_KEY_FILE', settings.tlsKeyFile)
+    const registry = new Registry()
+    collectDefaultMetrics({ register: registry })
+    const redis = connectRedis(settings.redisUrl, 'broker', log)
+    shutdown.add('redis', () => closeRedis(redis))
+    const subscriber = connectRedis(settings.redisUrl, 'broker-bus', log)
+    shutdown.add('bus', () => closeRedis(subscriber))
+    const clock = startRedisClock(redis)
+    shutdown.add('clock', clock.close)
+    const probes = await startProbeServer({
+      host: settings.probeHost,
+      port: settings.probePort,
+      registry,
+      readiness: {
+        process: () => (shutdown.signal.aborted ? 'shutting down' : undefined),
+        redis: () =>
+          redis.status === 'ready' && subscriber.status === 'ready' ? undefined : 'not reachable',
+        broker: () => (broker === undefined ? 'not started' : undefined),
+        'control log': () =>
+          broker !== undefined && broker.staleness() > longestStalenessMs
+            ? 'not read for too long'
+            : undefined,
+      },
+    })
+    shutdown.add('probes', () => probes.close())
+    log.info({ port: probes.port }, 'waiting for Redis')
+    await untilReady(redis, shutdown.signal)
+    await untilReady(subscriber, shutdown.signal)
+    const keys = redisKeys(settings.keyPrefix)
+    const bus = new RedisBus({ publisher: redis, subscriber, keys, log })
+    const address = { host: settings.host, cert, key }
+    broker = await startBroker({
+      identities: new RedisIdentityReader(redis, keys),
+      credentials: new RedisCredentialReader(redis, keys),
+      controlLog: new RedisControlLog(redis, keys),
+      cluster: redisCluster(redis, keys, bus),
+      listeners: {
+        mqtts: { ...address, port: settings.mqttsPort },
+        wss: { ...address, port: settings.wssPort },
+        ...(settings.mqttPort === undefined
+          ? {}
+          : { mqtt: { host: settings.host, port: settings.mqttPort } }),
+      },
+      now: clock.now,
+      log,
+      registry,
+    })
+    shutdown.add('broker', () => broker?.close())
+    log.info({ ...broker.ports, probes: probes.port, replica: bus.replica }, 'the broker is ready')
+  },
+})
+
+async function readPem(setting: string, path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (cause) {
+    throw new DomainError('invalid-settings', `${setting}=${path} can not be read: give a PEM file`, {
+      cause,
+    })
+  }
+}

@@ -1,0 +1,54 @@
+import { Counter, Gauge, type Registry } from 'prom-client'
+import type { Refusal } from './admission/admission.ts'
+import type { EndCauseName } from './connection/end-cause.ts'
+
+/** What the broker counts. Labels are closed sets: no organization, user or topic in them. */
+export interface BrokerMetrics {
+  connected(listener: string): void
+  ended(listener: string, cause: EndCauseName): void
+  refused(reason: Refusal | 'protocol' | 'will'): void
+  received(qos: number): void
+  delivered(qos: number): void
+  denied(action: 'publish' | 'subscribe'): void
+  dropped(reason: 'slow-consumer' | 'packet-too-large'): void
+  foreignData(): void
+}
+
+export function createBrokerMetrics(registry: Registry): BrokerMetrics {
+  const registers = [registry]
+  const counter = <const Label extends string>(
+    name: string,
+    help: string,
+    ...labelNames: Label[]
+  ): Counter<Label> => new Counter({ registers, name: `cloudsignal_broker_${name}`, help, labelNames })
+  const connections = new Gauge({
+    registers,
+    name: 'cloudsignal_broker_connections',
+    help: 'Clients connected now',
+    labelNames: ['listener'],
+  })
+  const connects = counter('connects_total', 'Clients that were let in', 'listener')
+  const refusals = counter('connects_refused_total', 'CONNECT packets that were refused', 'reason')
+  const ends = counter('disconnects_total', 'Connections that ended', 'cause')
+  const received = counter('messages_received_total', 'Messages that clients published', 'qos')
+  const delivered = counter('messages_delivered_total', 'Messages sent to clients', 'qos')
+  const denials = counter('denied_total', 'Requests that access lists denied', 'action')
+  const drops = counter('messages_dropped_total', 'Messages that a client did not get', 'reason')
+  const foreign = counter('bus_foreign_data_total', 'What came over the bus and was no batch')
+  return {
+    connected(listener) {
+      connections.inc({ listener })
+      connects.inc({ listener })
+    },
+    ended(listener, cause) {
+      connections.dec({ listener })
+      ends.inc({ cause })
+    },
+    refused: (reason) => refusals.inc({ reason }),
+    received: (qos) => received.inc({ qos }),
+    delivered: (qos) => delivered.inc({ qos }),
+    denied: (action) => denials.inc({ action }),
+    dropped: (reason) => drops.inc({ reason }),
+    foreignData: () => foreign.inc(),
+  }
+}

@@ -1,0 +1,80 @@
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import { errorFields, type Log } from '#core/process/logger.ts'
+import { OrganizationAedes } from '../aedes/organization-aedes.ts'
+import type { Cluster } from './cluster.ts'
+
+/** How long an organization without clients stays open: most clients that leave come back at once. */
+const idleMs = 30_000
+
+interface Entry {
+  readonly broker: Promise<OrganizationAedes>
+  users: number
+  idle: NodeJS.Timeout | undefined
+}
+
+/**
+ * One aedes per organization, made when its first client arrives and closed some time after the last has left.
+ * Topics, client ids and retained messages of two organizations can not meet: they live in different objects
+ * over differently prefixed keys.
+ */
+export class OrganizationPool {
+  readonly #cluster: Cluster
+  readonly #log: Log
+  readonly #entries = new Map<OrganizationId, Entry>()
+
+  constructor(cluster: Cluster, log: Log) {
+    this.#cluster = cluster
+    this.#log = log
+  }
+
+  /** Must be followed by one `release`. Rejects with `store-unavailable`; then there is nothing to release. */
+  async acquire(organization: OrganizationId): Promise<OrganizationAedes> {
+    const entry = this.#entries.get(organization) ?? this.#open(organization)
+    clearTimeout(entry.idle)
+    entry.users += 1
+    try {
+      return await entry.broker
+    } catch (error) {
+      entry.users -= 1
+      if (this.#entries.get(organization) === entry) this.#entries.delete(organization)
+      throw error
+    }
+  }
+
+  release(organization: OrganizationId): void {
+    const entry = this.#entries.get(organization)
+    if (entry === undefined) return
+    entry.users -= 1
+    if (entry.users > 0) return
+    entry.idle = setTimeout(() => void this.#close(organization, entry), idleMs)
+    entry.idle.unref()
+  }
+
+  async close(): Promise<void> {
+    const entries = [...this.#entries]
+    await Promise.all(entries.map(([organization, entry]) => this.#close(organization, entry)))
+  }
+
+  #open(organization: OrganizationId): Entry {
+    const entry: Entry = { broker: this.#create(organization), users: 0, idle: undefined }
+    this.#entries.set(organization, entry)
+    return entry
+  }
+
+  async #create(organization: OrganizationId): Promise<OrganizationAedes> {
+    const emitter = await this.#cluster.emitter(organization)
+    return OrganizationAedes.create({
+      replica: this.#cluster.replica,
+      ...(emitter === undefined ? {} : { emitter }),
+      persistence: this.#cluster.persistence(organization),
+      onError: (error) =>
+        this.#log.error({ organization, ...errorFields(error) }, 'the broker reported an error'),
+    })
+  }
+
+  async #close(organization: OrganizationId, entry: Entry): Promise<void> {
+    clearTimeout(entry.idle)
+    this.#entries.delete(organization)
+    await (await entry.broker).close()
+  }
+}

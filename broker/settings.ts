@@ -1,0 +1,35 @@
+import { commonSettings } from '#core/process/common-settings.ts'
+import { port, type Setting, text } from '#core/process/settings.ts'
+
+const file = (name: string, description: string): Setting<string> => ({ name, description, parse: text })
+
+/** Every setting of the broker, read once from the environment. */
+export const brokerSettings = {
+  ...commonSettings,
+  host: {
+    name: 'CLOUDSIGNAL_BROKER_HOST',
+    description: 'Address that MQTT listens on.',
+    parse: text,
+    default: '0.0.0.0',
+  } satisfies Setting<string>,
+  mqttsPort: {
+    name: 'CLOUDSIGNAL_BROKER_MQTTS_PORT',
+    description: 'Port of MQTT over TLS.',
+    parse: port,
+    default: 8883,
+  } satisfies Setting<number>,
+  wssPort: {
+    name: 'CLOUDSIGNAL_BROKER_WSS_PORT',
+    description: 'Port of MQTT over WebSocket and TLS, path /.',
+    parse: port,
+    default: 18_885,
+  } satisfies Setting<number>,
+  mqttPort: {
+    name: 'CLOUDSIGNAL_BROKER_MQTT_PORT',
+    description: 'Port of MQTT without TLS, for tests and trusted networks only; closed unless given.',
+    parse: port,
+    default: undefined,
+  } satisfies Setting<number | undefined>,
+  tlsCertFile: file('CLOUDSIGNAL_BROKER_TLS_CERT_FILE', 'PEM file with the certificate chain.'),
+  tlsKeyFile: file('CLOUDSIGNAL_BROKER_TLS_KEY_FILE', 'PEM file with its private key.'),
+} as const

@@ -1,0 +1,59 @@
+import mqttPacket, { type IConnectPacket, type Packet } from 'mqtt-packet'
+
+export type {
+  IConnectPacket,
+  IPublishPacket,
+  ISubscribePacket,
+  IUnsubscribePacket,
+  Packet,
+} from 'mqtt-packet'
+
+/** Level of the protocol: 3 is 3.1, 4 is 3.1.1. */
+export type ProtocolVersion = 3 | 4 | 5
+
+/** A CONNECT packet whose version is one that this broker speaks. */
+export type ConnectPacket = IConnectPacket & { readonly protocolVersion: ProtocolVersion }
+
+/** Reads complete packets of one connection. */
+export class PacketParser {
+  readonly #parser: ReturnType<typeof mqttPacket.parser>
+  #packet: Packet | undefined
+  #failure: Error | undefined
+
+  constructor(version: ProtocolVersion) {
+    this.#parser = mqttPacket.parser({ protocolVersion: version })
+    this.#parser.on('packet', (packet) => {
+      this.#packet = packet
+    })
+    this.#parser.on('error', (error) => {
+      this.#failure = error as Error
+    })
+  }
+
+  /** Throws what is wrong with the packet; after that the connection is to be closed. */
+  parse(frame: Buffer): Packet {
+    this.#packet = undefined
+    this.#parser.parse(frame)
+    if (this.#failure !== undefined) throw this.#failure
+    if (this.#packet === undefined) throw new Error('the packet ends too early')
+    return this.#packet
+  }
+}
+
+/** Reads the first packet of a connection; throws when it is no CONNECT [MQTT-3.1.0-1]. */
+export function parseConnect(frame: Buffer): ConnectPacket {
+  const packet = new PacketParser(4).parse(frame)
+  if (packet.cmd !== 'connect') throw new Error(`the first packet is ${packet.cmd}, not CONNECT`)
+  return { ...packet, protocolVersion: packet.protocolVersion ?? 4 }
+}
+
+export function encodePacket(packet: Packet, version: ProtocolVersion): Buffer {
+  return mqttPacket.generate(packet, { protocolVersion: version })
+}
+
+/**
+ * [MQTT-1.5.4-1] [MQTT-1.5.4-2]: no NUL, and no ill-formed UTF-8, which the parser has turned into U+FFFD.
+ */
+export function isCleanText(text: string): boolean {
+  return !/[\0\ufffd]/.test(text)
+}
