@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox'
 import { apiKeyScopes, apiKeyTypes } from '#core/resources/api-key.ts'
-import { VerifierSchema } from './verifier.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import { type VerifierBinding, VerifierSchema } from './verifier.ts'
 
 /** An API key as the token service reads it; the record's name is the ApiKey's `metadata.name`. */
 export const ApiKeyRecordSchema = Type.Object({
@@ -19,3 +20,8 @@ export const ApiKeyRecordSchema = Type.Object({
   perMinute: Type.Optional(Type.Integer({ minimum: 1 })),
 })
 export type ApiKeyRecord = Static<typeof ApiKeyRecordSchema>
+
+/** What the verifier of an API key is bound to. */
+export function apiKeyBinding(organization: OrganizationId, name: string): VerifierBinding {
+  return { kind: 'api-key', name: `${name}@${organization}` }
+}

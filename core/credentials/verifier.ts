@@ -22,7 +22,7 @@ export type Verifier = Static<typeof VerifierSchema>
 /** What a digest is bound to: the kind of credential and who may use it. */
 export interface VerifierBinding {
   readonly kind: 'user' | 'temporary' | 'api-key'
-  /** `local@org_…`, or the key's name. */
+  /** `local@org_…`; of an API key `<name>@org_…`. */
   readonly name: string
 }
 

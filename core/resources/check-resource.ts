@@ -102,7 +102,7 @@ function specProblems(
     ...kind.rules
       .filter((rule) => !rule.holds({ name, spec }, old))
       .map((rule) => ({ field: rule.field, ...foundAt(spec, rule.field), remedy: rule.remedy })),
-    ...(dataPlaneChecks[kindName]?.(spec) ?? []),
+    ...dataPlaneProblems(kindName, spec),
   ]
 }
 
@@ -114,7 +114,11 @@ function foundAt(spec: unknown, field: string): { value?: unknown } {
   return typeof value === 'object' || value === undefined ? {} : { value }
 }
 
-/** What no CRD can say. */
+/** What no CRD can say of a spec: topic templates and patterns that the data plane could not use. */
+export function dataPlaneProblems(kind: ResourceKindName, spec: unknown): readonly Problem[] {
+  return dataPlaneChecks[kind]?.(spec) ?? []
+}
+
 const dataPlaneChecks: { readonly [Kind in ResourceKindName]?: (spec: unknown) => readonly Problem[] } = {
   AccessList: (spec) => topicProblems((spec as ResourceOf['AccessList']['spec']).rules, 'spec.rules'),
   MqttUser: (spec) => topicProblems((spec as ResourceOf['MqttUser']['spec']).access ?? [], 'spec.access'),

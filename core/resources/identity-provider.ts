@@ -73,7 +73,8 @@ const oidc = Type.Object(
   { ...closed, description: 'Any OpenID Connect or RFC 9068 issuer.' },
 )
 
-const providerSettings = { supabase, firebase, auth0, clerk, oidc } as const satisfies Record<
+/** What each type is told, by its name: the block of the resource that carries it. */
+export const providerSettings = { supabase, firebase, auth0, clerk, oidc } as const satisfies Record<
   ProviderType,
   unknown
 >

@@ -57,6 +57,9 @@ export interface IdentityWriter extends IdentityReader {
 
   remove(type: IdentityRecordType, organization: OrganizationId, name: string): Promise<boolean>
 
+  /** Names of all records of one type, damaged ones too. */
+  names(type: IdentityRecordType, organization: OrganizationId): Promise<readonly string[]>
+
   /** Every organization that has a record of any type. */
   organizations(): Promise<readonly OrganizationId[]>
 

@@ -41,12 +41,13 @@ export class MemoryIdentityStore implements IdentityWriter {
     type: T,
     organization: OrganizationId,
   ): Promise<ReadonlyMap<string, IdentityRecord<T>>> {
+    return this.getMany(type, organization, await this.names(type, organization))
+  }
+
+  async names(type: IdentityRecordType, organization: OrganizationId): Promise<readonly string[]> {
     const prefix = fieldOf(type, '')
     const fields = [...(this.#texts.get(organization)?.keys() ?? [])]
-    const names = fields
-      .filter((field) => field.startsWith(prefix))
-      .map((field) => field.slice(prefix.length))
-    return this.getMany(type, organization, names)
+    return fields.filter((field) => field.startsWith(prefix)).map((field) => field.slice(prefix.length))
   }
 
   async findApiKey(secret: string): Promise<FoundApiKey | undefined> {

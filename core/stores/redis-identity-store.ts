@@ -110,6 +110,10 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
     return changed
   }
 
+  names(type: IdentityRecordType, organization: OrganizationId): Promise<readonly string[]> {
+    return fromRedis(() => this.redis.hkeys(this.keys.identity(type, organization)))
+  }
+
   async organizations(): Promise<readonly OrganizationId[]> {
     const ids = await fromRedis(() => this.redis.smembers(this.keys.organizations))
     return ids.map(parseOrganizationId).filter((id) => id !== undefined)

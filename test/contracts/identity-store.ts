@@ -75,6 +75,16 @@ export function describeIdentityStore(name: string, create: () => Promise<Identi
       expect((await store.list('access-list', anotherOrganizationId)).size).toBe(0)
     })
 
+    test('names gives those of one type in one organization', async () => {
+      const { store } = await create()
+      await store.put('user', org, 'ada', user)
+      await store.put('user', org, 'bob', user)
+      await store.put('access-list', org, 'list', { rules: [] })
+      expect([...(await store.names('user', org))].sort()).toEqual(['ada', 'bob'])
+      expect(await store.names('provider', org)).toEqual([])
+      expect(await store.names('user', anotherOrganizationId)).toEqual([])
+    })
+
     test('an organization is known while it has any record', async () => {
       const { store } = await create()
       expect(await store.organizations()).toEqual([])

@@ -1,0 +1,104 @@
+import type { ApiKeyRecord } from '#core/credentials/api-key-record.ts'
+import { apiKeyLookup, generateSecret, secretKindOf } from '#core/credentials/secret.ts'
+import { verifierOfGenerated } from '#core/credentials/verifier.ts'
+import { describeProblem } from '#core/errors.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { ApiKey } from '#core/resources/api-key.ts'
+import { dataPlaneProblems } from '#core/resources/check-resource.ts'
+import { missingListRefusal } from './access-readiness.ts'
+import { ensureSecret, type GeneratedSecret } from './generated-secret.ts'
+import type { ResourceHost } from './host.ts'
+import type { Decision, KindReconciler } from './kind-reconciler.ts'
+import type { OrganizationFinder, OrganizationLookup } from './organization-finder.ts'
+import { notReady, type Readiness, synced } from './readiness.ts'
+import { namesOf } from './references.ts'
+import { keySecretName } from './secret-names.ts'
+
+const secretKinds = { secret: 'sk', publishable: 'pk' } as const
+
+/** Key of the generated Secret that holds the API key. */
+export const keySecretKey = 'key'
+
+export type ApiKeyFacts =
+  | { readonly refusal: Readiness }
+  | {
+      readonly refusal?: undefined
+      readonly id: OrganizationId
+      readonly secret: GeneratedSecret
+      readonly listRefusal: Readiness | undefined
+    }
+
+/** Without a finalizer: the sweep removes a key that went while nobody looked. */
+export function apiKeyReconciler(
+  host: ResourceHost,
+  finder: OrganizationFinder,
+): KindReconciler<'ApiKey', ApiKeyFacts> {
+  const lookup = ({ metadata, spec }: ApiKey): OrganizationLookup =>
+    finder.find(metadata.namespace, spec.organizationRef)
+  return {
+    kind: 'ApiKey',
+    needsFinalizer: false,
+    claimOf(key) {
+      const { id } = lookup(key)
+      return id === undefined ? undefined : { type: 'api-key', organization: id, name: key.metadata.name }
+    },
+    holdsClaim: () => true,
+    async gather(key) {
+      const organization = lookup(key)
+      if (organization.refusal !== undefined) return { refusal: organization.refusal }
+      return {
+        id: organization.id,
+        secret: await keySecretOf(host, key),
+        listRefusal: missingListRefusal(host, organization.organization, namesOf(key.spec.accessListRefs)),
+      }
+    },
+    decide: decideApiKey,
+    dependents: () => [],
+  }
+}
+
+export function decideApiKey(key: ApiKey, facts: ApiKeyFacts): Decision<'ApiKey'> {
+  if (facts.refusal !== undefined) return { record: 'remove', ready: facts.refusal, status: {} }
+  const { secret, refusal } = facts.secret
+  if (refusal !== undefined) return { record: 'remove', ready: refusal, status: {} }
+  const status = { keySecret: { name: secret.name } }
+  const text = secret.data[keySecretKey] ?? ''
+  if (secretKindOf(text) !== secretKinds[key.spec.type]) {
+    const message = `Secret ${secret.name} holds no ${key.spec.type} API key under ${keySecretKey}: delete it to have one made`
+    return { record: 'remove', ready: notReady('SecretKeyMissing', message), status }
+  }
+  const [problem] = dataPlaneProblems('ApiKey', key.spec)
+  if (problem !== undefined) {
+    return { record: 'keep', ready: notReady('InvalidPattern', describeProblem(problem)), status }
+  }
+  const ready = facts.listRefusal ?? synced(`the key is in Secret ${secret.name}`)
+  return { record: apiKeyRecord(key, facts.id, text), ready, status }
+}
+
+function apiKeyRecord({ metadata, spec }: ApiKey, id: OrganizationId, secret: string): ApiKeyRecord {
+  return {
+    uid: metadata.uid,
+    type: spec.type,
+    scopes: spec.scopes,
+    lookup: apiKeyLookup(secret),
+    verifier: verifierOfGenerated(secret, { kind: 'api-key', name: `${metadata.name}@${id}` }),
+    ...(spec.accessListRefs === undefined ? {} : { ceiling: namesOf(spec.accessListRefs) }),
+    attributes: spec.attributes ?? [],
+    ...(spec.agentIdPattern === undefined ? {} : { agentIdPattern: spec.agentIdPattern }),
+    origins: spec.origins ?? [],
+    ...(spec.limits?.perMinute === undefined ? {} : { perMinute: spec.limits.perMinute }),
+  }
+}
+
+function keySecretOf(host: ResourceHost, key: ApiKey): Promise<GeneratedSecret> {
+  const { namespace, name, uid } = key.metadata
+  const wanted = {
+    namespace,
+    name: keySecretName(key),
+    type: 'Opaque',
+    owner: { kind: 'ApiKey', name, uid },
+    labels: {},
+    annotations: {},
+  } as const
+  return ensureSecret(host, wanted, () => ({ [keySecretKey]: generateSecret(secretKinds[key.spec.type]) }))
+}

@@ -1,0 +1,146 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Clock } from '#core/clock.ts'
+import { isDomainError } from '#core/errors.ts'
+import { errorFields, type Log } from '#core/process/logger.ts'
+import type { ResourceKindName, ResourceOf } from '#core/resources/index.ts'
+import { isSameStatus } from '../runtime/conditions.ts'
+import type { ResourceHost } from './host.ts'
+import type { Decision, KindReconciler, RecordOf, RecordTypeOf } from './kind-reconciler.ts'
+import { notReady, type Readiness, readyReasonOf, wasSynced, withReadiness } from './readiness.ts'
+import type { Reconciler, ReconcileOutcome, ResourceName } from './reconciler.ts'
+import type { RecordAddress, RecordLedger } from './record-ledger.ts'
+
+export interface ReconcilerParts {
+  readonly host: ResourceHost
+  readonly ledger: RecordLedger
+  readonly now: Clock
+  readonly log: Log
+}
+
+/** The steps that all kinds share: look up, hold, gather, decide, write, report; and the end of an object. */
+export function createReconciler<K extends ResourceKindName, Facts>(
+  kind: KindReconciler<K, Facts>,
+  parts: ReconcilerParts,
+): Reconciler {
+  const loop = new ReconcileLoop(kind, parts)
+  return {
+    kind: kind.kind,
+    reconcile: (of) => loop.reconcile(of),
+    dependents: (of) => kind.dependents(of),
+  }
+}
+
+class ReconcileLoop<K extends ResourceKindName, Facts> {
+  readonly #kind: KindReconciler<K, Facts>
+  readonly #parts: ReconcilerParts
+
+  constructor(kind: KindReconciler<K, Facts>, parts: ReconcilerParts) {
+    this.#kind = kind
+    this.#parts = parts
+  }
+
+  async reconcile(of: ResourceName): Promise<ReconcileOutcome> {
+    const found = this.#parts.host.get(this.#kind.kind, of.namespace, of.name)
+    if (found === undefined || found.metadata.deletionTimestamp !== undefined) {
+      await this.#end(of, found)
+      return {}
+    }
+    const resource = await this.#hold(found)
+    const decision = await this.#decideAndWrite(resource)
+    await this.#report(resource, decision.ready, decision.status)
+    return decision.againAfterMs === undefined ? {} : { againAfterMs: decision.againAfterMs }
+  }
+
+  async #decideAndWrite(resource: ResourceOf[K]): Promise<Decision<K>> {
+    try {
+      const decision = this.#kind.decide(resource, await this.#kind.gather(resource))
+      await this.#write(resource, decision.record)
+      return decision
+    } catch (error) {
+      if (isDomainError(error, 'store-unavailable')) await this.#reportStoreUnavailable(resource)
+      throw error
+    }
+  }
+
+  async #write(resource: ResourceOf[K], record: Decision<K>['record']): Promise<void> {
+    const { ledger } = this.#parts
+    const owner = this.#ownerOf(resource.metadata)
+    const claim = this.#kind.claimOf(resource)
+    if (record === 'keep') return
+    if (typeof record === 'string' || claim === undefined) {
+      if (record === 'remove' && claim !== undefined) await this.#removeAt(owner, claim)
+      await this.#release(owner)
+      return
+    }
+    // TypeScript does not see that a kind's address and record are of one type.
+    await ledger.put(owner, claim as RecordAddress, record as RecordOf<ResourceKindName>)
+    await this.#release(owner, claim)
+  }
+
+  /** The object is gone, or about to go. */
+  async #end(of: ResourceName, resource: ResourceOf[K] | undefined): Promise<void> {
+    const owner = this.#ownerOf(of)
+    const claim = resource === undefined ? undefined : this.#kind.claimOf(resource)
+    if (resource !== undefined && claim !== undefined && this.#kind.holdsClaim(resource)) {
+      await this.#removeAt(owner, claim)
+    }
+    await this.#release(owner)
+    if (resource !== undefined) await this.#parts.host.removeFinalizer(this.#kind.kind, resource)
+  }
+
+  /** Removes what the object has written, but not `except`. */
+  async #release(owner: string, except?: RecordAddress): Promise<void> {
+    for (const address of this.#parts.ledger.written(owner)) {
+      if (!isDeepStrictEqual(address, except)) await this.#removeAt(owner, address)
+    }
+  }
+
+  async #removeAt(owner: string, address: RecordAddress): Promise<void> {
+    await this.#parts.ledger.remove(owner, address)
+    await this.#kind.afterRemoval?.(address as RecordAddress<RecordTypeOf[K]>)
+  }
+
+  async #hold(resource: ResourceOf[K]): Promise<ResourceOf[K]> {
+    if (!this.#kind.needsFinalizer) return resource
+    const { host } = this.#parts
+    await host.addFinalizer(this.#kind.kind, resource)
+    const { namespace, name } = resource.metadata
+    return host.get(this.#kind.kind, namespace, name) ?? resource
+  }
+
+  async #report(resource: ResourceOf[K], ready: Readiness, own: object): Promise<void> {
+    const { host, now, log } = this.#parts
+    const status = { ...own, ...withReadiness(resource, ready, now()) }
+    if (isSameStatus(resource.status, status)) return
+    await host.writeStatus(this.#kind.kind, resource, status as NonNullable<ResourceOf[K]['status']>)
+    if (readyReasonOf(resource) === ready.reason) return
+    const { namespace, name } = resource.metadata
+    const type = ready.isReady || ready.reason === 'Suspended' ? 'Normal' : 'Warning'
+    host.event(this.#kind.kind, resource, { type, reason: ready.reason, message: ready.message })
+    log.info({ kind: this.#kind.kind, namespace, name, reason: ready.reason }, ready.message)
+  }
+
+  /** What is in the store already stays true while Redis is away, and ten thousand objects need not say so. */
+  async #reportStoreUnavailable(resource: ResourceOf[K]): Promise<void> {
+    if (wasSynced(resource)) return
+    try {
+      const message = 'Redis can not be written; it is tried again until it can'
+      await this.#report(resource, notReady('StoreUnavailable', message), statusWithoutReadiness(resource))
+    } catch (error) {
+      this.#parts.log.warn(errorFields(error), 'could not report that Redis is away')
+    }
+  }
+
+  #ownerOf({ namespace, name }: ResourceName): string {
+    return `${this.#kind.kind} ${namespace}/${name}`
+  }
+}
+
+function statusWithoutReadiness({ status }: { readonly status?: object }): object {
+  const {
+    conditions: _,
+    observedGeneration: __,
+    ...own
+  } = (status ?? {}) as { conditions?: unknown; observedGeneration?: unknown }
+  return own
+}

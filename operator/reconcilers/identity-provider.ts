@@ -1,0 +1,93 @@
+import { emptyPolicy } from '#core/access/access-policy.ts'
+import type { ProviderRecord } from '#core/identity/provider-record.ts'
+import { durationSeconds } from '#core/resources/fields.ts'
+import type { IdentityProvider, IdentityProviderSpec } from '#core/resources/identity-provider.ts'
+import { accessRefusal } from './access-readiness.ts'
+import type { Decision, KindReconciler } from './kind-reconciler.ts'
+import type { OrganizationFinder, OrganizationLookup } from './organization-finder.ts'
+import { type Readiness, synced } from './readiness.ts'
+import { namesOf, type ResourceReader } from './references.ts'
+
+interface Facts {
+  readonly organization: OrganizationLookup
+  readonly accessRefusal: Readiness | undefined
+}
+
+/** Without a finalizer: credentials that were exchanged here end by themselves, and the sweep removes the record. */
+export function identityProviderReconciler(
+  reader: ResourceReader,
+  finder: OrganizationFinder,
+): KindReconciler<'IdentityProvider', Facts> {
+  const organizationOf = ({ metadata, spec }: IdentityProvider): OrganizationLookup =>
+    finder.find(metadata.namespace, spec.organizationRef)
+  return {
+    kind: 'IdentityProvider',
+    needsFinalizer: false,
+    claimOf(provider) {
+      const { id } = organizationOf(provider)
+      return id === undefined
+        ? undefined
+        : { type: 'provider', organization: id, name: provider.metadata.name }
+    },
+    holdsClaim: () => true,
+    async gather(provider) {
+      const organization = organizationOf(provider)
+      const policy = { ...emptyPolicy, lists: namesOf(provider.spec.accessListRefs) }
+      return {
+        organization,
+        accessRefusal:
+          organization.refusal === undefined
+            ? accessRefusal(reader, organization.organization, policy)
+            : undefined,
+      }
+    },
+    decide: decideIdentityProvider,
+    dependents: () => [],
+  }
+}
+
+export function decideIdentityProvider(
+  provider: IdentityProvider,
+  { organization, accessRefusal }: Facts,
+): Decision<'IdentityProvider'> {
+  if (organization.refusal !== undefined) {
+    return { record: 'remove', ready: organization.refusal, status: {} }
+  }
+  const issuer = issuerOf(provider.spec)
+  return {
+    record: providerRecord(provider),
+    ready: accessRefusal ?? synced('identity tokens may be exchanged'),
+    status: issuer === undefined ? {} : { issuer },
+  }
+}
+
+function providerRecord({ metadata, spec }: IdentityProvider): ProviderRecord {
+  return {
+    uid: metadata.uid,
+    type: spec.type,
+    settings: { ...spec[spec.type] },
+    boundClaims: spec.boundClaims ?? [],
+    attributes: spec.attributes ?? [],
+    allowAnonymous: spec.allowAnonymous ?? false,
+    allowMachine: spec.allowMachine ?? false,
+    bindToTokenExpiry: spec.bindToTokenExpiry ?? false,
+    lists: namesOf(spec.accessListRefs),
+    ...(spec.ttl === undefined ? {} : { ttl: durationSeconds(spec.ttl) }),
+  }
+}
+
+/** What stands in the tokens' `iss`; the first where there are several. */
+function issuerOf(spec: IdentityProviderSpec): string | undefined {
+  switch (spec.type) {
+    case 'supabase':
+      return spec.supabase && `${spec.supabase.url.replace(/\/+$/, '')}/auth/v1`
+    case 'firebase':
+      return spec.firebase && `https://securetoken.google.com/${spec.firebase.projectId}`
+    case 'auth0':
+      return spec.auth0?.issuers[0]
+    case 'clerk':
+      return spec.clerk?.issuer
+    case 'oidc':
+      return spec.oidc?.issuer
+  }
+}

@@ -1,0 +1,79 @@
+import type { Clock } from '#core/clock.ts'
+import type { Log } from '#core/process/logger.ts'
+import type { ResourceKindName, ResourceOf } from '#core/resources/index.ts'
+import type { IdentityWriter } from '#core/stores/identity-store.ts'
+import { accessListReconciler } from './access-list.ts'
+import { apiKeyReconciler } from './api-key.ts'
+import { createReconciler } from './create-reconciler.ts'
+import type { Endpoints } from './endpoints.ts'
+import type { ResourceHost } from './host.ts'
+import { identityProviderReconciler } from './identity-provider.ts'
+import type { KindReconciler } from './kind-reconciler.ts'
+import { mqttUserReconciler } from './mqtt-user.ts'
+import { createOrganizationFinder } from './organization-finder.ts'
+import { organizationReconciler } from './organization.ts'
+import { sweepOrphans } from './orphan-sweep.ts'
+import type { Reconciler } from './reconciler.ts'
+import { RecordLedger } from './record-ledger.ts'
+
+export type { Endpoints } from './endpoints.ts'
+export { secretNamesOf } from './secret-names.ts'
+
+export interface ReconcilerOptions {
+  readonly host: ResourceHost
+  readonly store: IdentityWriter
+  readonly now: Clock
+  readonly log: Log
+  /** Goes into short ids that are derived; another one changes every username. */
+  readonly installation: string
+  readonly endpoints: Endpoints
+}
+
+/**
+ * Everything that makes records follow resources. Whoever drives it:
+ *
+ * - reconciles each object once, never one object twice at a time, and again when it rejects;
+ * - then calls `sweepOrphans` and `store.markReady()`;
+ * - from then on, when an object appears, changes or goes, reconciles it and its `dependents`; and when a Secret
+ *   does, each object whose `secretNamesOf` has it.
+ */
+export interface Reconcilers {
+  readonly byKind: Readonly<Record<ResourceKindName, Reconciler>>
+  /** Removes records that no object stands for; resolves with how many. */
+  sweepOrphans(): Promise<number>
+}
+
+/** Objects before those that refer to them. Any order ends the same; in this one nothing waits for another. */
+export const reconcileOrder = [
+  'Organization',
+  'AccessList',
+  'IdentityProvider',
+  'ApiKey',
+  'MqttUser',
+] as const satisfies readonly ResourceKindName[]
+
+export function createReconcilers(options: ReconcilerOptions): Reconcilers {
+  const { host, store, now, log, installation, endpoints } = options
+  const finder = createOrganizationFinder(host, installation)
+  const ledger = new RecordLedger(store)
+  const kinds = {
+    Organization: organizationReconciler({ host, store, ledger, finder }),
+    AccessList: accessListReconciler(host, finder),
+    IdentityProvider: identityProviderReconciler(host, finder),
+    ApiKey: apiKeyReconciler(host, finder),
+    MqttUser: mqttUserReconciler({ host, store, finder, endpoints }),
+  } as const
+  const parts = { host, ledger, now, log }
+  const claimOf = <K extends ResourceKindName>(kind: K, resource: ResourceOf[K]) =>
+    (kinds[kind] as unknown as Pick<KindReconciler<K, unknown>, 'claimOf'>).claimOf(resource)
+  return {
+    byKind: {
+      Organization: createReconciler(kinds.Organization, parts),
+      AccessList: createReconciler(kinds.AccessList, parts),
+      IdentityProvider: createReconciler(kinds.IdentityProvider, parts),
+      ApiKey: createReconciler(kinds.ApiKey, parts),
+      MqttUser: createReconciler(kinds.MqttUser, parts),
+    },
+    sweepOrphans: () => sweepOrphans({ host, store, ledger, claimOf }),
+  }
+}

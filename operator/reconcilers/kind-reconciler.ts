@@ -1,0 +1,60 @@
+import type { ResourceKindName, ResourceOf } from '#core/resources/index.ts'
+import type { IdentityRecord, IdentityRecordType } from '#core/stores/identity-records.ts'
+import type { Readiness } from './readiness.ts'
+import type { ResourceAddress, ResourceName } from './reconciler.ts'
+import type { RecordAddress } from './record-ledger.ts'
+
+/** Each object of a kind becomes at most one record, of this type. */
+export const recordTypes = {
+  Organization: 'organization',
+  AccessList: 'access-list',
+  IdentityProvider: 'provider',
+  ApiKey: 'api-key',
+  MqttUser: 'user',
+} as const satisfies Record<ResourceKindName, IdentityRecordType>
+
+export type RecordTypeOf = typeof recordTypes
+export type RecordOf<K extends ResourceKindName> = IdentityRecord<RecordTypeOf[K]>
+
+/**
+ * What is special about one kind: what has to be known of the world, what follows from it, and whom a change
+ * concerns. The steps around it are the same for all and stand in `createReconciler`.
+ */
+export interface KindReconciler<K extends ResourceKindName, Facts> {
+  readonly kind: K
+
+  /** Whether a deleted object has to stay until its record is gone: nothing else ends what the record allows. */
+  readonly needsFinalizer: boolean
+
+  /** Where the object's record stands, or would; undefined while it belongs to no Organization. */
+  claimOf(resource: ResourceOf[K]): RecordAddress<RecordTypeOf[K]> | undefined
+
+  /** Whether the record is this object's and not that of an older one which wants the same. */
+  holdsClaim(resource: ResourceOf[K]): boolean
+
+  /** Reads what the decision takes, and makes what must exist before a record may. */
+  gather(resource: ResourceOf[K]): Promise<Facts>
+
+  /** Pure. */
+  decide(resource: ResourceOf[K], facts: Facts): Decision<K>
+
+  /** What has to go beside the object's own record once that is gone. */
+  afterRemoval?(address: RecordAddress<RecordTypeOf[K]>): Promise<void>
+
+  /** See Reconciler. */
+  dependents(of: ResourceName): readonly ResourceAddress[]
+}
+
+export interface Decision<K extends ResourceKindName> {
+  /**
+   * - a record  is written
+   * - `keep`    what stands in the store stays as it is
+   * - `remove`  there must be none
+   * - `release` the claim is another's: only what this object itself has written goes
+   */
+  readonly record: RecordOf<K> | 'keep' | 'remove' | 'release'
+  readonly ready: Readiness
+  /** Beside conditions and observedGeneration. */
+  readonly status: Omit<NonNullable<ResourceOf[K]['status']>, 'conditions' | 'observedGeneration'>
+  readonly againAfterMs?: number
+}

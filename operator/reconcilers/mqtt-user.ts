@@ -1,0 +1,187 @@
+import type { AccessPolicy } from '#core/access/access-policy.ts'
+import type { UserRecord } from '#core/credentials/user-record.ts'
+import { formatUsername } from '#core/credentials/username.ts'
+import { isDomainError } from '#core/errors.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import { localPartOf, type MqttUser } from '#core/resources/mqtt-user.ts'
+import type { IdentityReader } from '#core/stores/identity-store.ts'
+import { rulesRefusal } from './access-list.ts'
+import { accessRefusal } from './access-readiness.ts'
+import type { Endpoints } from './endpoints.ts'
+import type { ResourceHost } from './host.ts'
+import type { Decision, KindReconciler } from './kind-reconciler.ts'
+import { isSame, oldest, type OrganizationFinder, type OrganizationLookup } from './organization-finder.ts'
+import { notReady, type Readiness, readyReasonOf, synced } from './readiness.ts'
+import type { ResourceAddress, ResourceName } from './reconciler.ts'
+import { addressOf, namesOf, organizationOf, refersTo } from './references.ts'
+import { PasswordReader, type UserPassword } from './user-password.ts'
+
+export interface MqttUserParts {
+  readonly host: ResourceHost
+  readonly store: Pick<IdentityReader, 'get'>
+  readonly finder: OrganizationFinder
+  readonly endpoints: Endpoints
+}
+
+export type MqttUserFacts =
+  /** `isRival`: the username is an older user's. */
+  | { readonly refusal: Readiness; readonly isRival: boolean }
+  | {
+      readonly refusal?: undefined
+      readonly username: string
+      readonly policy: AccessPolicy
+      readonly password: UserPassword
+      /** What is in force for this very user. */
+      readonly stored: UserRecord | undefined
+      readonly accessRefusal: Readiness | undefined
+      readonly isOrganizationSuspended: boolean
+    }
+
+type Belonging = Extract<OrganizationLookup, { refusal?: undefined }>
+
+export function mqttUserReconciler(parts: MqttUserParts): KindReconciler<'MqttUser', MqttUserFacts> {
+  const { host, finder } = parts
+  const passwords = new PasswordReader(host, parts.endpoints)
+  const lookup = ({ metadata, spec }: MqttUser): OrganizationLookup =>
+    finder.find(metadata.namespace, spec.organizationRef)
+  const holderOf = (user: MqttUser, { organization, id }: Belonging): MqttUser => {
+    const rivals = host
+      .list('MqttUser')
+      .filter((other) => localPartOf(other) === localPartOf(user))
+      .filter((other) => refersTo(other, organization.metadata))
+      // Whoever may not belong to the Organization holds no name in it.
+      .filter((other) => lookup(other).id === id)
+    return oldest(rivals) ?? user
+  }
+  return {
+    kind: 'MqttUser',
+    needsFinalizer: true,
+    claimOf(user) {
+      const { id } = lookup(user)
+      return id === undefined ? undefined : { type: 'user', organization: id, name: localPartOf(user) }
+    },
+    holdsClaim(user) {
+      const organization = lookup(user)
+      return organization.refusal === undefined && isSame(holderOf(user, organization), user)
+    },
+
+    async gather(user) {
+      const organization = lookup(user)
+      if (organization.refusal !== undefined) return { refusal: organization.refusal, isRival: false }
+      const holder = holderOf(user, organization)
+      if (!isSame(holder, user)) return { refusal: conflictWith(holder), isRival: true }
+      const username = formatUsername({ local: localPartOf(user), organization: organization.id })
+      const stored = await storedRecord(parts.store, user, organization.id)
+      const policy = policyOf(user, organization)
+      return {
+        username,
+        policy,
+        stored,
+        password: await passwords.read(user, username, stored),
+        accessRefusal: accessRefusal(host, organization.organization, policy),
+        isOrganizationSuspended: organization.organization.spec.suspended === true,
+      }
+    },
+
+    decide: decideMqttUser,
+    afterRemoval: async ({ organization, name }) =>
+      passwords.forget(formatUsername({ local: name, organization })),
+    dependents: (of) => rivalsOf(host, of),
+  }
+}
+
+export function decideMqttUser(user: MqttUser, facts: MqttUserFacts): Decision<'MqttUser'> {
+  if (facts.refusal !== undefined) {
+    return { record: facts.isRival ? 'release' : 'remove', ready: facts.refusal, status: {} }
+  }
+  const { username, password, stored } = facts
+  if (password.refusal !== undefined) {
+    return { record: 'remove', ready: password.refusal, status: { username } }
+  }
+  const invalid = rulesRefusal('MqttUser', user.spec)
+  // Rules that worked before stay in force; a suspension or a new password counts at once all the same.
+  const access = invalid === undefined ? facts.policy : stored?.access
+  return {
+    record: access === undefined ? 'remove' : recordOf(user, password, access),
+    ready: invalid ?? suspension(user, facts) ?? facts.accessRefusal ?? synced(`signs in as ${username}`),
+    status: { username, ...secretStatus(password) },
+  }
+}
+
+function recordOf(
+  { metadata, spec }: MqttUser,
+  { verifier }: Extract<UserPassword, { refusal?: undefined }>,
+  access: AccessPolicy,
+): UserRecord {
+  return {
+    uid: metadata.uid,
+    suspended: spec.suspended ?? false,
+    verifiers: [{ verifier }],
+    access,
+    limits: spec.limits ?? {},
+  }
+}
+
+function secretStatus({ secret, isGenerated }: UserPassword): Decision<'MqttUser'>['status'] {
+  if (secret === undefined) return {}
+  const version = { secretResourceVersion: secret.version }
+  return isGenerated === true ? { credentialsSecret: { name: secret.name }, ...version } : version
+}
+
+function suspension(
+  user: MqttUser,
+  { isOrganizationSuspended }: { readonly isOrganizationSuspended: boolean },
+): Readiness | undefined {
+  if (user.spec.suspended === true)
+    return notReady('Suspended', 'the user is refused: spec.suspended is true')
+  return isOrganizationSuspended
+    ? notReady('OrganizationSuspended', 'the user is refused: the Organization is suspended')
+    : undefined
+}
+
+function policyOf({ spec }: MqttUser, { ceilings }: Belonging): AccessPolicy {
+  return {
+    lists: namesOf(spec.accessListRefs),
+    rules: spec.access ?? [],
+    ceilings: ceilings.map((names) => [...names]),
+  }
+}
+
+/** The record that is in force, unless it was another user's of the same name. */
+async function storedRecord(
+  store: MqttUserParts['store'],
+  user: MqttUser,
+  organization: OrganizationId,
+): Promise<UserRecord | undefined> {
+  try {
+    const record = await store.get('user', organization, localPartOf(user))
+    return record?.uid === user.metadata.uid ? record : undefined
+  } catch (error) {
+    // It is about to be written anew.
+    if (isDomainError(error, 'record-damaged')) return undefined
+    throw error
+  }
+}
+
+function conflictWith({ metadata, spec }: MqttUser): Readiness {
+  const username = spec.username ?? metadata.name
+  return notReady(
+    'UsernameConflict',
+    `MqttUser ${metadata.namespace}/${metadata.name} is older and holds the username ${username}: choose another`,
+  )
+}
+
+/** Users that want the same name, and those that wait for any: the one that goes may have held it. */
+function rivalsOf(host: ResourceHost, of: ResourceName): ResourceAddress[] {
+  const changed = host.get('MqttUser', of.namespace, of.name)
+  const isRival = (other: MqttUser): boolean =>
+    readyReasonOf(other) === 'UsernameConflict' ||
+    (changed !== undefined &&
+      localPartOf(other) === localPartOf(changed) &&
+      refersTo(other, organizationOf(changed)))
+  return host
+    .list('MqttUser')
+    .filter(({ metadata }) => metadata.namespace !== of.namespace || metadata.name !== of.name)
+    .filter(isRival)
+    .map((other) => addressOf('MqttUser', other))
+}

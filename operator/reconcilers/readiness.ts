@@ -1,0 +1,90 @@
+import type { Condition } from '#core/resources/resource.ts'
+import { setCondition } from '../runtime/conditions.ts'
+
+/**
+ * Why an object is Ready or is not; the reason of its one condition, for programs.
+ *
+ * - `Synced`                 its record is in the store as the spec says
+ * - `Suspended`              it is, and by the spec refuses everybody
+ * - `OrganizationSuspended`  its Organization does
+ * - `OrganizationNotFound`   organizationRef names nothing, or something that is being deleted
+ * - `NamespaceNotAllowed`    the Organization does not list this namespace
+ * - `ShortIdConflict`        an older Organization holds the short id
+ * - `UsernameConflict`       an older MqttUser of the Organization holds the username
+ * - `AccessListNotFound`     a list that it refers to is not there; what is missing denies
+ * - `NoAccess`               no list and no rule applies: nothing is allowed
+ * - `InvalidRules`           a topic can not be used; what was there before stays
+ * - `InvalidPattern`         a regular expression can not be used; what was there before stays
+ * - `SecretNotFound`         the Secret of its password is not there
+ * - `SecretKeyMissing`       that Secret lacks the key, or it is empty or no key of ours
+ * - `SecretConflict`         a Secret of the name to be generated is there and belongs to somebody else
+ * - `StoreUnavailable`       Redis could not be written; it is tried again
+ */
+export type ReadyReason =
+  | 'Synced'
+  | 'Suspended'
+  | 'OrganizationSuspended'
+  | 'OrganizationNotFound'
+  | 'NamespaceNotAllowed'
+  | 'ShortIdConflict'
+  | 'UsernameConflict'
+  | 'AccessListNotFound'
+  | 'NoAccess'
+  | 'InvalidRules'
+  | 'InvalidPattern'
+  | 'SecretNotFound'
+  | 'SecretKeyMissing'
+  | 'SecretConflict'
+  | 'StoreUnavailable'
+
+export interface Readiness {
+  readonly isReady: boolean
+  readonly reason: ReadyReason
+  /** For people, with what to do; never a secret. */
+  readonly message: string
+}
+
+export const synced = (message: string): Readiness => ({ isReady: true, reason: 'Synced', message })
+
+export const notReady = (reason: Exclude<ReadyReason, 'Synced'>, message: string): Readiness => ({
+  isReady: false,
+  reason,
+  message,
+})
+
+interface WithConditions {
+  readonly metadata: { readonly generation: number }
+  readonly status?: { readonly conditions?: readonly Condition[] } | undefined
+}
+
+/** The reason of the Ready condition as it stands in the status. */
+export function readyReasonOf(resource: WithConditions): string | undefined {
+  return readyCondition(resource)?.reason
+}
+
+/** The status fields that every kind has, with this readiness in them. */
+export function withReadiness(
+  resource: WithConditions,
+  readiness: Readiness,
+  now: number,
+): { observedGeneration: number; conditions: Condition[] } {
+  const update = {
+    type: 'Ready',
+    status: readiness.isReady ? 'True' : 'False',
+    reason: readiness.reason,
+    message: readiness.message,
+    observedGeneration: resource.metadata.generation,
+  } as const
+  const conditions = setCondition(resource.status?.conditions ?? [], update, now)
+  return { observedGeneration: resource.metadata.generation, conditions: [...conditions] }
+}
+
+/** Whether the status says already that this generation is in the store. */
+export function wasSynced(resource: WithConditions): boolean {
+  const condition = readyCondition(resource)
+  return condition?.status === 'True' && condition.observedGeneration === resource.metadata.generation
+}
+
+function readyCondition(resource: WithConditions): Condition | undefined {
+  return resource.status?.conditions?.find(({ type }) => type === 'Ready')
+}

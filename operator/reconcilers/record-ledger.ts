@@ -1,0 +1,94 @@
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { IdentityRecord, IdentityRecordType } from '#core/stores/identity-records.ts'
+import type { IdentityWriter } from '#core/stores/identity-store.ts'
+
+/** Where a record stands in the store. */
+export interface RecordAddress<T extends IdentityRecordType = IdentityRecordType> {
+  readonly type: T
+  readonly organization: OrganizationId
+  readonly name: string
+}
+
+/**
+ * The only way to the store's writes. Remembers which object wrote which record, so that what an object wrote
+ * can be removed when the object itself is gone, and so that nobody removes what another has written since.
+ * Two writes of one record never overlap.
+ */
+export class RecordLedger {
+  readonly #store: IdentityWriter
+  readonly #owners = new Map<string, string>()
+  readonly #written = new Map<string, Map<string, RecordAddress>>()
+  readonly #running = new Map<string, Promise<unknown>>()
+
+  constructor(store: IdentityWriter) {
+    this.#store = store
+  }
+
+  /** Writes the record of `owner`. */
+  async put<T extends IdentityRecordType>(
+    owner: string,
+    address: RecordAddress<T>,
+    record: IdentityRecord<T>,
+  ): Promise<void> {
+    await this.#alone(address, async () => {
+      await this.#store.put(address.type, address.organization, address.name, record)
+      this.#assign(owner, address)
+    })
+  }
+
+  /** Removes the record, unless another than `owner` has written it. */
+  async remove(owner: string, address: RecordAddress): Promise<void> {
+    await this.#alone(address, async () => {
+      const current = this.#owners.get(keyOf(address))
+      if (current !== undefined && current !== owner) return
+      await this.#store.remove(address.type, address.organization, address.name)
+      this.#forget(address)
+    })
+  }
+
+  /** Removes a record whoever wrote it, where `isOrphan` still holds once nobody else works on it. */
+  async removeOrphan(address: RecordAddress, isOrphan: () => boolean): Promise<boolean> {
+    return await this.#alone(address, async () => {
+      if (!isOrphan()) return false
+      this.#forget(address)
+      return await this.#store.remove(address.type, address.organization, address.name)
+    })
+  }
+
+  /** What `owner` has written and nobody else since. */
+  written(owner: string): readonly RecordAddress[] {
+    return [...(this.#written.get(owner)?.values() ?? [])]
+  }
+
+  #assign(owner: string, address: RecordAddress): void {
+    if (this.#owners.get(keyOf(address)) !== owner) this.#forget(address)
+    this.#owners.set(keyOf(address), owner)
+    const written = this.#written.get(owner) ?? new Map<string, RecordAddress>()
+    this.#written.set(owner, written.set(keyOf(address), address))
+  }
+
+  #forget(address: RecordAddress): void {
+    const owner = this.#owners.get(keyOf(address))
+    if (owner === undefined) return
+    this.#owners.delete(keyOf(address))
+    const written = this.#written.get(owner)
+    written?.delete(keyOf(address))
+    if (written?.size === 0) this.#written.delete(owner)
+  }
+
+  async #alone<T>(address: RecordAddress, work: () => Promise<T>): Promise<T> {
+    const key = keyOf(address)
+    const before = this.#running.get(key) ?? Promise.resolve()
+    const own = before.then(work, work)
+    this.#running.set(key, own)
+    try {
+      return await own
+    } finally {
+      if (this.#running.get(key) === own) this.#running.delete(key)
+    }
+  }
+}
+
+function keyOf({ type, organization, name }: RecordAddress): string {
+  return `${organization}/${type}/${name}`
+}

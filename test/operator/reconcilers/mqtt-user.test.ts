@@ -1,0 +1,324 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { generateSecret, secretKindOf } from '#core/credentials/secret.ts'
+import { verifierOfChosen, verifierOfGenerated, verifySecret } from '#core/credentials/verifier.ts'
+import { ReconcileWorld } from '../../fixtures/reconcile-world.ts'
+import { acme, aList, anOrganizationResource, aResource, aUserResource } from '../../fixtures/resources.ts'
+
+const org = 'org_k7xm4pqr2n5t'
+const lists = { accessListRefs: [{ name: 'devices' }] }
+const adaBinding = { kind: 'user', name: `ada@${org}` } as const
+
+let world: ReconcileWorld
+beforeEach(async () => {
+  world = new ReconcileWorld()
+  await world.apply(anOrganizationResource(), aList('devices'))
+})
+
+const ada = () => world.store.get('user', org, 'ada')
+
+describe('a user without a password', () => {
+  test('gets one in a Secret of its own, and may sign in with it', async () => {
+    await world.apply(aUserResource('ada', lists))
+    const secret = world.host.secrets.get('default/ada-mqtt')
+    expect(secret).toMatchObject({
+      type: 'kubernetes.io/basic-auth',
+      ownerUid: 'uid-MqttUser-default-ada',
+      data: {
+        type: 'mqtt',
+        username: `ada@${org}`,
+        host: 'mqtt.example.com',
+        port: '8883',
+        uri: 'mqtts://mqtt.example.com:8883',
+        'wss-uri': 'wss://mqtt.example.com:18885/',
+      },
+    })
+    const password = secret?.data['password'] ?? ''
+    expect(secretKindOf(password)).toBe('mp')
+    const record = await ada()
+    expect(record).toMatchObject({
+      suspended: false,
+      access: { lists: ['devices'], rules: [], ceilings: [] },
+    })
+    expect(record?.verifiers).toEqual([{ verifier: verifierOfGenerated(password, adaBinding) }])
+    expect(world.ready('MqttUser', 'ada')).toBe('True Synced')
+    expect(world.host.get('MqttUser', 'default', 'ada')?.status).toMatchObject({
+      username: `ada@${org}`,
+      credentialsSecret: { name: 'ada-mqtt' },
+      secretResourceVersion: secret?.version,
+      observedGeneration: 1,
+    })
+  })
+
+  test('keeps it over a restart and over changes of the spec', async () => {
+    await world.apply(aUserResource('ada', lists))
+    const before = world.host.secrets.get('default/ada-mqtt')
+    await world.restart()
+    await world.apply(aUserResource('ada', { ...lists, limits: { connections: 1 } }))
+    expect(world.host.secrets.get('default/ada-mqtt')).toEqual(before)
+    expect((await ada())?.limits).toEqual({ connections: 1 })
+  })
+
+  test('gets another when the Secret is deleted', async () => {
+    await world.apply(aUserResource('ada', lists))
+    const before = await ada()
+    world.host.secrets.delete('default/ada-mqtt')
+    await world.secretChanged('ada-mqtt')
+    const password = world.host.secrets.get('default/ada-mqtt')?.data['password'] ?? ''
+    const after = await ada()
+    expect(after?.verifiers).toEqual([{ verifier: verifierOfGenerated(password, adaBinding) }])
+    expect(after?.verifiers).not.toEqual(before?.verifiers)
+  })
+
+  test('finds the Secret under the name and with the labels it asked for', async () => {
+    const credentialsSecret = { name: 'mine', labels: { team: 'a' }, annotations: { note: 'b' } }
+    await world.apply(aUserResource('ada', { ...lists, credentialsSecret }))
+    expect(world.host.secrets.get('default/mine')).toMatchObject({
+      labels: { team: 'a' },
+      annotations: { note: 'b' },
+    })
+    expect(world.host.secrets.has('default/ada-mqtt')).toBe(false)
+  })
+
+  test.each([
+    ['that belongs to nobody', undefined],
+    ['that belongs to another object', 'uid-MqttUser-default-bob'],
+  ])('is refused, and the Secret left alone, where there is one of its name %s', async (_, owner) => {
+    world.host.putSecret('default', 'ada-mqtt', { password: 'foreign' }, owner)
+    const before = world.host.secrets.get('default/ada-mqtt')
+    await world.apply(aUserResource('ada', lists))
+    expect(world.ready('MqttUser', 'ada')).toBe('False SecretConflict')
+    expect(world.host.secrets.get('default/ada-mqtt')).toBe(before)
+    expect(await ada()).toBeUndefined()
+  })
+
+  test('gets none while nobody knows whether it has one', async () => {
+    world.host.failure = new Error('unreachable')
+    await expect(world.apply(aUserResource('ada', lists))).rejects.toThrow('unreachable')
+    expect(world.host.secrets.size).toBe(0)
+    expect(await ada()).toBeUndefined()
+  })
+})
+
+describe('a user with a Secret of its own', () => {
+  const spec = { ...lists, passwordSecretRef: { name: 'own' } }
+
+  test('signs in with what a person chose, kept as scrypt', async () => {
+    world.host.putSecret('default', 'own', { password: 'correct horse' })
+    await world.apply(aUserResource('ada', spec))
+    const verifier = (await ada())?.verifiers[0]?.verifier
+    if (verifier === undefined) throw new Error('there is no verifier')
+    expect(verifier.algorithm).toBe('scrypt')
+    expect(await verifySecret('correct horse', verifier, adaBinding)).toBe(true)
+    expect(await verifySecret('another', verifier, adaBinding)).toBe(false)
+    expect(world.ready('MqttUser', 'ada')).toBe('True Synced')
+    expect(world.host.get('MqttUser', 'default', 'ada')?.status?.credentialsSecret).toBeUndefined()
+  })
+
+  test('keeps its verifier over reconciles and restarts, and gets another for another password', async () => {
+    world.host.putSecret('default', 'own', { password: 'correct horse' })
+    await world.apply(aUserResource('ada', spec))
+    const before = await ada()
+    await world.apply(aUserResource('ada', spec))
+    await world.restart()
+    expect(await ada()).toEqual(before)
+    world.host.putSecret('default', 'own', { password: 'correct horse', other: 'x' })
+    await world.secretChanged('own')
+    expect(await ada()).toEqual(before)
+    world.host.putSecret('default', 'own', { password: 'battery staple' })
+    await world.secretChanged('own')
+    expect(await ada()).not.toEqual(before)
+  })
+
+  test('is kept as a digest where the password was generated by us', async () => {
+    const password = generateSecret('mp')
+    world.host.putSecret('default', 'own', { pw: password })
+    await world.apply(aUserResource('ada', { ...lists, passwordSecretRef: { name: 'own', key: 'pw' } }))
+    expect((await ada())?.verifiers).toEqual([{ verifier: verifierOfGenerated(password, adaBinding) }])
+  })
+
+  test('may not sign in once the Secret or its key is gone', async () => {
+    world.host.putSecret('default', 'own', { password: 'correct horse' })
+    await world.apply(aUserResource('ada', spec))
+    world.host.secrets.delete('default/own')
+    await world.secretChanged('own')
+    expect(world.ready('MqttUser', 'ada')).toBe('False SecretNotFound')
+    expect(await ada()).toBeUndefined()
+    world.host.putSecret('default', 'own', { pass: 'correct horse' })
+    await world.secretChanged('own')
+    expect(world.ready('MqttUser', 'ada')).toBe('False SecretKeyMissing')
+    expect(world.message('MqttUser', 'ada')).toContain('no key password')
+    expect(await ada()).toBeUndefined()
+  })
+
+  test('never has it written to', async () => {
+    world.host.putSecret('default', 'own', { password: 'correct horse' })
+    const before = world.host.secrets.get('default/own')
+    await world.apply(aUserResource('ada', spec))
+    await world.delete('MqttUser', 'ada')
+    expect(world.host.secrets.get('default/own')).toBe(before)
+    expect(world.host.secrets.size).toBe(1)
+  })
+})
+
+test('a verifier of the spec is taken as it is', async () => {
+  const { algorithm, digest, ...rest } = await verifierOfChosen('correct horse')
+  const given = { algorithm, digest, ...rest }
+  await world.apply(aUserResource('ada', { ...lists, passwordVerifier: given }))
+  expect((await ada())?.verifiers).toEqual([{ verifier: given }])
+  expect(world.host.secrets.size).toBe(0)
+})
+
+describe('where a user belongs', () => {
+  test('nobody gets in where there is no Organization of that name', async () => {
+    await world.apply(aUserResource('ada', { organizationRef: { name: 'none' }, access: [] }))
+    expect(world.ready('MqttUser', 'ada')).toBe('False OrganizationNotFound')
+    expect(await world.store.organizations()).toEqual([org])
+    expect(world.host.secrets.size).toBe(0)
+  })
+
+  test('another namespace needs the permission of the Organization, and lives under its ceiling', async () => {
+    const elsewhere = aUserResource(
+      'ada',
+      { organizationRef: { name: 'acme', namespace: 'default' }, ...lists },
+      { namespace: 'team-a' },
+    )
+    await world.apply(elsewhere)
+    expect(world.ready('MqttUser', 'ada', 'team-a')).toBe('False NamespaceNotAllowed')
+    expect(await ada()).toBeUndefined()
+
+    const shortId = 'k7xm4pqr2n5t'
+    await world.apply(anOrganizationResource({ shortId, allowedNamespaces: [{ name: 'team-a', ...lists }] }))
+    expect(world.ready('MqttUser', 'ada', 'team-a')).toBe('True Synced')
+    expect((await ada())?.access).toEqual({ lists: ['devices'], rules: [], ceilings: [['devices']] })
+
+    await world.apply(anOrganizationResource({ shortId, allowedNamespaces: [{ name: 'team-b' }] }))
+    expect(world.ready('MqttUser', 'ada', 'team-a')).toBe('False NamespaceNotAllowed')
+    expect(await ada()).toBeUndefined()
+  })
+
+  test('a username belongs to the older user, until that one goes', async () => {
+    const young = { creationTimestamp: '2026-11-24T11:00:00Z' }
+    await world.apply(aUserResource('young', { username: 'ada', ...lists }, young))
+    await world.apply(aUserResource('ada', lists))
+    expect(world.ready('MqttUser', 'young')).toBe('False UsernameConflict')
+    expect(world.message('MqttUser', 'young')).toContain('default/ada')
+    expect((await ada())?.uid).toBe('uid-MqttUser-default-ada')
+    await world.delete('MqttUser', 'ada')
+    expect(world.ready('MqttUser', 'young')).toBe('True Synced')
+    expect((await ada())?.uid).toBe('uid-MqttUser-default-young')
+  })
+
+  test('deleting the loser leaves the older user in peace', async () => {
+    const young = { creationTimestamp: '2026-11-24T11:00:00Z' }
+    await world.apply(
+      aUserResource('ada', lists),
+      aUserResource('young', { username: 'ada', ...lists }, young),
+    )
+    await world.restart()
+    await world.delete('MqttUser', 'young')
+    expect((await ada())?.uid).toBe('uid-MqttUser-default-ada')
+  })
+
+  test('a user that may not belong here holds no name here', async () => {
+    const old = { namespace: 'evil', creationTimestamp: '2020-01-01T00:00:00Z' }
+    const organizationRef = { name: 'acme', namespace: 'default' }
+    await world.apply(aUserResource('ada', { organizationRef, ...lists }, old), aUserResource('ada', lists))
+    expect(world.ready('MqttUser', 'ada')).toBe('True Synced')
+    expect((await ada())?.uid).toBe('uid-MqttUser-default-ada')
+  })
+})
+
+describe('what a user may do', () => {
+  test('a list that is not there is named, and the record written all the same', async () => {
+    await world.apply(aUserResource('ada', { accessListRefs: [{ name: 'devices' }, { name: 'none' }] }))
+    expect(world.ready('MqttUser', 'ada')).toBe('False AccessListNotFound')
+    expect(world.message('MqttUser', 'ada')).toContain('no AccessList none')
+    expect((await ada())?.access.lists).toEqual(['devices', 'none'])
+    await world.apply(aList('none'))
+    expect(world.ready('MqttUser', 'ada')).toBe('True Synced')
+    await world.delete('AccessList', 'none')
+    expect(world.ready('MqttUser', 'ada')).toBe('False AccessListNotFound')
+  })
+
+  test('a list of another Organization in the namespace is none', async () => {
+    const other = aResource('Organization', 'other', { shortId: 'aaaabbbbcccc' })
+    const list = aResource('AccessList', 'theirs', { organizationRef: { name: 'other' }, rules: [] })
+    await world.apply(other, list, aUserResource('ada', { accessListRefs: [{ name: 'theirs' }] }))
+    expect(world.ready('MqttUser', 'ada')).toBe('False AccessListNotFound')
+  })
+
+  test('without any list or rule it says NoAccess, with a default list it does not', async () => {
+    await world.apply(aUserResource('ada'))
+    expect(world.ready('MqttUser', 'ada')).toBe('False NoAccess')
+    expect(await ada()).toBeDefined()
+    await world.apply(
+      anOrganizationResource({ shortId: 'k7xm4pqr2n5t', defaultAccessListRefs: [{ name: 'devices' }] }),
+    )
+    expect(world.ready('MqttUser', 'ada')).toBe('True Synced')
+  })
+
+  test('rules of its own count as access', async () => {
+    const access = [{ effect: 'allow' as const, actions: ['publish' as const], topics: ['a'] }]
+    await world.apply(aUserResource('ada', { access }))
+    expect(world.ready('MqttUser', 'ada')).toBe('True Synced')
+    expect((await ada())?.access.rules).toEqual(access)
+  })
+
+  test('rules that can not be used leave the former in force, but a suspension counts at once', async () => {
+    const rule = (topic: string) => ({
+      effect: 'allow' as const,
+      actions: ['publish' as const],
+      topics: [topic],
+    })
+    await world.apply(aUserResource('ada', { access: [rule('a')] }))
+    await world.apply(aUserResource('ada', { access: [rule('a/#/b')], suspended: true }))
+    expect(world.ready('MqttUser', 'ada')).toBe('False InvalidRules')
+    expect(world.message('MqttUser', 'ada')).toContain('spec.access[0].topics[0]="a/#/b"')
+    expect(await ada()).toMatchObject({ suspended: true, access: { rules: [rule('a')] } })
+  })
+
+  test('rules that never could be used let nobody in', async () => {
+    const access = [{ effect: 'allow' as const, actions: ['publish' as const], topics: ['{nobody}'] }]
+    await world.apply(aUserResource('ada', { access }))
+    expect(world.ready('MqttUser', 'ada')).toBe('False InvalidRules')
+    expect(await ada()).toBeUndefined()
+  })
+})
+
+describe('the end of a user', () => {
+  test('suspended, the record says so and Ready is False', async () => {
+    await world.apply(aUserResource('ada', { ...lists, suspended: true }))
+    expect(await ada()).toMatchObject({ suspended: true })
+    expect(world.ready('MqttUser', 'ada')).toBe('False Suspended')
+    await world.apply(aUserResource('ada', lists))
+    expect(await ada()).toMatchObject({ suspended: false })
+    expect(world.ready('MqttUser', 'ada')).toBe('True Synced')
+  })
+
+  test('deleted, its record goes, the log tells, and then the finalizer', async () => {
+    await world.apply(aUserResource('ada', lists))
+    expect(world.host.get('MqttUser', 'default', 'ada')?.metadata.finalizers).toHaveLength(1)
+    world.log.length = 0
+    await world.delete('MqttUser', 'ada')
+    expect(await ada()).toBeUndefined()
+    expect(world.log).toEqual([{ type: 'user', organization: org, name: 'ada' }])
+    expect(world.host.get('MqttUser', 'default', 'ada')).toBeUndefined()
+  })
+
+  test('deleted after a restart, its record goes as well', async () => {
+    await world.apply(aUserResource('ada', lists))
+    await world.restart()
+    await world.delete('MqttUser', 'ada')
+    expect(await ada()).toBeUndefined()
+  })
+
+  test('a user made anew under the name gets a password of its own', async () => {
+    await world.apply(aUserResource('ada', lists))
+    const before = await ada()
+    await world.delete('MqttUser', 'ada')
+    world.host.secrets.delete('default/ada-mqtt')
+    await world.apply(aUserResource('ada', { ...acme, ...lists }, { uid: 'another' }))
+    expect((await ada())?.uid).toBe('another')
+    expect((await ada())?.verifiers).not.toEqual(before?.verifiers)
+  })
+})
