@@ -5,6 +5,7 @@ import type { ResourceAddress } from '../operator/reconcilers/reconciler.ts'
 import type { GeneratedSecrets } from './generated-secrets.ts'
 import type { CatalogChange } from './manifest-catalog.ts'
 import type { ManifestDirectory } from './manifest-directory.ts'
+import { codeOf } from './state-directory.ts'
 
 /** What became of an object: its own content, or only its status. */
 export type HostChange = ResourceAddress & { readonly of: 'object' | 'status' }
@@ -84,14 +85,15 @@ export class StandaloneHost implements ResourceHost {
   async addFinalizer<K extends ResourceKindName>(kind: K, resource: ResourceOf[K]): Promise<void> {
     const present = this.#present(kind, resource)
     if (present === undefined || present.metadata.deletionTimestamp !== undefined) return
+    if (present.metadata.finalizers?.includes(finalizer) === true) return
     this.#setMetadata(present, { finalizers: [finalizer] })
   }
 
   async removeFinalizer<K extends ResourceKindName>(kind: K, resource: ResourceOf[K]): Promise<void> {
     const present = this.#present(kind, resource)
     if (present === undefined) return
-    if (present.metadata.deletionTimestamp === undefined) this.#setMetadata(present, { finalizers: [] })
-    else await this.#forget(present)
+    if (present.metadata.deletionTimestamp !== undefined) await this.#forget(present)
+    else if ((present.metadata.finalizers ?? []).length > 0) this.#setMetadata(present, { finalizers: [] })
   }
 
   // Transitions are told from the status; the rest is for `kubectl describe`.
@@ -122,15 +124,23 @@ export class StandaloneHost implements ResourceHost {
   }
 
   #delete(object: AnyResource): void {
-    if ((object.metadata.finalizers ?? []).length === 0) void this.#forget(object)
-    else this.#setMetadata(object, { deletionTimestamp: `${new Date().toISOString().slice(0, 19)}Z` })
+    if ((object.metadata.finalizers ?? []).length === 0) {
+      void this.#forget(object)
+      return
+    }
+    this.#setMetadata(object, { deletionTimestamp: `${new Date().toISOString().slice(0, 19)}Z` })
+    this.#tell(object, 'object')
   }
 
   async #forget(object: AnyResource): Promise<void> {
     const { kind, metadata } = object
     this.#objects.delete(keyOf(object))
     this.#options.say(`${kind} ${metadata.namespace}/${metadata.name} is deleted`)
-    await this.#options.secrets.keepOwnedBy((uid) => uid !== metadata.uid)
+    try {
+      await this.#options.secrets.keepOwnedBy((uid) => uid !== metadata.uid)
+    } catch (error) {
+      this.#options.say(`its Secrets could not be removed, which the next start does: ${codeOf(error)}`)
+    }
     const successor = this.#manifestOf(kind as ResourceKindName, metadata.namespace, metadata.name)
     if (successor !== undefined) this.#objects.set(keyOf(successor), successor)
     this.#tell(object, 'object')
@@ -139,7 +149,6 @@ export class StandaloneHost implements ResourceHost {
   #setMetadata(object: AnyResource, changed: Partial<Metadata>): void {
     const metadata = { ...object.metadata, ...changed }
     this.#objects.set(keyOf(object), { ...object, metadata } as AnyResource)
-    this.#tell(object, 'object')
   }
 
   /** A Secret of a manifest changed: whoever may refer to it is to look again. */
