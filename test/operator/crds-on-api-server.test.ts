@@ -1,0 +1,85 @@
+/** The CRDs before the judge that counts: a real API server takes them, and gives the corpus' verdicts. */
+import { readdir } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { resourceKinds } from '#core/resources/index.ts'
+import { type ControlPlane, startControlPlane, whyNoControlPlane } from '../fixtures/kubernetes.ts'
+import { type CorpusFile, readCorpus } from '../fixtures/manifest-corpus.ts'
+
+const crds = fileURLToPath(new URL('../../crds/', import.meta.url))
+
+/** Where the refusal is not of our CRDs, the server names the field in its own way. */
+const serverWording: Readonly<Record<string, string>> = {
+  apiVersion: 'in version "cloudsignal.app/v1"',
+  'metadata.labels.team': 'metadata.labels',
+}
+
+describe.skipIf(whyNoControlPlane !== undefined)('the CRDs on a real API server', () => {
+  let plane: ControlPlane
+  const refusals: string[] = []
+
+  beforeAll(async () => {
+    plane = await startControlPlane()
+    await plane.kubectl(['apply', '--server-side', '-f', crds])
+    await plane.kubectl(['wait', '--for=condition=Established', '--timeout=30s', '-f', crds])
+  })
+  afterAll(() => plane?.stop())
+
+  /** A namespace of the file's own, so that no two files change one object. */
+  async function namespaceFor({ name }: CorpusFile): Promise<string> {
+    const namespace = name.replace('.yaml', '')
+    await plane.kubectl(['create', 'namespace', namespace])
+    return namespace
+  }
+
+  const apply = (namespace: string, document: unknown) =>
+    plane.kubectl(
+      ['apply', '-f', '-', '--validate=strict'],
+      JSON.stringify(withNamespace(document, namespace)),
+    )
+
+  test('each is served, with its short name, its category and its selectable field', async () => {
+    expect(await readdir(crds)).toHaveLength(5)
+    const { stdout } = await plane.kubectl([
+      'api-resources',
+      '--api-group=cloudsignal.app',
+      '--categories=mqtt',
+      '--no-headers',
+    ])
+    const shortNames = stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.split(/\s+/)[1])
+    expect(shortNames.toSorted()).toEqual(['mak', 'mal', 'midp', 'morg', 'mqu'])
+  })
+
+  describe.for(readCorpus('good').filter(({ only }) => only !== 'standalone'))('$name', (file) => {
+    test('is accepted', async () => {
+      const namespace = await namespaceFor(file)
+      for (const document of file.documents) await apply(namespace, document)
+    })
+  })
+
+  describe.for(readCorpus('bad').filter(({ only }) => only !== 'standalone'))('$name', (file) => {
+    test(`is refused, naming ${file.expected.join(', ')}`, async () => {
+      const namespace = await namespaceFor(file)
+      for (const document of file.documents.slice(0, -1)) await apply(namespace, document)
+      const refusal = await apply(namespace, file.documents.at(-1)).then(
+        () => 'it was accepted',
+        (error: Error) => error.message,
+      )
+      refusals.push(refusal)
+      for (const field of file.expected) expect(refusal).toContain(serverWording[field] ?? field)
+    })
+  })
+
+  test('every rule between fields has refused something, and said what to do', () => {
+    const remedies = Object.values(resourceKinds).flatMap(({ rules }) => rules.map(({ remedy }) => remedy))
+    expect(remedies.filter((remedy) => !refusals.some((refusal) => refusal.includes(remedy)))).toEqual([])
+  })
+})
+
+function withNamespace(document: unknown, namespace: string): object {
+  const { metadata, ...rest } = document as { metadata: object }
+  return { ...rest, metadata: { ...metadata, namespace } }
+}
