@@ -45,8 +45,12 @@ export function covers(outer: string, inner: string): boolean {
     const n = narrow[index]
     if (w === '#') return true
     if (n === undefined || w === undefined) return n === w
-    // `a/#` holds `a` itself, so only a `#` at this level or above holds it; `#` alone is the same as `+/#`
-    if (n === '#') return index === 0 && wide.length === 2 && w === '+' && wide[1] === '#'
+    // `a/#` holds `a` itself, so only a `#` at this level or above holds it. There is no empty topic, though:
+    // `#` is the same as `+/#`, and `/#` as `/+/#`.
+    if (n === '#') {
+      const hasNoParent = index === 0 || (index === 1 && narrow[0] === '')
+      return hasNoParent && w === '+' && wide.length === index + 2 && wide[index + 1] === '#'
+    }
     if (w !== '+' && w !== n) return false
     if (w !== '+' && n === '+') return false
   }
@@ -60,7 +64,11 @@ export function overlaps(a: string, b: string): boolean {
   for (let index = 0; ; index++) {
     const l = left[index]
     const r = right[index]
-    if (l === '#' || r === '#') return true
+    // Where one ends and the other goes on with `#`, they meet in the parent, unless that is the empty topic.
+    if (l === '#' || r === '#') {
+      const meetInParent = l === undefined || r === undefined
+      return !(meetInParent && index === 1 && (left[0] === '' || right[0] === ''))
+    }
     if (l === undefined || r === undefined) return l === r
     if (l !== '+' && r !== '+' && l !== r) return false
   }

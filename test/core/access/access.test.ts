@@ -1,0 +1,179 @@
+import { describe, expect, test } from 'vitest'
+import { type AccessPolicy, emptyPolicy, listsOf, resolveAccess } from '#core/access/access-policy.ts'
+import { compileAccess, intersectAccess } from '#core/access/access.ts'
+import type { AccessRule } from '#core/access/access-rule.ts'
+import { allow, deny } from '../../fixtures/broker.ts'
+
+const both: AccessRule['actions'] = ['publish', 'subscribe']
+const access = (rules: AccessRule[], attributes: Record<string, string> = {}) =>
+  compileAccess([{ list: 'list', rules }], attributes)
+
+describe('access', () => {
+  test('is denied where no rule speaks', () => {
+    const none = access([])
+    expect(none.publish('a', 0, false)).toEqual({ allowed: false, reason: 'no-rule' })
+    expect(none.subscribe('a')).toEqual({ allowed: false, reason: 'no-rule' })
+    expect(none.receive('a')).toBe(false)
+    expect(none.any).toBe(false)
+  })
+
+  test('names the rule that decided', () => {
+    const verdict = access([allow(['publish'], 'a'), allow(['publish'], 'b')]).publish('b', 0, false)
+    expect(verdict).toEqual({ allowed: true, maxQos: 2, rule: { list: 'list', index: 1 } })
+  })
+
+  test('deny wins, in whatever order', () => {
+    for (const rules of [
+      [allow(both, '#'), deny(both, 'a/#')],
+      [deny(both, 'a/#'), allow(both, '#')],
+    ]) {
+      expect(access(rules).publish('a/b', 0, false)).toMatchObject({ allowed: false, reason: 'deny-rule' })
+      expect(access(rules).subscribe('a/b')).toMatchObject({ allowed: false, reason: 'deny-rule' })
+      expect(access(rules).publish('b', 0, false).allowed).toBe(true)
+    }
+  })
+
+  test('an allow for one action is none for the other', () => {
+    const readOnly = access([allow(['subscribe'], 'a')])
+    expect(readOnly.subscribe('a').allowed).toBe(true)
+    expect(readOnly.publish('a', 0, false).allowed).toBe(false)
+  })
+
+  test('a subscription must lie inside an allow', () => {
+    const some = access([allow(['subscribe'], 'a/+'), allow(['subscribe'], 'b/#')])
+    const granted = (filter: string) => some.subscribe(filter).allowed
+    expect(['a/x', 'a/+', 'b/#', 'b/+/c', 'b'].map(granted)).toEqual([true, true, true, true, true])
+    expect(['a/#', '+/x', '#', 'a', 'a/x/y', 'c'].map(granted)).toEqual([
+      false,
+      false,
+      false,
+      false,
+      false,
+      false,
+    ])
+  })
+
+  test('a subscription that only overlaps a deny is granted and asked for per message', () => {
+    const some = access([allow(['subscribe'], '#'), deny(['subscribe'], 'secret/+')])
+    expect(some.subscribe('#').allowed).toBe(true)
+    expect(some.checkDelivery('#')).toBe(true)
+    expect(some.checkDelivery('news/#')).toBe(false)
+    expect([some.receive('secret/plan'), some.receive('news/today')]).toEqual([false, true])
+  })
+
+  test('maxQos bounds a publish and lowers a subscription, retain can be withheld', () => {
+    const some = access([{ ...allow(both, 'a'), maxQos: 1, retain: false }])
+    expect(some.publish('a', 1, false).allowed).toBe(true)
+    expect(some.publish('a', 2, false)).toMatchObject({ allowed: false, reason: 'qos' })
+    expect(some.publish('a', 0, true)).toMatchObject({ allowed: false, reason: 'retain' })
+    expect(some.subscribe('a')).toMatchObject({ allowed: true, maxQos: 1 })
+  })
+
+  test('topics under $ are closed, whatever is allowed', () => {
+    const all = access([allow(both, '#', '$SYS/#')])
+    expect(all.publish('$SYS/x', 0, false)).toMatchObject({ reason: 'reserved-topic' })
+    expect(all.subscribe('$SYS/#')).toMatchObject({ reason: 'reserved-topic' })
+    expect(all.receive('$SYS/x')).toBe(false)
+  })
+
+  test('a shared subscription is judged by its filter', () => {
+    const some = access([allow(['subscribe'], 'a/#')])
+    expect(some.subscribe('$share/group/a/b').allowed).toBe(true)
+    for (const filter of ['$share/group/b', '$share//a/b', '$share/a', '$share/+/a/b', '$SHARE/g/a/b']) {
+      expect(some.subscribe(filter).allowed).toBe(false)
+    }
+  })
+})
+
+describe('identity variables', () => {
+  const rules = [allow(both, 'users/{user_id}/#'), deny(both, 'users/{user_id}/log')]
+
+  test('are filled in', () => {
+    const ada = access(rules, { user_id: 'ada' })
+    expect(ada.publish('users/ada/x', 0, false).allowed).toBe(true)
+    expect(ada.publish('users/bob/x', 0, false).allowed).toBe(false)
+    expect(ada.publish('users/ada/log', 0, false).allowed).toBe(false)
+  })
+
+  test.each(['+', '#', 'a/b', '', 'a\0', '$x', 'x'.repeat(129), undefined])(
+    'with the value %j widen nothing: the allow does not apply, the deny denies more',
+    (value) => {
+      const attributes: Record<string, string> = value === undefined ? {} : { user_id: value }
+      const some = access([...rules, allow(both, 'users/+/log')], attributes)
+      expect(some.publish('users/ada/x', 0, false).allowed).toBe(false)
+      expect(some.subscribe('users/+/x').allowed).toBe(false)
+      expect(some.publish('users/anybody/log', 0, false)).toMatchObject({ reason: 'deny-rule' })
+    },
+  )
+
+  test('names of object prototypes are no attributes', () => {
+    expect(access([allow(both, '{constructor}')]).any).toBe(false)
+    expect(access([allow(both, '{__proto__}')]).any).toBe(false)
+  })
+})
+
+describe('a ceiling', () => {
+  const wide = access([allow(both, '#')])
+  const narrow = access([{ ...allow(both, 'a/#'), maxQos: 1 }, deny(both, 'a/secret')])
+
+  test('is never passed', () => {
+    const bounded = intersectAccess(wide, [narrow])
+    expect(bounded.publish('a/x', 1, false).allowed).toBe(true)
+    expect(bounded.publish('a/x', 2, false).allowed).toBe(false)
+    expect(bounded.publish('b', 0, false).allowed).toBe(false)
+    expect(bounded.publish('a/secret', 0, false).allowed).toBe(false)
+    expect(bounded.subscribe('#').allowed).toBe(false)
+    expect(bounded.subscribe('a/#')).toMatchObject({ allowed: true, maxQos: 1 })
+    expect(bounded.checkDelivery('a/#')).toBe(true)
+    expect([bounded.receive('a/x'), bounded.receive('a/secret'), bounded.receive('b')]).toEqual([
+      true,
+      false,
+      false,
+    ])
+  })
+
+  test('gives nothing of its own', () => {
+    expect(intersectAccess(access([]), [wide]).any).toBe(false)
+    expect(intersectAccess(access([]), [wide]).publish('a', 0, false).allowed).toBe(false)
+  })
+})
+
+describe('a policy', () => {
+  const lists = new Map([
+    ['all', { rules: [allow(both, '#')] }],
+    ['a', { rules: [allow(both, 'a/#')] }],
+  ])
+  const resolve = (policy: Partial<AccessPolicy>, defaults: string[] = []) =>
+    resolveAccess({ ...emptyPolicy, ...policy }, defaults, lists, {})
+
+  test('uses the defaults where it refers to nothing of its own, and only there', () => {
+    expect(resolve({}, ['all']).publish('b', 0, false).allowed).toBe(true)
+    expect(resolve({ lists: ['a'] }, ['all']).publish('b', 0, false).allowed).toBe(false)
+    expect(resolve({ rules: [allow(both, 'c')] }, ['all']).publish('b', 0, false).allowed).toBe(false)
+    expect(resolve({}, []).any).toBe(false)
+  })
+
+  test('denies everything when one of its lists is missing', () => {
+    expect(resolve({ lists: ['all', 'missing'] }).publish('a', 0, false).allowed).toBe(false)
+    expect(resolve({ lists: ['all'], rules: [allow(both, 'a')] }).publish('a', 0, false).allowed).toBe(true)
+    expect(resolve({ lists: ['missing'], rules: [allow(both, 'a')] }).publish('a', 0, false).allowed).toBe(
+      false,
+    )
+    expect(resolve({ lists: ['all'], ceilings: [['missing']] }).publish('a', 0, false).allowed).toBe(false)
+  })
+
+  test('lies inside every ceiling; an empty one allows nothing', () => {
+    const bounded = resolve({ lists: ['all'], ceilings: [['a'], ['all']] })
+    expect([bounded.publish('a/x', 0, false).allowed, bounded.publish('b', 0, false).allowed]).toEqual([
+      true,
+      false,
+    ])
+    expect(resolve({ lists: ['all'], ceilings: [[]] }).publish('a', 0, false).allowed).toBe(false)
+  })
+
+  test('names every list it needs once', () => {
+    const policy = { lists: ['a', 'b'], rules: [], ceilings: [['b'], ['c']] }
+    expect(listsOf(policy, ['d'])).toEqual(['a', 'b', 'c'])
+    expect(listsOf({ ...emptyPolicy, ceilings: [['c']] }, ['d'])).toEqual(['d', 'c'])
+  })
+})
