@@ -1,0 +1,147 @@
+import { Registry } from 'prom-client'
+import { generateSecret } from '#core/credentials/secret.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { Log } from '#core/process/logger.ts'
+import type { ControlEntry } from '#core/stores/control-log.ts'
+import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
+import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
+import { organizationRecordName } from '#core/stores/identity-records.ts'
+import type { App, AppDependencies } from '../../token-service/app.ts'
+import { buildApp } from '../../token-service/app.ts'
+import { guardedFetch } from '../../token-service/verifier/guarded-fetch.ts'
+import { type Issuer, startIssuer } from '../fixtures/issuer.ts'
+import { anApiKey, anOrganization, anOrganizationId, aProvider } from '../fixtures/records.ts'
+
+/** The whole service on stores in memory, with one organization, one issuer and a secret key. */
+export interface AppUnderTest {
+  readonly app: App
+  readonly issuer: Issuer
+  readonly identities: MemoryIdentityStore
+  readonly credentials: MemoryCredentialStore
+  readonly registry: Registry
+  readonly control: readonly ControlEntry[]
+  /** Everything that was logged, as text. */
+  readonly logged: string[]
+  /** A secret key of the organization with the scopes exchange and revoke. */
+  readonly secretKey: string
+  /** A publishable key for the origin https://acme.example. */
+  readonly publishableKey: string
+  /** The claims of a good token, with `over` put over them. */
+  token(over?: Record<string, unknown>): Promise<string>
+  now(): number
+  pass(ms: number): void
+  exchange(body: unknown, key?: string, headers?: Record<string, string>): Promise<Answer>
+  close(): Promise<void>
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, unknown>>
+  readonly text: string
+  readonly body: Record<string, unknown>
+}
+
+export async function startApp(over: Partial<AppDependencies> = {}): Promise<AppUnderTest> {
+  const issuer = await startIssuer()
+  let now = Date.now()
+  const control: ControlEntry[] = []
+  const log = { append: async (entry: ControlEntry) => void control.push(entry) }
+  const identities = new MemoryIdentityStore(log)
+  const credentials = new MemoryCredentialStore(log, () => now)
+  const secretKey = generateSecret('sk')
+  const publishableKey = generateSecret('pk')
+  await addOrganization(identities, anOrganizationId)
+  await identities.put('provider', anOrganizationId, 'oidc', aProviderOf(issuer))
+  const scopes = ['exchange', 'revoke'] as const
+  await identities.put(
+    'api-key',
+    anOrganizationId,
+    'backend',
+    anApiKey('backend', secretKey, { scopes: [...scopes] }),
+  )
+  await identities.put(
+    'api-key',
+    anOrganizationId,
+    'browser',
+    anApiKey('browser', publishableKey, { type: 'publishable', origins: ['https://acme.example'] }),
+  )
+  await identities.markReady()
+  const { logged, log: capturing } = capturingLog()
+  const registry = new Registry()
+  const app = buildApp({
+    identities,
+    credentials,
+    fetchDocument: guardedFetch({ allowPrivateIssuers: true }),
+    now: () => now,
+    log: capturing,
+    registry,
+    ...over,
+  })
+  return {
+    app,
+    issuer,
+    identities,
+    credentials,
+    registry,
+    control,
+    logged,
+    secretKey,
+    publishableKey,
+    token: (claims = {}) => issuer.sign({ ...claimsOf(issuer, now), ...claims }),
+    now: () => now,
+    pass: (ms) => void (now += ms),
+    exchange: (body, key = secretKey, headers = {}) =>
+      send(app, 'POST', '/v1/token/exchange', body, { authorization: `Bearer ${key}`, ...headers }),
+    close: async () => {
+      await app.close()
+      await issuer.close()
+    },
+  }
+}
+
+export function aProviderOf(issuer: Issuer): ReturnType<typeof aProvider> {
+  return aProvider({
+    uid: `uid-${issuer.url}`,
+    settings: { issuer: issuer.url, audience: ['app'] },
+    lists: ['members'],
+  })
+}
+
+export function claimsOf(issuer: Issuer, now: number): Record<string, unknown> {
+  const seconds = Math.floor(now / 1000)
+  return { iss: issuer.url, aud: 'app', sub: 'ada', iat: seconds, exp: seconds + 3600 }
+}
+
+export async function addOrganization(
+  identities: MemoryIdentityStore,
+  id: OrganizationId,
+  over: Parameters<typeof anOrganization>[0] = {},
+): Promise<void> {
+  await identities.put('organization', id, organizationRecordName, anOrganization(over))
+}
+
+export async function send(
+  app: App,
+  method: 'POST' | 'DELETE' | 'GET' | 'PUT',
+  url: string,
+  body: unknown,
+  headers: Record<string, string>,
+): Promise<Answer> {
+  const type = body === undefined ? {} : { 'content-type': 'application/json' }
+  const payload =
+    body === undefined ? {} : { payload: typeof body === 'string' ? body : JSON.stringify(body) }
+  const response = await app.inject({ method, url, ...payload, headers: { ...type, ...headers } })
+  return {
+    status: response.statusCode,
+    headers: response.headers,
+    text: response.body,
+    body: response.body === '' ? {} : (JSON.parse(response.body) as Record<string, unknown>),
+  }
+}
+
+function capturingLog(): { readonly logged: string[]; readonly log: Log } {
+  const logged: string[] = []
+  const write = (fields: object, message: string): void =>
+    void logged.push(JSON.stringify({ ...fields, message }))
+  return { logged, log: { debug: write, info: write, warn: write, error: write } }
+}

@@ -1,0 +1,73 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import {
+  type FastifyBaseLogger,
+  fastify,
+  type FastifyInstance,
+  type RawReplyDefaultExpression,
+  type RawRequestDefaultExpression,
+  type RawServerDefault,
+} from 'fastify'
+import type { Registry } from 'prom-client'
+import type { Clock } from '#core/clock.ts'
+import type { Log } from '#core/process/logger.ts'
+import type { CredentialStore } from '#core/stores/credential-store.ts'
+import type { IdentityReader } from '#core/stores/identity-store.ts'
+import { createTokenServiceMetrics } from './metrics.ts'
+import { answerBrokenRequest, answerErrors, answerFrameworkError } from './plugins/error-response.ts'
+import { collectMethods } from './plugins/known-methods.ts'
+import { checkRequests } from './plugins/request-schema.ts'
+import { type Endpoints, exchangeTokenRoute } from './routes/exchange-token.ts'
+import { revokeTokenRoute } from './routes/revoke-token.ts'
+import type { DocumentFetcher } from './verifier/document-fetcher.ts'
+import { IssuerKeys } from './verifier/issuer-keys.ts'
+
+export type App = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>
+
+export interface AppDependencies {
+  readonly identities: IdentityReader
+  readonly credentials: CredentialStore
+  /** How documents of issuers are read: `guardedFetch(...)`, or a test's own. */
+  readonly fetchDocument: DocumentFetcher
+  readonly now: Clock
+  readonly log: Log
+  readonly registry: Registry
+  /** Shown to callers: where to connect with what they got. */
+  readonly endpoints?: Endpoints
+}
+
+const bodyLimit = 32 * 1024
+
+/** The whole service without listening: `await app.listen({ port, host })`, or `app.inject(...)` in a test. */
+export function buildApp({ fetchDocument, endpoints = {}, ...dependencies }: AppDependencies): App {
+  const { log, now, registry } = dependencies
+  const app = fastify({
+    bodyLimit,
+    requestTimeout: 15_000,
+    return503OnClosing: false,
+    frameworkErrors: answerFrameworkError(log),
+    clientErrorHandler: answerBrokenRequest,
+    routerOptions: { maxParamLength: 128 },
+    exposeHeadRoutes: false,
+  }).withTypeProvider<TypeBoxTypeProvider>()
+  app.decorateRequest('caller', null)
+  app.addHook('onRequest', async (_request, reply) => {
+    reply.header('cache-control', 'no-store')
+  })
+  answerErrors(app, log)
+  checkRequests(app)
+
+  const metrics = createTokenServiceMetrics(registry)
+  const keys = new IssuerKeys({ fetch: fetchDocument, now, onFetch: metrics.fetched })
+  const options = { ...dependencies, keys, metrics, endpoints }
+  const methods = collectMethods(app)
+  exchangeTokenRoute(app, options)
+  revokeTokenRoute(app, options)
+  methods.refuseOthers()
+  return app
+}

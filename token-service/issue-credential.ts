@@ -1,0 +1,50 @@
+import { randomInt } from 'node:crypto'
+import type { CredentialRecord, IssuedCredential } from '#core/credentials/credential-record.ts'
+import { generateSecret } from '#core/credentials/secret.ts'
+import { formatUsername, temporaryPrefix } from '#core/credentials/username.ts'
+import { verifierOfGenerated } from '#core/credentials/verifier.ts'
+import { isDomainError } from '#core/errors.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { CredentialStore } from '#core/stores/credential-store.ts'
+
+/** What a credential is made of, before it has a name and a password. */
+export type CredentialGrant = Omit<CredentialRecord, 'verifier'>
+
+export interface NewCredential {
+  /** Local part of the username, and the id by which it is revoked. */
+  readonly id: string
+  readonly username: string
+  /** Shown once; only its verifier is kept. */
+  readonly password: string
+  readonly issued: IssuedCredential
+}
+
+const mostAttempts = 3
+
+/** Gives a grant a name and a password and stores it. The way of every temporary credential. */
+export async function issueCredential(
+  credentials: CredentialStore,
+  organization: OrganizationId,
+  grant: CredentialGrant,
+  ttlSeconds: number,
+): Promise<NewCredential> {
+  for (let attempt = 1; ; attempt++) {
+    const id = temporaryPrefix + randomText(20)
+    const username = formatUsername({ local: id, organization })
+    const password = generateSecret('mp')
+    const verifier = verifierOfGenerated(password, { kind: 'temporary', name: username })
+    try {
+      const issued = await credentials.create(organization, id, { ...grant, verifier }, ttlSeconds)
+      return { id, username, password, issued }
+    } catch (error) {
+      // 103 random bits that are taken: chance once, a defect three times.
+      if (!isDomainError(error, 'credential-exists') || attempt === mostAttempts) throw error
+    }
+  }
+}
+
+const characters = 'abcdefghijklmnopqrstuvwxyz0123456789'
+
+function randomText(length: number): string {
+  return Array.from({ length }, () => characters[randomInt(characters.length)]).join('')
+}

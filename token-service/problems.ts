@@ -1,0 +1,63 @@
+import type { Problem } from '#core/errors.ts'
+import type { TokenFailure } from './verifier/token-refused.ts'
+
+interface ProblemKind {
+  readonly status: number
+  readonly title: string
+}
+
+/** Every way in which a request can end badly: the code that clients rely on, its status and its words. */
+export const problems = {
+  invalid_request: { status: 400, title: 'The request is not as it should be' },
+  malformed_json: { status: 400, title: 'The body is no JSON' },
+  ttl_out_of_range: { status: 400, title: 'The credential may not live that long, or that short' },
+  unsupported_token_format: { status: 400, title: 'The identity token is no signed JWT' },
+  invalid_api_key: { status: 401, title: 'The API key is missing or not valid' },
+  invalid_token: { status: 401, title: 'The identity token is not valid' },
+  token_header_not_allowed: { status: 401, title: 'The header of the identity token is not allowed' },
+  unknown_key: { status: 401, title: 'The identity token is signed with an unknown key' },
+  invalid_signature: { status: 401, title: 'The signature of the identity token does not hold' },
+  issuer_mismatch: { status: 401, title: 'The identity token is of another issuer' },
+  audience_mismatch: { status: 401, title: 'The identity token is for another audience' },
+  token_expired: { status: 401, title: 'The identity token has expired' },
+  token_not_yet_valid: { status: 401, title: 'The identity token is not valid yet' },
+  claim_mismatch: { status: 401, title: 'A claim of the identity token is not as it must be' },
+  token_type_not_allowed: { status: 403, title: 'This sort of identity token may not be exchanged' },
+  insufficient_scope: { status: 403, title: 'The API key may not do this' },
+  origin_not_allowed: { status: 403, title: 'The API key may not be used from this origin' },
+  organization_suspended: { status: 403, title: 'The organization is suspended' },
+  not_found: { status: 404, title: 'There is nothing under this path' },
+  provider_not_found: { status: 404, title: 'The organization has no such identity provider' },
+  credential_not_found: { status: 404, title: 'There is no such credential, or it is gone already' },
+  method_not_allowed: { status: 405, title: 'The path does not have this method' },
+  payload_too_large: { status: 413, title: 'The body is too large' },
+  token_too_large: { status: 413, title: 'The identity token is too large' },
+  unsupported_media_type: { status: 415, title: 'The body must be application/json' },
+  provider_required: { status: 422, title: 'The request must name an identity provider' },
+  internal_error: { status: 500, title: 'Something is wrong here; the request may be fine' },
+  service_unavailable: { status: 503, title: 'The service can not answer right now' },
+  provider_unavailable: { status: 503, title: 'The identity provider can not be reached right now' },
+} as const satisfies Record<TokenFailure, ProblemKind> & Record<string, ProblemKind>
+
+export type ProblemCode = keyof typeof problems
+
+export interface ProblemOptions {
+  /** For callers with a secret key only. */
+  readonly detail?: string
+  /** What is wrong with the caller's own request, field by field; for everybody. */
+  readonly errors?: readonly Problem[]
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** A request that ends with this problem. */
+export class ProblemError extends Error {
+  readonly code: ProblemCode
+  readonly options: ProblemOptions
+
+  constructor(code: ProblemCode, options: ProblemOptions = {}) {
+    super(options.detail ?? problems[code].title)
+    this.name = 'ProblemError'
+    this.code = code
+    this.options = options
+  }
+}

@@ -1,0 +1,39 @@
+import { claimOf, optionalText, textClaim, verifiedEmail } from '../verifier/claims.ts'
+import { TokenRefused } from '../verifier/token-refused.ts'
+import type { ProviderKind } from './provider.ts'
+
+/** How Clerk marks its session tokens in the header; machine tokens have another mark. */
+const sessionCategory = 'cl_B7d4PD111AAA'
+
+/** Clerk session tokens, of both versions. They have no audience: the issuer is the instance, azp the origin. */
+export const clerk: ProviderKind<'clerk'> = {
+  type: 'clerk',
+  policy: ({ issuer, authorizedParties }) => ({
+    issuers: [issuer],
+    algorithms: ['RS256'],
+    types: ['jwt'],
+    keys: () => ({ jwksUri: `${issuer.replace(/\/+$/, '')}/.well-known/jwks.json` }),
+    identify(claims, { header }) {
+      const category = claimOf(header.all, 'cat')
+      if (category !== undefined && category !== sessionCategory) {
+        throw new TokenRefused('token_type_not_allowed', 'this is no session token')
+      }
+      if (!textClaim(claims, 'sub').startsWith('user_')) {
+        throw new TokenRefused('token_type_not_allowed', 'the token belongs to no user')
+      }
+      // A token made from a JWT template has no session: its claims and its life are anybody's guess.
+      const sessionId = optionalText(claims, 'sid')
+      if (sessionId?.startsWith('sess_') !== true) {
+        throw new TokenRefused('token_type_not_allowed', 'the token belongs to no session')
+      }
+      if (claimOf(claims, 'sts') === 'pending') {
+        throw new TokenRefused('token_type_not_allowed', 'the user has not finished signing in')
+      }
+      const party = claimOf(claims, 'azp')
+      if (authorizedParties !== undefined && !authorizedParties.some((each) => each === party)) {
+        throw new TokenRefused('claim_mismatch', 'the claim azp is none of the authorized parties')
+      }
+      return { email: verifiedEmail(claims), sessionId }
+    },
+  }),
+}

@@ -1,0 +1,51 @@
+import { claimOf, optionalText, textClaim } from '../verifier/claims.ts'
+import { TokenRefused } from '../verifier/token-refused.ts'
+import type { ProviderKind } from './provider.ts'
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+
+/**
+ * Supabase access tokens. The project's `anon` and `service_role` keys are JWTs too: their issuer is
+ * `supabase`, and they have no audience, subject or session.
+ */
+export const supabase: ProviderKind<'supabase'> = {
+  type: 'supabase',
+  policy({ url }, { allowAnonymous }) {
+    const issuer = `${url.replace(/\/+$/, '')}/auth/v1`
+    return {
+      issuers: [issuer],
+      audiences: ['authenticated'],
+      algorithms: ['RS256', 'ES256', 'EdDSA'],
+      types: ['jwt'],
+      keys: () => ({ jwksUri: `${issuer}/.well-known/jwks.json` }),
+      identify(claims) {
+        if (textClaim(claims, 'role') !== 'authenticated') {
+          throw new TokenRefused('token_type_not_allowed', 'the role must be authenticated')
+        }
+        if (!uuid.test(textClaim(claims, 'sub'))) {
+          throw new TokenRefused('claim_mismatch', 'the claim sub must be a UUID')
+        }
+        // The same issuer and audience, but handed to somebody else's application (Supabase as OAuth server).
+        if (claimOf(claims, 'client_id') !== undefined) {
+          throw new TokenRefused('token_type_not_allowed', 'the token belongs to an OAuth client')
+        }
+        const isAnonymous = claimOf(claims, 'is_anonymous')
+        if (typeof isAnonymous !== 'boolean') {
+          throw new TokenRefused('claim_mismatch', 'the claim is_anonymous must be true or false')
+        }
+        if (isAnonymous && !allowAnonymous) {
+          throw new TokenRefused(
+            'token_type_not_allowed',
+            'anonymous users are accepted only where the provider has allowAnonymous',
+          )
+        }
+        // GoTrue puts an address here by its own rule of confirmation. What user_metadata says of it is the
+        // user's own word.
+        return {
+          email: optionalText(claims, 'email'),
+          sessionId: textClaim(claims, 'session_id'),
+        }
+      },
+    }
+  },
+}

@@ -1,0 +1,34 @@
+import { Type } from 'typebox'
+import { isLocalPart, isTemporary } from '#core/credentials/username.ts'
+import type { CredentialStore } from '#core/stores/credential-store.ts'
+import type { IdentityReader } from '#core/stores/identity-store.ts'
+import type { App } from '../app.ts'
+import type { TokenServiceMetrics } from '../metrics.ts'
+import { organizationOf } from '../organization-of.ts'
+import { requireApiKey } from '../plugins/api-key.ts'
+import { ProblemError } from '../problems.ts'
+
+export interface RevokeRouteOptions {
+  readonly identities: IdentityReader
+  readonly credentials: CredentialStore
+  readonly metrics: TokenServiceMetrics
+}
+
+const RevokeParams = Type.Object({ id: Type.String({ description: 'The id that the exchange gave.' }) })
+
+export function revokeTokenRoute(app: App, { identities, credentials, metrics }: RevokeRouteOptions): void {
+  app.delete(
+    '/v1/tokens/:id',
+    { schema: { params: RevokeParams }, onRequest: requireApiKey(identities, 'revoke') },
+    async ({ params: { id }, caller }, reply) => {
+      if (caller === null) throw new ProblemError('invalid_api_key')
+      await organizationOf(identities, caller)
+      if (!isTemporary(id) || !isLocalPart(id)) throw new ProblemError('credential_not_found')
+      // Said again in the control log when it was gone already: the first call may have been cut in between.
+      const wasThere = await credentials.revoke(caller.organization, id)
+      if (!wasThere) throw new ProblemError('credential_not_found')
+      metrics.revoked()
+      return reply.code(204).send()
+    },
+  )
+}

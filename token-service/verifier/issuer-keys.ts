@@ -1,0 +1,56 @@
+import type { KeyObject } from 'node:crypto'
+import type { SignatureAlgorithm } from '../providers/provider.ts'
+import { claimOf } from './claims.ts'
+import type { JsonObject } from './compact-token.ts'
+import { JwksCache, type JwksCacheOptions } from './jwks-cache.ts'
+import type { KeySource } from './key-source.ts'
+import { type DocumentKey, RemoteDocuments } from './remote-documents.ts'
+
+export interface IssuerKeysOptions extends Omit<JwksCacheOptions, 'onFetch'> {
+  readonly onFetch?: (document: 'jwks' | 'discovery', isSuccess: boolean) => void
+}
+
+/** Finds the key that a token names, wherever its issuer keeps it. */
+export class IssuerKeys {
+  readonly #jwks: JwksCache
+  /** By issuer: the address of its keys. */
+  readonly #discovery: RemoteDocuments<string>
+
+  constructor({ onFetch, ...options }: IssuerKeysOptions) {
+    this.#jwks = new JwksCache({ ...options, onFetch: (isSuccess) => onFetch?.('jwks', isSuccess) })
+    this.#discovery = new RemoteDocuments({
+      ...options,
+      parse: jwksUriOf,
+      onFetch: (isSuccess) => onFetch?.('discovery', isSuccess),
+    })
+  }
+
+  async find(
+    scope: string,
+    source: KeySource,
+    kid: string,
+    algorithm: SignatureAlgorithm,
+  ): Promise<KeyObject> {
+    const url = 'jwksUri' in source ? source.jwksUri : await this.#discover(scope, source.discoveryOf)
+    return this.#jwks.find({ scope, url }, kid, algorithm)
+  }
+
+  #discover(scope: string, issuer: string): Promise<string> {
+    // OpenID Connect Discovery §4.1: a terminating slash is removed before the path is appended.
+    const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
+    return this.#discovery.get({ scope, url, issuer })
+  }
+}
+
+function jwksUriOf(text: string, { issuer }: DocumentKey): string {
+  const document: unknown = JSON.parse(text)
+  if (typeof document !== 'object' || document === null)
+    throw new Error('the discovery document is no object')
+  // OpenID Connect Discovery §4.3: the issuer MUST be identical.
+  if (claimOf(document as JsonObject, 'issuer') !== issuer) {
+    throw new Error('the discovery document is of another issuer')
+  }
+  const uri = claimOf(document as JsonObject, 'jwks_uri')
+  if (typeof uri !== 'string' || !URL.canParse(uri)) throw new Error('the discovery document has no jwks_uri')
+  return uri
+}

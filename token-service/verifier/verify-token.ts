@@ -1,0 +1,94 @@
+import { compactVerify } from 'jose'
+import type { Clock } from '#core/clock.ts'
+import { DomainError } from '#core/errors.ts'
+import type { Attributes } from '#core/identity/attributes.ts'
+import type { ProviderRecord } from '#core/identity/provider-record.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import { type ProviderType, providerSettings } from '#core/resources/identity-provider.ts'
+import { Check } from 'typebox/value'
+import { providerKinds } from '../providers/index.ts'
+import type { ProviderIdentity, SignatureAlgorithm, TokenPolicy } from '../providers/provider.ts'
+import {
+  checkAudience,
+  checkBoundClaims,
+  checkTimes,
+  issuerOf,
+  mapAttributes,
+  subjectOf,
+  type TokenTimes,
+} from './claim-rules.ts'
+import { parseCompactToken, type TokenHeader } from './compact-token.ts'
+import type { IssuerKeys } from './issuer-keys.ts'
+import { TokenRefused } from './token-refused.ts'
+
+/** Who an identity token says somebody is, once all of it is believed. Times in seconds since the epoch. */
+export interface Identity extends ProviderIdentity, TokenTimes {
+  readonly issuer: string
+  readonly subject: string
+  /** `claims.<name>`, as the provider maps them. */
+  readonly claims: Attributes
+}
+
+/** The provider that a token is judged by: chosen by the organization, never by the token. */
+export interface ChosenProvider {
+  readonly organization: OrganizationId
+  readonly record: ProviderRecord
+}
+
+/**
+ * Judges an identity token by the policy of one provider. Rejects with TokenRefused, or with
+ * ProviderUnavailable when the issuer's keys can not be had.
+ */
+export async function verifyToken(
+  token: string,
+  { organization, record }: ChosenProvider,
+  keys: IssuerKeys,
+  now: Clock,
+): Promise<Identity> {
+  const policy = policyOf(record)
+  const { header, claims } = parseCompactToken(token)
+  const algorithm = checkHeader(header, policy)
+  const issuer = issuerOf(claims, policy.issuers)
+  const scope = `${organization}/${record.uid}`
+  const key = await keys.find(scope, policy.keys(issuer), header.kid, algorithm)
+  await compactVerify(token, key, { algorithms: [algorithm] }).catch((cause: unknown) => {
+    throw new TokenRefused('invalid_signature', `the signature does not hold (${nameOf(cause)})`)
+  })
+  const seconds = Math.floor(now() / 1000)
+  const times = checkTimes(claims, seconds)
+  const subject = subjectOf(claims)
+  if (policy.audiences !== undefined) checkAudience(claims, policy.audiences)
+  checkBoundClaims(claims, record.boundClaims)
+  const known = policy.identify(claims, { header, now: seconds })
+  return { ...known, ...times, issuer, subject, claims: mapAttributes(claims, record.attributes) }
+}
+
+function policyOf<Type extends ProviderType>(record: ProviderRecord & { readonly type: Type }): TokenPolicy {
+  const { type, settings, allowAnonymous, allowMachine } = record
+  const schema = providerSettings[type]
+  if (!Check(schema, settings)) {
+    throw new DomainError('record-damaged', `the settings of a provider of type ${type} can not be read`)
+  }
+  return providerKinds[type].policy(settings as never, { allowAnonymous, allowMachine })
+}
+
+function checkHeader(header: TokenHeader, policy: TokenPolicy): SignatureAlgorithm {
+  const algorithm = policy.algorithms.find((each) => each === header.alg)
+  if (algorithm === undefined) {
+    throw new TokenRefused(
+      'token_header_not_allowed',
+      `the alg of the token is none of ${policy.algorithms.join(', ')}`,
+    )
+  }
+  if (header.typ !== undefined && !policy.types.includes(header.typ)) {
+    throw new TokenRefused(
+      'token_type_not_allowed',
+      `the typ of the token is none of ${policy.types.join(', ')}`,
+    )
+  }
+  return algorithm
+}
+
+function nameOf(cause: unknown): string {
+  return cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown cause'
+}
