@@ -30,15 +30,13 @@ declare module 'mqemitter-redis' {
 }
 
 declare module 'aedes-persistence/asyncPersistence.js' {
-  import type { SessionPersistence } from '../persistence/session-persistence.ts'
-
+  type SessionPersistence = import('../persistence/session-persistence.ts').SessionPersistence
   const AsyncMemoryPersistence: new () => SessionPersistence
   export default AsyncMemoryPersistence
 }
 
 declare module 'aedes-persistence-redis/asyncPersistence.js' {
-  import type { SessionPersistence } from '../persistence/session-persistence.ts'
-
+  type SessionPersistence = import('../persistence/session-persistence.ts').SessionPersistence
   const AsyncRedisPersistence: new (options: {
     conn: unknown
     packetTTL?: () => number

@@ -8,6 +8,7 @@ import type { Transport, TransportReceiver } from '../listeners/transport.ts'
 import { Framer } from '../wire/framer.ts'
 import {
   encodePacket,
+  hasPacketId,
   type Packet,
   PacketParser,
   parseConnect,
@@ -16,7 +17,7 @@ import {
 import { ConnectionReview } from './connection-review.ts'
 import type { ConnectionOptions } from './connection-options.ts'
 import type { DeliveryTarget } from './delivery.ts'
-import { endCauses, type EndCauseName } from './end-cause.ts'
+import { type EndCause, endCauses, type EndCauseName } from './end-cause.ts'
 import { endSession } from './end-session.ts'
 import type { ConnectionSource } from './live-connections.ts'
 import { PacketQueue } from './packet-queue.ts'
@@ -177,6 +178,7 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     if (this.session === undefined) {
       return packet.cmd === 'connect' ? handleConnect(this, packet) : void this.end('protocol-error')
     }
+    if (!hasPacketId(packet)) return this.end('malformed-packet')
     const handler = handlers[packet.cmd]
     return handler === undefined
       ? void this.end('protocol-error')
@@ -230,7 +232,7 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   }
 
   #sayGoodbye(cause: EndCauseName): void {
-    const { code }: { code?: number } = endCauses[cause]
+    const { code }: EndCause = endCauses[cause]
     if (this.session !== undefined && this.version === 5 && code !== undefined) {
       this.#writer.write(encodePacket({ cmd: 'disconnect', reasonCode: code }, 5))
     }

@@ -85,7 +85,6 @@ function problemOf({ options, version }: Connection, packet: IPublishPacket): En
   if (version === 5 && packet.properties?.topicAlias !== undefined) return 'topic-alias'
   // MQTT 5 §3.3.4: only a broker sends one.
   if (packet.properties?.subscriptionIdentifier !== undefined) return 'protocol-error'
-  if (packet.qos > 0 && (packet.messageId ?? 0) === 0) return 'protocol-error'
   if (!isTopicName(packet.topic) || !isCleanText(packet.topic)) return 'malformed-packet'
   return packet.topic.split('/').length > options.limits.maxTopicLevels ? 'malformed-packet' : undefined
 }

@@ -24,7 +24,6 @@ export async function handleSubscribe(
   // CONNACK said that there are none (MQTT 5 §3.8.2.1.2).
   if (packet.properties?.subscriptionIdentifier !== undefined)
     return connection.end('subscription-identifier')
-  if ((packet.messageId ?? 0) === 0) return connection.end('protocol-error')
   const verdicts: Verdict[] = []
   for (const requested of packet.subscriptions) {
     const verdict = judge(connection, session, requested)

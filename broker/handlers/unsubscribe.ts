@@ -9,6 +9,8 @@ export async function handleUnsubscribe(
   session: Session,
   packet: IUnsubscribePacket,
 ): Promise<void> {
+  // [MQTT-3.10.3-2]
+  if (packet.unsubscriptions.length === 0) return connection.end('malformed-packet')
   const codes: number[] = []
   const removed: string[] = []
   for (const filter of packet.unsubscriptions) {

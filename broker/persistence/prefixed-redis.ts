@@ -10,9 +10,9 @@ export function prefixedRedis(redis: Redis, prefix: string): object {
     getBuffer: (name: string) => redis.getBuffer(key(name)),
     set: (name: string, value: Buffer, ...options: [] | ['EX', number]) =>
       options.length === 0 ? redis.set(key(name), value) : redis.set(key(name), value, 'EX', options[1]),
-    setBuffer: (name: string, value: Buffer) => redis.setBuffer(key(name), value),
+    setBuffer: (name: string, value: Buffer) => redis.set(key(name), value),
     mset: (...pairs: (string | Buffer | number)[]) =>
-      redis.mset(...pairs.map((part, index) => (index % 2 === 0 ? key(String(part)) : part))),
+      redis.mset(pairs.map((part, index) => (index % 2 === 0 ? key(String(part)) : part))),
     del: (...names: string[]) => redis.del(...names.map(key)),
     exists: (name: string) => redis.exists(key(name)),
     expire: (name: string, seconds: number) => redis.expire(key(name), seconds),

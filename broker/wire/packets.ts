@@ -57,3 +57,18 @@ export function encodePacket(packet: Packet, version: ProtocolVersion): Buffer {
 export function isCleanText(text: string): boolean {
   return !/[\0\ufffd]/.test(text)
 }
+
+const withPacketId: ReadonlySet<Packet['cmd']> = new Set([
+  'puback',
+  'pubrec',
+  'pubrel',
+  'pubcomp',
+  'subscribe',
+  'unsubscribe',
+])
+
+/** [MQTT-2.2.1-3]: what needs a packet id has one that is not zero. True for all that need none. */
+export function hasPacketId(packet: Packet): boolean {
+  const isNeeded = packet.cmd === 'publish' ? packet.qos > 0 : withPacketId.has(packet.cmd)
+  return !isNeeded || (packet.messageId ?? 0) > 0
+}

@@ -201,8 +201,18 @@ describe.each([
 describe('with mosquitto as the client', () => {
   const run = promisify(execFile)
   const common = (index: number, local: string): string[] => [
-    ...['-h', 'localhost', '-p', String(replicas[index]?.mqtts), '--cafile', certificate.certFile],
-    ...['-u', `${local}@${anOrganizationId}`, '-P', `${local}-password`, '-q', '1'],
+    '-h',
+    'localhost',
+    '-p',
+    String(replicas[index]?.mqtts),
+    '--cafile',
+    certificate.certFile,
+    '-u',
+    `${local}@${anOrganizationId}`,
+    '-P',
+    `${local}-password`,
+    '-q',
+    '1',
   ]
 
   test.each(['mqttv311', 'mqttv5'])(
@@ -210,7 +220,8 @@ describe('with mosquitto as the client', () => {
     async (version) => {
       const subscriber = spawn('stdbuf', [
         // Into a pipe it would write only at its end.
-        ...['-oL', 'mosquitto_sub'],
+        '-oL',
+        'mosquitto_sub',
         ...common(0, 'bob'),
         '-V',
         version,

@@ -1,0 +1,171 @@
+import { Aedes } from 'aedes'
+import { afterEach, describe, expect, test } from 'vitest'
+import type { AedesClient } from '../../../broker/aedes/aedes-client.ts'
+import type { RoutedMessage, StoredMessage } from '../../../broker/aedes/messages.ts'
+import { OrganizationAedes } from '../../../broker/aedes/organization-aedes.ts'
+import { MemoryPersistence } from '../../../broker/persistence/memory-persistence.ts'
+
+/** What this broker takes for granted of aedes 1.2.0; a new version has to pass before it is pinned. */
+const open: OrganizationAedes[] = []
+
+afterEach(async () => {
+  for (const broker of open.splice(0)) await broker.close()
+})
+
+async function start(persistence = new MemoryPersistence()): Promise<OrganizationAedes> {
+  const broker = await OrganizationAedes.create({ replica: 'r1', persistence, onError: () => {} })
+  open.push(broker)
+  return broker
+}
+
+function aClient(id: string): AedesClient & { closes: number } {
+  return {
+    id,
+    clean: true,
+    version: 4,
+    closed: false,
+    duplicates: {},
+    closes: 0,
+    close(done) {
+      this.closes += 1
+      for (const broker of open) broker.unregister(this)
+      done?.()
+    },
+  }
+}
+
+const message = (over: Partial<RoutedMessage> = {}): RoutedMessage => ({
+  topic: 'a',
+  payload: Buffer.from('x'),
+  qos: 0,
+  retain: false,
+  brokerId: '',
+  brokerCounter: 0,
+  ...over,
+})
+
+describe('aedes', () => {
+  test('has the fields that are used of its inside', async () => {
+    const aedes = (await Aedes.createBroker()) as unknown as Record<string, unknown>
+    expect(Object.getPrototypeOf(aedes['clients'])).toBeNull()
+    for (const name of ['_heartbeatInterval', '_clearWillInterval'])
+      expect(aedes[name]).toHaveProperty('hasRef')
+    for (const name of ['registerClient', 'unregisterClient', 'publish', 'subscribe', 'unsubscribe']) {
+      expect(aedes[name]).toBeTypeOf('function')
+    }
+    await new Promise<void>((resolve) => (aedes['close'] as (done: () => void) => void)(resolve))
+  })
+
+  test('names each message by replica and counter, and says who published it', async () => {
+    const broker = await start()
+    const seen: RoutedMessage[] = []
+    await broker.subscribe('#', (given, done) => {
+      seen.push(given)
+      done()
+    })
+    const client = aClient('user:ada/x')
+    await broker.register(client)
+    await broker.publish(message({ qos: 1 }), client)
+    await broker.publish(message({ topic: 'b' }))
+    const own = seen.filter(({ topic }) => !topic.startsWith('$'))
+    expect(own[0]).toMatchObject({ topic: 'a', qos: 1, brokerId: 'r1', clientId: 'user:ada/x' })
+    expect(own[1]?.clientId).toBeUndefined()
+    expect(own[1]?.brokerCounter).toBeGreaterThan(own[0]?.brokerCounter ?? Infinity)
+  })
+
+  test('gives one and the same object to every filter that matches, one after the other', async () => {
+    const broker = await start()
+    const seen: unknown[] = []
+    const deliver = (given: RoutedMessage, done: () => void): void => {
+      seen.push(given)
+      done()
+    }
+    for (const filter of ['a', '+', '#']) await broker.subscribe(filter, deliver)
+    await broker.publish(message())
+    await broker.publish(message())
+    const own = seen.filter((given) => (given as RoutedMessage).topic === 'a')
+    expect(own).toHaveLength(6)
+    expect(new Set(own.slice(0, 3)).size).toBe(1)
+    expect(new Set(own).size).toBe(2)
+  })
+
+  test('keeps properties on the way, and resolves after everyone is served', async () => {
+    const broker = await start()
+    const properties = { correlationData: Buffer.from([0, 255]) }
+    let given: RoutedMessage | undefined
+    await broker.subscribe('a', (each, done) => {
+      given = each
+      done()
+    })
+    await broker.publish({ ...message(), properties })
+    expect(given?.properties).toBe(properties)
+  })
+
+  test('queues for persistent subscriptions before it publishes', async () => {
+    const persistence = new MemoryPersistence()
+    const broker = await start(persistence)
+    const owner = { id: 'user:bob/x' }
+    await persistence.addSubscriptions(owner, [{ topic: 'a', qos: 1 }])
+    let queued = -1
+    await broker.subscribe('a', (_each, done) => {
+      void waiting(persistence, owner).then((all) => {
+        queued = all.length
+        done()
+      })
+    })
+    await broker.publish(message({ qos: 1 }))
+    expect(queued).toBe(1)
+    await broker.publish(message({ qos: 0 }))
+    expect(await waiting(persistence, owner)).toHaveLength(1)
+  })
+
+  test('rejects a publish whose message can not be queued or retained', async () => {
+    class Broken extends MemoryPersistence {
+      override async storeRetained(): Promise<void> {
+        throw new Error('away')
+      }
+    }
+    const broker = await start(new Broken())
+    await expect(broker.publish(message({ retain: true }))).rejects.toThrow('away')
+    await broker.publish(message())
+  })
+
+  test('closes a former client of the same id before the new one is there, and forgets only its own', async () => {
+    const broker = await start()
+    const [former, latter] = [aClient('same'), aClient('same')]
+    await broker.register(former)
+    await broker.register(latter)
+    expect([former.closes, latter.closes]).toEqual([1, 0])
+    broker.unregister(former)
+    await broker.register(aClient('same'))
+    expect(latter.closes).toBe(1)
+  })
+
+  test('runs no timer that keeps a process alive or sweeps wills', async () => {
+    const broker = await start()
+    const aedes = (broker as unknown as { persistence: unknown }).persistence
+    expect(aedes).toBeDefined()
+    const timers = process.getActiveResourcesInfo().filter((name) => name === 'Timeout')
+    await start()
+    expect(process.getActiveResourcesInfo().filter((name) => name === 'Timeout')).toEqual(timers)
+  })
+})
+
+describe('its persistence in memory', () => {
+  test('forgets the queue of a session that ends', async () => {
+    const persistence = new MemoryPersistence()
+    const broker = await start(persistence)
+    const owner = { id: 'user:bob/x' }
+    await persistence.addSubscriptions(owner, [{ topic: 'a', qos: 1 }])
+    await broker.publish(message({ qos: 1 }))
+    await broker.publish(message({ qos: 1 }))
+    await persistence.cleanSubscriptions(owner)
+    expect(await waiting(persistence, owner)).toEqual([])
+  })
+})
+
+async function waiting(persistence: MemoryPersistence, owner: { id: string }): Promise<StoredMessage[]> {
+  const all: StoredMessage[] = []
+  for await (const each of persistence.outgoingStream(owner)) all.push(each)
+  return all
+}

@@ -1,0 +1,60 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { RoutedMessage } from '../../../broker/aedes/messages.ts'
+import { decodeBatch, encodeBatch } from '../../../broker/bus/frames.ts'
+
+const sender = Buffer.from('0102030405060708', 'hex')
+
+const aMessage = fc.record({
+  topic: fc.string({ minLength: 1, maxLength: 40, unit: 'binary' }).filter((text) => !/[+#\0]/.test(text)),
+  payload: fc.uint8Array({ maxLength: 2_000 }).map((bytes) => Buffer.from(bytes)),
+  qos: fc.constantFrom(0 as const, 1 as const, 2 as const),
+  retain: fc.boolean(),
+  brokerCounter: fc.nat(2 ** 40),
+  clientId: fc.option(fc.string({ minLength: 1, unit: 'binary' }), { nil: undefined }),
+  correlationData: fc.option(
+    fc.uint8Array({ maxLength: 50 }).map((bytes) => Buffer.from(bytes)),
+    {
+      nil: undefined,
+    },
+  ),
+})
+
+describe('a batch', () => {
+  test('comes back as it was sent, whatever its messages', () => {
+    fc.assert(
+      fc.property(fc.array(aMessage, { maxLength: 5 }), fc.nat(2 ** 32 - 1), (given, sequence) => {
+        const messages = given.map(({ clientId, correlationData, ...message }): RoutedMessage => ({
+          ...message,
+          brokerId: sender.toString('hex'),
+          ...(clientId === undefined ? {} : { clientId }),
+          ...(correlationData === undefined ? {} : { properties: { correlationData } }),
+        }))
+        const bytes = encodeBatch(sender, sequence, messages)
+        expect(decodeBatch(bytes)).toEqual({ sender: sender.toString('hex'), sequence, messages })
+      }),
+    )
+  })
+
+  test('that was cut, changed or is no batch at all is undefined or a batch, never an error', () => {
+    const whole = encodeBatch(sender, 1, [
+      { topic: 'a', payload: Buffer.from('x'), qos: 1, retain: false, brokerId: 'x', brokerCounter: 1 },
+    ])
+    for (let length = 0; length < whole.length; length += 1) {
+      const isHeadOnly = length === 15
+      expect(decodeBatch(whole.subarray(0, length)) === undefined).toBe(!isHeadOnly)
+    }
+    fc.assert(
+      fc.property(fc.nat(whole.length - 1), fc.nat(255), (at, value) => {
+        const changed = Buffer.from(whole)
+        changed[at] = value
+        decodeBatch(changed)
+      }),
+    )
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
+        expect(decodeBatch(Buffer.from(bytes))).toBeUndefined()
+      }),
+    )
+  })
+})
