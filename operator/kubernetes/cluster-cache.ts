@@ -1,0 +1,108 @@
+import { type ResourceKindName, resourceKindNames } from '#core/resources/index.ts'
+import { secretNamesOf } from '../reconcilers/secret-names.ts'
+import type { KubernetesApi } from '../runtime/kubernetes-api.ts'
+import type { Log } from '../runtime/log.ts'
+import type { KubernetesObject } from '../runtime/objects.ts'
+import { Reflector, type ReflectorMetrics } from '../runtime/reflector.ts'
+import type { Random, Time } from '../runtime/time.ts'
+import { asResource, type KubernetesResource, resourceTypeOf, secretType } from './resource-types.ts'
+
+export interface ClusterCacheOptions {
+  readonly api: Pick<KubernetesApi, 'list' | 'watch'>
+  /** All namespaces without it. */
+  readonly namespaces?: readonly string[]
+  readonly time: Time
+  readonly random: Random
+  readonly log: Log
+  readonly metrics: ReflectorMetrics
+}
+
+const secretIndex = 'secret'
+
+/** All objects of our kinds as the API server holds them, and of Secrets who they are but not what is in them. */
+export class ClusterCache {
+  readonly secrets: Reflector<KubernetesObject>
+  readonly #kinds: { readonly [K in ResourceKindName]: Reflector<KubernetesResource<K>> }
+
+  constructor(options: ClusterCacheOptions) {
+    const { api, time, random, log, metrics, namespaces } = options
+    const common = {
+      api,
+      time,
+      random,
+      log,
+      metrics,
+      ...(namespaces === undefined ? {} : { namespaces }),
+    }
+    const reflectorOf = <K extends ResourceKindName>(kind: K): Reflector<KubernetesResource<K>> => {
+      const reflector = new Reflector<KubernetesResource<K>>({ ...common, type: resourceTypeOf(kind) })
+      reflector.index(secretIndex, (object) => secretsOf(kind, object))
+      return reflector
+    }
+    this.#kinds = {
+      Organization: reflectorOf('Organization'),
+      AccessList: reflectorOf('AccessList'),
+      IdentityProvider: reflectorOf('IdentityProvider'),
+      ApiKey: reflectorOf('ApiKey'),
+      MqttUser: reflectorOf('MqttUser'),
+    }
+    this.secrets = new Reflector({ ...common, type: secretType, metadataOnly: true, transform: bare })
+  }
+
+  of<K extends ResourceKindName>(kind: K): Reflector<KubernetesResource<K>> {
+    return this.#kinds[kind]
+  }
+
+  /** Keys of the objects of a kind that a Secret concerns. */
+  keysBySecret(kind: ResourceKindName, namespace: string, name: string): string[] {
+    return this.of(kind)
+      .store.byIndex(secretIndex, `${namespace}/${name}`)
+      .map(({ metadata }) => `${metadata.namespace}/${metadata.name}`)
+  }
+
+  /** Resolves after the signal aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all(this.#all().map((reflector) => reflector.run(signal)))
+  }
+
+  async waitForSync(signal: AbortSignal): Promise<void> {
+    await Promise.all(this.#all().map((reflector) => reflector.waitForSync(signal)))
+  }
+
+  /** Plurals of what was not read whole yet. */
+  missing(): string[] {
+    return this.#all()
+      .filter((reflector) => !reflector.hasSynced())
+      .map(({ type }) => type.plural)
+  }
+
+  /** Time.monotonic() of the oldest last sign of life; undefined before all have given one. */
+  lastContact(): number | undefined {
+    const contacts = this.#all().map((reflector) => reflector.lastContact())
+    return contacts.includes(undefined) ? undefined : Math.min(...contacts.map(Number))
+  }
+
+  #all(): readonly Pick<
+    Reflector<KubernetesObject>,
+    'run' | 'waitForSync' | 'hasSynced' | 'lastContact' | 'type'
+  >[] {
+    return [...resourceKindNames.map((kind) => this.of(kind)), this.secrets]
+  }
+}
+
+function secretsOf<K extends ResourceKindName>(kind: K, object: KubernetesResource<K>): string[] {
+  return secretNamesOf(kind, asResource(object)).map((name) => `${object.metadata.namespace}/${name}`)
+}
+
+/** A cluster may hold many thousand Secrets, and all that matters of them is that they changed. */
+function bare({ metadata }: KubernetesObject): KubernetesObject {
+  const { name, namespace, uid, resourceVersion } = metadata
+  return {
+    metadata: {
+      name,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(uid === undefined ? {} : { uid }),
+      ...(resourceVersion === undefined ? {} : { resourceVersion }),
+    },
+  }
+}

@@ -1,0 +1,204 @@
+import { type ResourceKindName, resourceKindNames, type ResourceOf } from '#core/resources/index.ts'
+import type { NewSecret, ResourceEvent, ResourceHost, StoredSecret } from '../reconcilers/host.ts'
+import { isApiError } from '../runtime/api-error.ts'
+import type { EventRecorder } from '../runtime/events.ts'
+import { addFinalizer, removeFinalizer } from '../runtime/finalizers.ts'
+import type { KubernetesApi } from '../runtime/kubernetes-api.ts'
+import { isOlderVersion, type KubernetesObject } from '../runtime/objects.ts'
+import type { ClusterCache } from './cluster-cache.ts'
+import {
+  asObject,
+  asResource,
+  type KubernetesResource,
+  ownApiVersion,
+  resourceTypeOf,
+  secretType,
+} from './resource-types.ts'
+
+/** Name of this program among those that own fields of an object. */
+export const fieldManager = 'cloudsignal-operator'
+
+/** What holds an object until its records are gone. */
+export const recordsFinalizer = 'cloudsignal.app/records'
+
+interface Secret extends KubernetesObject {
+  readonly type?: string
+  readonly data?: Readonly<Record<string, string>>
+}
+
+export interface KubernetesHostOptions {
+  readonly api: Pick<KubernetesApi, 'get' | 'create' | 'apply' | 'applyStatus' | 'mergePatch'>
+  readonly cache: ClusterCache
+  readonly events: Pick<EventRecorder, 'record'>
+}
+
+/** Resources of a cluster: read from the cache, written through the API, and never older than our own writes. */
+export class KubernetesHost implements ResourceHost {
+  readonly #api: KubernetesHostOptions['api']
+  readonly #cache: ClusterCache
+  readonly #events: KubernetesHostOptions['events']
+  /** What the API answered to our own writes, by uid, until the cache has seen it. */
+  readonly #written = new Map<string, KubernetesResource>()
+  /** Versions of Secrets that a reconcile has read already. */
+  readonly #seenSecrets = new Map<string, string>()
+
+  constructor({ api, cache, events }: KubernetesHostOptions) {
+    this.#api = api
+    this.#cache = cache
+    this.#events = events
+    for (const kind of resourceKindNames) {
+      cache.of(kind).addHandler({
+        deleted: ({ metadata }) => void this.#written.delete(metadata.uid ?? ''),
+      })
+    }
+    cache.secrets.addHandler({
+      deleted: ({ metadata }) => void this.#seenSecrets.delete(`${metadata.namespace}/${metadata.name}`),
+    })
+  }
+
+  get<K extends ResourceKindName>(kind: K, namespace: string, name: string): ResourceOf[K] | undefined {
+    const cached = this.#cache.of(kind).store.get(`${namespace}/${name}`)
+    return cached === undefined ? undefined : this.#newest(cached)
+  }
+
+  list<K extends ResourceKindName>(kind: K): readonly ResourceOf[K][] {
+    return this.#cache
+      .of(kind)
+      .store.list()
+      .map((cached) => this.#newest(cached))
+  }
+
+  /** Whether a reconcile has read this very version of a Secret, so that it is no news. */
+  hasSeen({ metadata }: KubernetesObject): boolean {
+    return this.#seenSecrets.get(`${metadata.namespace}/${metadata.name}`) === metadata.resourceVersion
+  }
+
+  async readSecret(namespace: string, name: string): Promise<StoredSecret | undefined> {
+    try {
+      const secret = await this.#api.get<Secret>(secretType, { namespace, name })
+      const version = secret.metadata.resourceVersion ?? ''
+      this.#seenSecrets.set(`${namespace}/${name}`, version)
+      const owner = secret.metadata.ownerReferences?.find(({ controller }) => controller === true)
+      return {
+        namespace,
+        name,
+        version,
+        data: decoded(secret.data ?? {}),
+        ...(owner === undefined ? {} : { ownerUid: owner.uid }),
+      }
+    } catch (error) {
+      if (isApiError(error, 'not-found')) return undefined
+      throw error
+    }
+  }
+
+  async createSecret({
+    namespace,
+    name,
+    type,
+    owner,
+    labels,
+    annotations,
+    data,
+  }: NewSecret): Promise<boolean> {
+    const secret: Secret = {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: {
+        name,
+        namespace,
+        labels: { ...labels, 'app.kubernetes.io/managed-by': fieldManager },
+        annotations: { ...annotations },
+        ownerReferences: [{ apiVersion: ownApiVersion, ...owner, controller: true }],
+      },
+      type,
+      data: encoded(data),
+    }
+    try {
+      await this.#api.create(secretType, secret)
+      return true
+    } catch (error) {
+      if (isApiError(error, 'already-exists')) return false
+      throw error
+    }
+  }
+
+  async pinShortId({ metadata }: ResourceOf['Organization'], shortId: string): Promise<void> {
+    const wanted = { ...identityOf('Organization', metadata), spec: { shortId } }
+    this.#remember(
+      await this.#api.apply(resourceTypeOf('Organization'), wanted, { fieldManager, force: false }),
+    )
+  }
+
+  async writeStatus<K extends ResourceKindName>(
+    kind: K,
+    { metadata, spec }: ResourceOf[K],
+    status: NonNullable<ResourceOf[K]['status']>,
+  ): Promise<void> {
+    // The spec is what the type asks for; the server leaves it out of account under /status.
+    const wanted = { ...identityOf(kind, metadata), spec, status }
+    try {
+      this.#remember(await this.#api.applyStatus(resourceTypeOf(kind), wanted, { fieldManager }))
+    } catch (error) {
+      // Gone meanwhile: there is nothing left to report on.
+      if (!isApiError(error, 'not-found')) throw error
+    }
+  }
+
+  async addFinalizer<K extends ResourceKindName>(kind: K, resource: ResourceOf[K]): Promise<void> {
+    const object = asObject(resource)
+    const changed = await addFinalizer(this.#api, resourceTypeOf(kind), object, recordsFinalizer)
+    if (changed !== object) this.#remember(changed)
+  }
+
+  removeFinalizer<K extends ResourceKindName>(kind: K, resource: ResourceOf[K]): Promise<void> {
+    return removeFinalizer(this.#api, resourceTypeOf(kind), asObject(resource), recordsFinalizer)
+  }
+
+  event<K extends ResourceKindName>(
+    kind: K,
+    resource: ResourceOf[K],
+    { type, reason, message }: ResourceEvent,
+  ): void {
+    const regarding = { apiVersion: ownApiVersion, kind, metadata: asObject(resource).metadata }
+    this.#events.record(regarding, { type, reason, action: 'Reconcile', note: message })
+  }
+
+  #remember(object: KubernetesResource): void {
+    if (object.metadata.uid !== undefined) this.#written.set(object.metadata.uid, object)
+  }
+
+  #newest<K extends ResourceKindName>(cached: KubernetesResource<K>): ResourceOf[K] {
+    const { uid = '', resourceVersion } = cached.metadata
+    const written = this.#written.get(uid)
+    if (written === undefined) return asResource(cached)
+    if (isOlderVersion(resourceVersion, written.metadata.resourceVersion)) {
+      return asResource(written as KubernetesResource<K>)
+    }
+    this.#written.delete(uid)
+    return asResource(cached)
+  }
+}
+
+/** With the uid, so that a write for one object never reaches, or makes, another of its name. */
+function identityOf(
+  kind: ResourceKindName,
+  { name, namespace, uid }: ResourceOf[ResourceKindName]['metadata'],
+): Pick<KubernetesObject, 'apiVersion' | 'kind' | 'metadata'> {
+  return { apiVersion: ownApiVersion, kind, metadata: { name, namespace, uid } }
+}
+
+function decoded(data: Readonly<Record<string, string>>): Record<string, string> {
+  return mapValues(data, (text) => Buffer.from(text, 'base64').toString('utf8'))
+}
+
+function encoded(data: Readonly<Record<string, string>>): Record<string, string> {
+  return mapValues(data, (text) => Buffer.from(text, 'utf8').toString('base64'))
+}
+
+function mapValues(
+  data: Readonly<Record<string, string>>,
+  map: (text: string) => string,
+): Record<string, string> {
+  return Object.fromEntries(Object.entries(data).map(([key, text]) => [key, map(text)]))
+}

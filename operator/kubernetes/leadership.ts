@@ -1,0 +1,150 @@
+import type { Log } from '#core/process/logger.ts'
+import { type ResourceKindName, resourceKindNames, resourceKinds } from '#core/resources/index.ts'
+import type { IdentityWriter } from '#core/stores/identity-store.ts'
+import { createReconcilers, type ReconcilerOptions, type Reconcilers } from '../reconcilers/index.ts'
+import type { ResourceName } from '../reconcilers/reconciler.ts'
+import { Controller } from '../runtime/controller.ts'
+import type { RuntimeMetrics } from '../runtime/metrics.ts'
+import { keyOf, type KubernetesObject, parseKey } from '../runtime/objects.ts'
+import { hasChanged } from '../runtime/predicates.ts'
+import type { Reflector } from '../runtime/reflector.ts'
+import type { Time } from '../runtime/time.ts'
+import type { ClusterCache } from './cluster-cache.ts'
+import { FullPass } from './full-pass.ts'
+import type { KubernetesHost } from './kubernetes-host.ts'
+
+export interface LeadershipOptions extends Pick<ReconcilerOptions, 'installation' | 'endpoints'> {
+  readonly cache: ClusterCache
+  readonly host: KubernetesHost
+  readonly store: IdentityWriter
+  readonly metrics: Pick<RuntimeMetrics, 'controller' | 'expose'>
+  /** Objects of one kind that are reconciled at a time. */
+  readonly concurrency: number
+  readonly time: Time
+  readonly log: Log
+}
+
+/** One term of leadership: a controller a kind, which nothing of an earlier term reaches. */
+export class Leadership {
+  readonly #options: LeadershipOptions
+  readonly #reconcilers: Reconcilers
+  readonly #controllers: { readonly [K in ResourceKindName]: Controller }
+  readonly #pass: FullPass
+
+  constructor(options: LeadershipOptions) {
+    this.#options = options
+    const { host, store, time, log, installation, endpoints } = options
+    const now = (): number => time.now()
+    this.#reconcilers = createReconcilers({ host, store, now, log, installation, endpoints })
+    this.#controllers = {
+      Organization: this.#controller('Organization'),
+      AccessList: this.#controller('AccessList'),
+      IdentityProvider: this.#controller('IdentityProvider'),
+      ApiKey: this.#controller('ApiKey'),
+      MqttUser: this.#controller('MqttUser'),
+    }
+    this.#pass = new FullPass({
+      store,
+      time,
+      log,
+      enqueueAll: () => this.#enqueueAll(),
+      sweepOrphans: () => this.#reconcilers.sweepOrphans(),
+    })
+  }
+
+  /** Begins once the caches hold everything; resolves then, or when the signal aborts. */
+  async start(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#options.cache.waitForSync(signal)
+    } catch {
+      return
+    }
+    for (const kind of resourceKindNames) this.#follow(kind)
+    this.#followSecrets()
+    this.#pass.start()
+    for (const kind of resourceKindNames) this.#controllers[kind].start()
+  }
+
+  /** Lets what runs come to its end, for `drainMs` at most. */
+  async stop(drainMs: number): Promise<void> {
+    this.#pass.stop()
+    await Promise.all(Object.values(this.#controllers).map((controller) => controller.stop(drainMs)))
+  }
+
+  #controller(kind: ResourceKindName): Controller {
+    const { time, log, metrics, concurrency } = this.#options
+    const name = resourceKinds[kind].singular
+    const controller = new Controller({
+      name,
+      time,
+      log,
+      concurrency,
+      metrics: metrics.controller(name, concurrency),
+      reconcile: async (key, { failures }) => {
+        try {
+          const { againAfterMs } = await this.#reconcilers.byKind[kind].reconcile(nameOf(parseKey(key)))
+          this.#pass.succeeded(kind, key)
+          return againAfterMs === undefined ? {} : { requeueAfterMs: againAfterMs }
+        } catch (error) {
+          this.#pass.failed(kind, key, error, failures)
+          throw error
+        }
+      },
+    })
+    metrics.expose(controller)
+    return controller
+  }
+
+  /** Reconciles an object when it changes, and those whom the change concerns. */
+  #follow(kind: ResourceKindName): void {
+    // Who listens to all kinds sees of each only what all have.
+    const reflector = this.#options.cache.of(kind) as unknown as Reflector<KubernetesObject>
+    this.#controllers[kind].watch(reflector)
+    const wake = ({ metadata }: KubernetesObject): void => {
+      for (const dependent of this.#reconcilers.byKind[kind].dependents(nameOf(metadata))) {
+        this.#controllers[dependent.kind].enqueue(`${dependent.namespace}/${dependent.name}`)
+      }
+    }
+    reflector.addHandler({
+      // At the start everything is reconciled anyway.
+      added: (object, initial) => initial || wake(object),
+      updated: (object, before) => hasChanged(object, before) && wake(object),
+      deleted: wake,
+    })
+  }
+
+  #followSecrets(): void {
+    const wake = ({ metadata }: KubernetesObject): void => {
+      const { namespace = '', name } = metadata
+      for (const kind of ['ApiKey', 'MqttUser'] as const) {
+        for (const key of this.#options.cache.keysBySecret(kind, namespace, name)) {
+          this.#controllers[kind].enqueue(key)
+        }
+      }
+    }
+    const wakeUnlessSeen = (secret: KubernetesObject): void => {
+      if (!this.#options.host.hasSeen(secret)) wake(secret)
+    }
+    this.#options.cache.secrets.addHandler({
+      added: (secret, initial) => initial || wakeUnlessSeen(secret),
+      updated: wakeUnlessSeen,
+      deleted: wake,
+    })
+  }
+
+  #enqueueAll(): string[] {
+    return resourceKindNames.flatMap((kind) =>
+      this.#options.cache
+        .of(kind)
+        .store.list()
+        .map((object) => {
+          this.#controllers[kind].enqueue(keyOf(object), 'resync')
+          return `${kind} ${keyOf(object)}`
+        }),
+    )
+  }
+}
+
+function nameOf({ namespace = '', name }: { namespace?: string; name: string }): ResourceName {
+  return { namespace, name }
+}

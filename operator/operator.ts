@@ -1,0 +1,164 @@
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { collectDefaultMetrics, Registry } from 'prom-client'
+import { startProbeServer } from '#core/process/probe-server.ts'
+import type { ProgramContext } from '#core/process/program.ts'
+import type { SettingsOf } from '#core/process/settings.ts'
+import { closeRedis, connectRedis } from '#core/stores/redis-connection.ts'
+import { RedisControlLog } from '#core/stores/redis-control-log.ts'
+import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
+import { redisKeys } from '#core/stores/redis-keys.ts'
+import { ClusterCache } from './kubernetes/cluster-cache.ts'
+import { KubernetesHost } from './kubernetes/kubernetes-host.ts'
+import { Leadership } from './kubernetes/leadership.ts'
+import { findClusterAccess } from './runtime/cluster-access.ts'
+import { EventRecorder } from './runtime/events.ts'
+import { KubernetesApi } from './runtime/kubernetes-api.ts'
+import { LeaderElector } from './runtime/leader-election.ts'
+import { createRuntimeMetrics } from './runtime/metrics.ts'
+import { systemTime } from './runtime/time.ts'
+import type { operatorSettings } from './settings.ts'
+
+export type OperatorSettings = SettingsOf<typeof operatorSettings>
+
+const time = systemTime
+const random = Math.random
+const drainMs = 15_000
+/** A watch is opened anew after ten minutes at the latest. */
+const longestSilenceMs = 605_000
+
+/**
+ * Composes the operator and starts it. Resolves once everything runs, which is before anything is known of
+ * Redis or of the API server: both are waited for, for as long as it takes, and readiness says so meanwhile.
+ */
+export async function runOperator({
+  settings,
+  log,
+  shutdown,
+}: ProgramContext<OperatorSettings>): Promise<void> {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const metrics = createRuntimeMetrics({ registry, prefix: 'cloudsignal_operator' })
+  const redis = connectRedis(settings.redisUrl, 'operator', log)
+  shutdown.add('Redis', () => closeRedis(redis))
+  const keys = redisKeys(settings.keyPrefix)
+  const store = new RedisIdentityStore(redis, keys, new RedisControlLog(redis, keys))
+
+  const access = await findClusterAccess({
+    environment: process.env,
+    time,
+    ...(settings.kubeconfig === '' ? {} : { kubeconfig: settings.kubeconfig }),
+  })
+  const api = new KubernetesApi({
+    access,
+    time,
+    userAgent: 'cloudsignal-operator',
+    observe: (observation) => metrics.observeRequest(observation),
+  })
+  shutdown.add('API server', () => api.close())
+  const cache = new ClusterCache({
+    api,
+    time,
+    random,
+    log,
+    metrics: metrics.reflector,
+    ...(settings.namespaces.length === 0 ? {} : { namespaces: settings.namespaces }),
+  })
+
+  const probes = await startProbeServer({
+    host: settings.probeHost,
+    port: settings.probePort,
+    registry,
+    readiness: {
+      program: () => (shutdown.signal.aborted ? 'is shutting down' : undefined),
+      redis: () => (redis.status === 'ready' ? undefined : 'does not answer'),
+      'API server': () => silenceOf(cache),
+    },
+  })
+  shutdown.add('probes', () => probes.close())
+  log.info({ port: probes.port }, 'probes are served')
+
+  const watching = new AbortController()
+  const watched = cache.run(watching.signal)
+  shutdown.add('watches', () => {
+    watching.abort()
+    return watched
+  })
+
+  const identity = settings.identity === '' ? hostname() : settings.identity
+  const events = new EventRecorder({
+    api,
+    reportingController: 'cloudsignal.app/operator',
+    reportingInstance: identity,
+    time,
+    log,
+  })
+  shutdown.add('events', () => events.flush())
+  const host = new KubernetesHost({ api, cache, events })
+  const createLeadership = (): Leadership =>
+    new Leadership({
+      cache,
+      host,
+      store,
+      metrics,
+      time,
+      log,
+      concurrency: settings.concurrency,
+      installation: settings.installation,
+      endpoints: { host: settings.mqttHost, mqttsPort: settings.mqttsPort, wssPort: settings.wssPort },
+    })
+  const elector = createElector(settings, {
+    api,
+    log,
+    metrics: metrics.election,
+    namespace: settings.leaseNamespace || (access.namespace ?? 'default'),
+    identity: `${identity}_${randomUUID()}`,
+    createLeadership,
+  })
+  const led = leadAgainAndAgain(elector, shutdown.signal)
+  shutdown.add('leadership', () => led)
+  log.info({ server: access.server, identity }, 'the operator runs')
+}
+
+interface ElectorParts {
+  readonly api: KubernetesApi
+  readonly log: ProgramContext<OperatorSettings>['log']
+  readonly metrics: { leading(name: string, isLeader: boolean): void }
+  readonly namespace: string
+  readonly identity: string
+  readonly createLeadership: () => Leadership
+}
+
+function createElector(
+  { leaseName, leaseSeconds }: OperatorSettings,
+  { createLeadership, ...parts }: ElectorParts,
+): LeaderElector {
+  let leadership: Leadership | undefined
+  return new LeaderElector({
+    ...parts,
+    name: leaseName,
+    time,
+    random,
+    leaseDurationMs: leaseSeconds * 1000,
+    renewDeadlineMs: (leaseSeconds * 1000 * 2) / 3,
+    retryPeriodMs: (leaseSeconds * 1000 * 2) / 15,
+    onStartedLeading: ({ signal }) => {
+      leadership = createLeadership()
+      void leadership.start(signal)
+    },
+    onStoppedLeading: () => leadership?.stop(drainMs),
+  })
+}
+
+/** Leadership that was lost is no reason to end: this replica stands by again. */
+async function leadAgainAndAgain(elector: LeaderElector, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) await elector.run(signal)
+}
+
+function silenceOf(cache: ClusterCache): string | undefined {
+  const missing = cache.missing()
+  if (missing.length > 0) return `has not shown ${missing.join(', ')} yet`
+  const contact = cache.lastContact()
+  const isSilent = contact === undefined || time.monotonic() - contact > longestSilenceMs
+  return isSilent ? 'has been silent for more than ten minutes' : undefined
+}

@@ -1,0 +1,78 @@
+import { commonSettings } from '#core/process/common-settings.ts'
+import { commaList, port, Remedy, text, wholeNumber } from '#core/process/settings.ts'
+
+const dnsName = (given: string): string | Remedy =>
+  /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(given)
+    ? given
+    : new Remedy('give a name of a-z, 0-9, - and . that begins and ends with a letter or digit')
+
+export const operatorSettings = {
+  ...commonSettings,
+  installation: {
+    name: 'CLOUDSIGNAL_OPERATOR_INSTALLATION',
+    description:
+      'Goes into the short ids of Organizations that bring none. Another one changes every username: set it once.',
+    parse: dnsName,
+    default: 'cloudsignal',
+  },
+  namespaces: {
+    name: 'CLOUDSIGNAL_OPERATOR_NAMESPACES',
+    description: 'Namespaces to serve, with commas between; all when empty.',
+    parse: commaList,
+    default: [] as readonly string[],
+  },
+  kubeconfig: {
+    name: 'CLOUDSIGNAL_OPERATOR_KUBECONFIG',
+    description: 'A kubeconfig file; when empty the mounted service account, else what kubectl would take.',
+    parse: text,
+    default: '',
+  },
+  leaseNamespace: {
+    name: 'CLOUDSIGNAL_OPERATOR_LEASE_NAMESPACE',
+    description: 'Namespace of the Lease that replicas elect their leader by; when empty that of the Pod.',
+    parse: dnsName,
+    default: '',
+  },
+  leaseName: {
+    name: 'CLOUDSIGNAL_OPERATOR_LEASE_NAME',
+    description: 'Name of that Lease.',
+    parse: dnsName,
+    default: 'cloudsignal-operator',
+  },
+  leaseSeconds: {
+    name: 'CLOUDSIGNAL_OPERATOR_LEASE_SECONDS',
+    description: 'How long a leader that died is waited for.',
+    parse: wholeNumber(3, 300),
+    default: 15,
+  },
+  identity: {
+    name: 'CLOUDSIGNAL_OPERATOR_IDENTITY',
+    description: 'Name of this replica in the Lease and in Events; when empty the host name.',
+    parse: text,
+    default: '',
+  },
+  concurrency: {
+    name: 'CLOUDSIGNAL_OPERATOR_CONCURRENCY',
+    description: 'Objects of one kind that are reconciled at a time.',
+    parse: wholeNumber(1, 100),
+    default: 10,
+  },
+  mqttHost: {
+    name: 'CLOUDSIGNAL_OPERATOR_MQTT_HOST',
+    description: 'Where clients find the broker, as generated Secrets tell them.',
+    parse: text,
+    default: 'localhost',
+  },
+  mqttsPort: {
+    name: 'CLOUDSIGNAL_OPERATOR_MQTTS_PORT',
+    description: 'Its port for MQTT over TLS.',
+    parse: port,
+    default: 8883,
+  },
+  wssPort: {
+    name: 'CLOUDSIGNAL_OPERATOR_WSS_PORT',
+    description: 'Its port for MQTT over secure WebSocket.',
+    parse: port,
+    default: 18885,
+  },
+} as const
