@@ -25,6 +25,8 @@ export interface DemoTokenOptions {
   readonly claims?: Readonly<Record<string, unknown>>
   /** An id_token (default), or a JWT access token of RFC 9068. */
   readonly use?: 'id_token' | 'access_token'
+  /** Of an id_token: 600 seconds unless less is given. */
+  readonly lifeSeconds?: number
 }
 
 export type DemoAlgorithm = 'RS256' | 'ES256'
@@ -99,7 +101,7 @@ function createProvider(library: Library, issuer: string, keys: readonly JWK[]):
     }),
     extraTokenClaims: (ctx: Context) => claimsOf(ctx, errors),
   })
-  const parameters = new Set(['username', 'email', 'claims'])
+  const parameters = new Set(['username', 'email', 'claims', 'life'])
   provider.registerGrantType(
     demoGrant,
     async (ctx) => void (ctx.body = await answerTo(ctx, errors)),
@@ -112,6 +114,10 @@ async function answerTo(ctx: Context, errors: Library['errors']): Promise<object
   const { client, params, provider } = ctx.oidc
   const sub = params['username']
   if (sub === undefined) throw new errors.InvalidRequest('give -d username=… (any name)')
+  const life = Number(params['life'] ?? tokenLifeSeconds)
+  if (!Number.isInteger(life) || life < 1 || life > tokenLifeSeconds) {
+    throw new errors.InvalidRequest(`give -d life=… as 1 to ${tokenLifeSeconds} seconds`)
+  }
   const { clientId, idTokenSignedResponseAlg: alg } = client as {
     readonly clientId: string
     readonly idTokenSignedResponseAlg: string
@@ -127,7 +133,7 @@ async function answerTo(ctx: Context, errors: Library['errors']): Promise<object
   idToken.scope = 'openid'
   for (const [name, value] of Object.entries(claimsOf(ctx, errors))) idToken.set(name, value)
   return {
-    id_token: await idToken.issue({ use: 'idtoken' }),
+    id_token: await idToken.issue({ use: 'idtoken', expiresAt: Math.floor(Date.now() / 1000) + life }),
     access_token: await accessToken.save(),
     token_type: 'Bearer',
     expires_in: tokenLifeSeconds,
@@ -158,7 +164,7 @@ function parsedClaims(text: string): Readonly<Record<string, unknown>> | undefin
 }
 
 async function requestToken(issuer: string, username: string, options: DemoTokenOptions): Promise<string> {
-  const { alg = 'RS256', claims = {}, use = 'id_token' } = options
+  const { alg = 'RS256', claims = {}, use = 'id_token', lifeSeconds = tokenLifeSeconds } = options
   const response = await fetch(`${issuer}/token`, {
     method: 'POST',
     body: new URLSearchParams({
@@ -166,6 +172,7 @@ async function requestToken(issuer: string, username: string, options: DemoToken
       client_id: demoClients[alg],
       username,
       claims: JSON.stringify(claims),
+      life: String(lifeSeconds),
     }),
   })
   const answer = (await response.json()) as Readonly<Record<string, unknown>>

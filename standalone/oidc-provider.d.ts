@@ -23,7 +23,7 @@ declare module 'oidc-provider' {
     constructor(claims: object, context: { ctx: Context })
     scope: string
     set(name: string, value: unknown): void
-    issue(options: { use: 'idtoken' }): Promise<string>
+    issue(options: { use: 'idtoken'; expiresAt: number }): Promise<string>
   }
 
   export class Provider {

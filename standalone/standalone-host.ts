@@ -185,7 +185,7 @@ const finalizer = 'cloudsignal.app/records'
 function readyLine(conditions: readonly Condition[] | undefined): string | undefined {
   const ready = conditions?.find(({ type }) => type === 'Ready')
   if (ready === undefined) return undefined
-  if (ready.status === 'True') return ready.reason === 'Ready' ? 'is ready' : `is ready (${ready.reason})`
+  if (ready.status === 'True') return `is ready: ${ready.message}`
   return `is not ready: ${ready.reason}: ${ready.message}`
 }
 

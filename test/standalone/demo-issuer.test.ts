@@ -43,6 +43,12 @@ describe('the demo issuer', () => {
     expect(payload).toMatchObject({ sub: 'alice', email: 'alice@example.com', client_id: 'demo-es256' })
   })
 
+  it('ends a token earlier when it is asked to', async () => {
+    const issuer = await anIssuer()
+    const { payload } = await verify(issuer, await issuer.tokenFor('alice', { lifeSeconds: 5 }), 'demo')
+    expect((payload.exp ?? 0) - (payload.iat ?? 0)).toBe(5)
+  })
+
   it('puts the claims that were asked for into the token', async () => {
     const issuer = await anIssuer()
     const token = await issuer.tokenFor('alice', { claims: { room: 'blue', app: { roles: ['a'] } } })
@@ -60,6 +66,7 @@ describe('the demo issuer', () => {
       'can not have iss',
     ],
     ['claims that are no JSON', { username: 'a', claims: '{' }, 'give claims as a JSON object'],
+    ['a life beyond its own', { username: 'a', life: '601' }, 'give -d life='],
     ['another grant', { username: 'a', grant_type: 'password' }, 'unsupported grant_type'],
     ['another client', { username: 'a', client_id: 'stranger' }, 'client'],
   ] as const)('refuses %s', async ([, fields, reason]) => {

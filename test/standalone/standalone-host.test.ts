@@ -111,11 +111,11 @@ describe('statuses', () => {
     const write = (status: ResourceOf['MqttUser']['status']) =>
       host.writeStatus('MqttUser', theUser(host), status ?? {})
     await write(ready('False', 'AccessListNotFound', 'there is no AccessList people'))
-    await write({ ...ready('True', 'Ready'), username: 'one@org_k7xm4pqr2n5t' })
-    await write({ ...ready('True', 'Ready'), secretResourceVersion: '2' })
+    await write({ ...ready('True', 'Synced', 'signs in'), username: 'one@org_k7xm4pqr2n5t' })
+    await write({ ...ready('True', 'Synced', 'signs in'), secretResourceVersion: '2' })
     expect(said).toEqual([
       'MqttUser default/one is not ready: AccessListNotFound: there is no AccessList people',
-      'MqttUser default/one is ready',
+      'MqttUser default/one is ready: signs in',
     ])
   })
 

@@ -1,0 +1,69 @@
+import { type Clock, systemClock } from '#core/clock.ts'
+import type { Log } from '#core/process/logger.ts'
+import type { Shutdown } from '#core/process/shutdown.ts'
+import type { ControlLog } from '#core/stores/control-log.ts'
+import type { CredentialStore } from '#core/stores/credential-store.ts'
+import type { IdentityWriter } from '#core/stores/identity-store.ts'
+import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
+import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
+import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
+import { startRedisClock } from '#core/stores/redis-clock.ts'
+import { closeRedis, connectRedis, untilReady } from '#core/stores/redis-connection.ts'
+import { RedisControlLog } from '#core/stores/redis-control-log.ts'
+import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
+import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
+import { redisKeys } from '#core/stores/redis-keys.ts'
+import { RedisBus } from '../broker/bus/redis-bus.ts'
+import { type Cluster, memoryCluster, redisCluster } from '../broker/organizations/cluster.ts'
+
+/** Where records and messages lie: all of it in this process, or all of it in Redis. */
+export interface Stores {
+  readonly identities: IdentityWriter
+  readonly credentials: CredentialStore
+  readonly controlLog: ControlLog
+  readonly cluster: Cluster
+  /** The stores' time. */
+  readonly now: Clock
+  /** Why they can not be used right now. */
+  readonly problem: () => string | undefined
+}
+
+export function memoryStores(now: Clock = systemClock): Stores {
+  const controlLog = new MemoryControlLog()
+  return {
+    identities: new MemoryIdentityStore(controlLog),
+    credentials: new MemoryCredentialStore(controlLog, now),
+    controlLog,
+    cluster: memoryCluster(),
+    now,
+    problem: () => undefined,
+  }
+}
+
+/** Resolves once Redis answers, however long that takes; rejects when the signal aborts first. */
+export async function redisStores(
+  url: string,
+  log: Log,
+  shutdown: Shutdown,
+  signal: AbortSignal,
+): Promise<Stores> {
+  const redis = connectRedis(url, 'standalone', log)
+  shutdown.add('redis', () => closeRedis(redis))
+  const subscriber = connectRedis(url, 'standalone-bus', log)
+  shutdown.add('bus', () => closeRedis(subscriber))
+  const clock = startRedisClock(redis)
+  shutdown.add('clock', clock.close)
+  await untilReady(redis, signal)
+  await untilReady(subscriber, signal)
+  const keys = redisKeys()
+  const controlLog = new RedisControlLog(redis, keys)
+  return {
+    identities: new RedisIdentityStore(redis, keys, controlLog),
+    credentials: new RedisCredentialStore(redis, keys, controlLog),
+    controlLog,
+    cluster: redisCluster(redis, keys, new RedisBus({ publisher: redis, subscriber, keys, log })),
+    now: clock.now,
+    problem: () =>
+      redis.status === 'ready' && subscriber.status === 'ready' ? undefined : 'Redis is not reachable',
+  }
+}
