@@ -1,0 +1,28 @@
+# One image, three programs:
+#
+#   docker run IMAGE operator/main.ts
+#   docker run IMAGE broker/main.ts
+#   docker run IMAGE token-service/main.ts
+#
+# Each takes its settings from the environment; add --help to see them. There is no build step: Node runs the
+# sources, which must not lie under a node_modules.
+
+FROM node:26-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=dev --ignore-scripts
+
+FROM node:26-slim
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=dependencies /app/node_modules node_modules
+COPY package.json ./
+COPY core core
+COPY operator operator
+COPY broker broker
+COPY token-service token-service
+# "node" of the image; by number, so that Kubernetes can see that it is not root.
+USER 1000:1000
+EXPOSE 8080 8883 9090 18885
+ENTRYPOINT ["node"]
+CMD ["--version"]

@@ -1,0 +1,138 @@
+{{/* What the pods of the three programs have in common. They take the same dict as the templates of _helpers.tpl. */}}
+
+{{- define "cloudsignal.podMetadata" -}}
+labels:
+  {{- include "cloudsignal.selectorLabels" . | nindent 2 }}
+  {{- with merge dict .values.podLabels .root.Values.commonLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with .values.podAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "cloudsignal.podSpec" -}}
+serviceAccountName: {{ include "cloudsignal.serviceAccountName" . }}
+# Its variables are called CLOUDSIGNAL_..., and the programs refuse settings that they do not know.
+enableServiceLinks: false
+securityContext:
+  {{- toYaml .root.Values.podSecurityContext | nindent 2 }}
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+topologySpreadConstraints:
+  {{- if .values.topologySpreadConstraints }}
+  {{- toYaml .values.topologySpreadConstraints | nindent 2 }}
+  {{- else }}
+  {{- range tuple "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - topologyKey: {{ . }}
+    maxSkew: 1
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "cloudsignal.selectorLabels" $ | nindent 8 }}
+    matchLabelKeys: [pod-template-hash]
+  {{- end }}
+  {{- end }}
+{{- end -}}
+
+{{- define "cloudsignal.container" -}}
+name: {{ .component }}
+image: {{ include "cloudsignal.image" . | quote }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+command: [node]
+args: [{{ .component }}/main.ts]
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+livenessProbe:
+  httpGet: { path: /healthz, port: probes }
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 3
+readinessProbe:
+  httpGet: { path: /readyz, port: probes }
+  periodSeconds: 5
+  timeoutSeconds: 5
+  failureThreshold: 2
+startupProbe:
+  httpGet: { path: /healthz, port: probes }
+  periodSeconds: 1
+  failureThreshold: 60
+resources:
+  {{- toYaml .values.resources | nindent 2 }}
+{{- end -}}
+
+{{- define "cloudsignal.probesPort" -}}
+- { name: probes, containerPort: 9090 }
+{{- end -}}
+
+{{/* Takes "urlKey" beside. */}}
+{{- define "cloudsignal.commonEnv" -}}
+- name: CLOUDSIGNAL_REDIS_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ .root.Values.redis.secretName }}
+      key: {{ .urlKey }}
+- name: CLOUDSIGNAL_KEY_PREFIX
+  value: {{ .root.Values.keyPrefix | quote }}
+- name: CLOUDSIGNAL_LOG_LEVEL
+  value: {{ .root.Values.logLevel | quote }}
+- name: CLOUDSIGNAL_PROBE_PORT
+  value: "9090"
+{{- end -}}
+
+{{- define "cloudsignal.serviceAccount" -}}
+{{- if .values.serviceAccount.create -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ include "cloudsignal.serviceAccountName" . }}
+  namespace: {{ .root.Release.Namespace }}
+  labels:
+    {{- include "cloudsignal.labels" . | nindent 4 }}
+  {{- with .values.serviceAccount.annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+# The pod of the operator, the only one that talks to the API server, mounts its token itself.
+automountServiceAccountToken: false
+{{- end -}}
+{{- end -}}
+
+{{- define "cloudsignal.podDisruptionBudget" -}}
+{{- if and .root.Values.podDisruptionBudget.enabled (gt (int .values.replicas) 1) -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ include "cloudsignal.componentName" . }}
+  namespace: {{ .root.Release.Namespace }}
+  labels:
+    {{- include "cloudsignal.labels" . | nindent 4 }}
+spec:
+  maxUnavailable: {{ .root.Values.podDisruptionBudget.maxUnavailable }}
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels:
+      {{- include "cloudsignal.selectorLabels" . | nindent 6 }}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,27 @@
+{{/*
+What the operator may do where its resources are. It never deletes: generated Secrets go with the MqttUser that
+owns them. It lists and watches Secrets by their metadata only, and reads one where a resource names it.
+*/}}
+{{- define "cloudsignal.operatorRules" -}}
+- apiGroups: [cloudsignal.app]
+  resources: [organizations, accesslists, identityproviders, apikeys, mqttusers]
+  verbs: [get, list, watch]
+# Finalizers, and the short id of an Organization.
+- apiGroups: [cloudsignal.app]
+  resources: [organizations, mqttusers]
+  verbs: [patch]
+- apiGroups: [cloudsignal.app]
+  resources:
+    - organizations/status
+    - accesslists/status
+    - identityproviders/status
+    - apikeys/status
+    - mqttusers/status
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+{{- end -}}

@@ -1,0 +1,129 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type ControlPlane, startControlPlane, whyNoControlPlane } from '../fixtures/kubernetes.ts'
+import { chartDirectory, manyValues, podOf, programs, render, renderText } from './render.ts'
+
+describe.skipIf(whyNoControlPlane !== undefined)('the chart on a real API server', () => {
+  const namespace = `chart-${randomUUID().slice(0, 8)}`
+  const teams = ['team-a', 'team-b'].map((name) => `${name}-${randomUUID().slice(0, 8)}`)
+  const restricted = ['enforce', 'warn'].map((mode) => `pod-security.kubernetes.io/${mode}=restricted`)
+  const account = `system:serviceaccount:${namespace}:cs-cloudsignal-operator`
+  let plane: ControlPlane
+
+  beforeAll(async () => {
+    plane = await startControlPlane()
+    for (const name of [namespace, ...teams]) {
+      await plane.kubectl(['create', 'namespace', name])
+      await plane.kubectl(['label', 'namespace', name, ...restricted])
+    }
+  })
+  afterAll(() => plane?.stop())
+
+  const many = { ...manyValues, operator: { ...manyValues.operator, namespaces: teams } }
+  const dryRun = ['apply', '--server-side', '--dry-run=server', '-f', '-']
+
+  test.each([
+    ['by default', {}],
+    ['with many values', many],
+  ])('is accepted object for object, without a warning, %s', async (_, values) => {
+    const { stdout, stderr } = await plane.kubectl(dryRun, await renderText(values, namespace))
+    expect(stderr).toBe('')
+    const lines = stdout.trim().split('\n')
+    expect(lines).toHaveLength((await render(values, namespace)).length)
+    expect(lines.filter((line) => !line.endsWith('serverside-applied (server dry run)'))).toEqual([])
+  })
+
+  test('has pods that the restricted level of pod security lets in', async () => {
+    const objects = await render({}, namespace)
+    for (const program of programs) {
+      const { metadata, spec } = podOf(objects, program)
+      const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, namespace, name: program }, spec }
+      const { stderr } = await plane.kubectl(dryRun, JSON.stringify(pod))
+      expect(stderr).toBe('')
+      const [container] = spec.containers
+      const weak = { ...spec, containers: [{ ...container, securityContext: {} }] }
+      await expect(plane.kubectl(dryRun, JSON.stringify({ ...pod, spec: weak }))).rejects.toThrow(
+        /violates PodSecurity "restricted/,
+      )
+    }
+  })
+
+  describe('installed', () => {
+    let notes: string
+
+    beforeAll(async () => {
+      notes = (await plane.helm(['install', 'cs', chartDirectory, '--namespace', namespace])).stdout
+      await plane.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s'])
+    })
+
+    test('serves the five kinds under their short names', async () => {
+      for (const name of ['morg', 'mqu', 'mal', 'midp', 'mak', 'mqtt']) {
+        const { stderr } = await plane.kubectl(['get', name, '--namespace', namespace])
+        expect(stderr).toContain('No resources found')
+      }
+    })
+
+    test('tells a first user what to apply, and the API server accepts it', async () => {
+      const example = /<<'END'\n([\s\S]*?)\n {2}END\n/.exec(notes)?.[1] ?? ''
+      const { stdout, stderr } = await plane.kubectl(
+        [...dryRun, '--namespace', namespace],
+        example.replace(/^ {2}/gm, ''),
+      )
+      expect(stderr).toBe('')
+      expect(stdout.trim().split('\n')).toHaveLength(2)
+    })
+
+    test('lets the operator do its work and no more', async () => {
+      const kubeconfig = await plane.kubeconfigFor(account, ['system:serviceaccounts'])
+      const can = async (verb: string, what: string, where: string): Promise<boolean> => {
+        const asked = ['auth', 'can-i', verb, what, '--namespace', where, '--kubeconfig', kubeconfig]
+        return plane.kubectl(asked).then(
+          () => true,
+          () => false,
+        )
+      }
+      const allowed: readonly (readonly [string, string, string])[] = [
+        ['watch', 'mqttusers.cloudsignal.app', 'default'],
+        ['patch', 'mqttusers.cloudsignal.app/status', 'default'],
+        ['patch', 'organizations.cloudsignal.app', 'default'],
+        ['create', 'secrets', 'default'],
+        ['create', 'events.events.k8s.io', 'default'],
+        ['create', 'leases.coordination.k8s.io', namespace],
+        ['update', 'leases.coordination.k8s.io/cs-cloudsignal-operator', namespace],
+      ]
+      const denied: readonly (readonly [string, string, string])[] = [
+        ['delete', 'mqttusers.cloudsignal.app', 'default'],
+        ['create', 'mqttusers.cloudsignal.app', 'default'],
+        ['patch', 'accesslists.cloudsignal.app', 'default'],
+        ['update', 'secrets', 'default'],
+        ['delete', 'secrets', 'default'],
+        ['get', 'pods', 'default'],
+        ['create', 'leases.coordination.k8s.io', 'default'],
+        ['update', 'leases.coordination.k8s.io/another', namespace],
+      ]
+      for (const question of allowed)
+        expect([...question, await can(...question)]).toEqual([...question, true])
+      for (const question of denied)
+        expect([...question, await can(...question)]).toEqual([...question, false])
+    })
+
+    test('is upgraded in place, and leaves the five kinds when it is uninstalled', async () => {
+      const upgrade = [
+        'upgrade',
+        'cs',
+        chartDirectory,
+        '--namespace',
+        namespace,
+        '--set',
+        'broker.replicas=5',
+      ]
+      await plane.helm(upgrade)
+      const path = ['-o', 'jsonpath={.spec.replicas}', '--namespace', namespace]
+      const { stdout } = await plane.kubectl(['get', 'deployment', 'cs-cloudsignal-broker', ...path])
+      expect(stdout).toBe('5')
+      await plane.helm(['uninstall', 'cs', '--namespace', namespace])
+      const kinds = await plane.kubectl(['get', 'crd', '-o', 'name'])
+      expect(kinds.stdout.match(/\.cloudsignal\.app$/gm)).toHaveLength(5)
+    })
+  })
+})

@@ -1,0 +1,155 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { parse } from 'yaml'
+import { describe, expect, test } from 'vitest'
+import {
+  chartDirectory,
+  manyValues,
+  ofKind,
+  podOf,
+  type PolicyRule,
+  programs,
+  render,
+  runHelm,
+} from './render.ts'
+
+const byDefault = await render()
+const withMany = await render(manyValues)
+
+describe('the chart', () => {
+  test('passes helm lint, strictly', async () => {
+    await expect(runHelm(['lint', '--strict', chartDirectory])).resolves.toContain('0 chart(s) failed')
+  })
+
+  test('refuses a value that it does not know, and names it', async () => {
+    await expect(render({ brokr: { replicas: 3 } })).rejects.toThrow(/brokr/)
+    await expect(render({ broker: { replica: 3 } })).rejects.toThrow(/replica/)
+    await expect(render({ broker: { replicas: '3' } })).rejects.toThrow(/replicas/)
+    await expect(render({ keyPrefix: 'CS:' })).rejects.toThrow(/keyPrefix/)
+  })
+
+  test('has a documented default for every value of its schema', () => {
+    const schema = JSON.parse(readFileSync(`${chartDirectory}/values.schema.json`, 'utf8')) as Schema
+    const values = parse(readFileSync(`${chartDirectory}/values.yaml`, 'utf8')) as object
+    const isDocumented = (path: string): boolean => path === 'global' || valueAt(values, path) !== undefined
+    expect(pathsOf(schema, schema).filter((path) => !isDocumented(path))).toEqual([])
+  })
+
+  test('installs the kinds of crds/ unchanged, and keeps them when it is uninstalled', () => {
+    const directory = new URL('../../crds/', import.meta.url)
+    const wanted = readdirSync(directory).map(
+      (name) => parse(readFileSync(new URL(name, directory), 'utf8')) as Crd,
+    )
+    const rendered = ofKind(byDefault, 'CustomResourceDefinition')
+    expect(wanted).toHaveLength(5)
+    expect(rendered.map(({ metadata, spec }) => [metadata.name, spec])).toEqual(
+      wanted.map(({ metadata, spec }) => [metadata.name, spec]),
+    )
+    for (const { metadata } of rendered) {
+      expect(metadata.annotations).toEqual({ 'helm.sh/resource-policy': 'keep' })
+    }
+    for (const { metadata } of ofKind(withMany, 'CustomResourceDefinition')) {
+      expect(metadata.annotations).toBeUndefined()
+    }
+  })
+
+  test('leaves the kinds to somebody else when told so', async () => {
+    expect(ofKind(await render({ crds: { install: false } }), 'CustomResourceDefinition')).toEqual([])
+  })
+
+  test('lets no program of one replica block a drain', () => {
+    const names = (objects: typeof byDefault): readonly string[] =>
+      ofKind(objects, 'PodDisruptionBudget').map(({ metadata }) => metadata.name)
+    expect(names(byDefault)).toHaveLength(3)
+    expect(names(withMany)).toEqual(['mqtt-broker'])
+  })
+
+  test('has cert-manager make the certificate of the broker for the names that clients use', async () => {
+    const tls = { certManager: { enabled: true, issuerRef: { name: 'ca' }, dnsNames: ['mqtt.example.org'] } }
+    const objects = await render({ broker: { host: 'mqtt.example.com', tls } })
+    expect(ofKind(objects, 'Certificate').map(({ spec }) => spec)).toMatchObject([
+      {
+        secretName: 'cs-cloudsignal-broker-tls',
+        issuerRef: { name: 'ca', kind: 'Issuer' },
+        dnsNames: expect.arrayContaining([
+          'cs-cloudsignal-broker.messaging.svc',
+          'mqtt.example.com',
+          'mqtt.example.org',
+        ]) as string[],
+      },
+    ])
+    const withoutIssuer = render({ broker: { tls: { certManager: { enabled: true } } } })
+    await expect(withoutIssuer).rejects.toThrow(/issuerRef.name must name an issuer/)
+  })
+
+  test('keeps names within the limit however long the release is called', async () => {
+    const objects = await render({ fullnameOverride: 'x'.repeat(60) })
+    const long = objects.filter(({ kind, metadata }) => kind !== 'ClusterRole' && metadata.name.length > 63)
+    expect(long.filter(({ kind }) => kind === 'Service' || kind === 'Deployment')).toEqual([])
+  })
+})
+
+describe('the rights of the chart', () => {
+  const rulesOf = (objects: typeof byDefault): readonly PolicyRule[] =>
+    objects
+      .filter(({ kind }) => kind === 'ClusterRole' || kind === 'Role')
+      .flatMap((role) => (role as unknown as { rules: readonly PolicyRule[] }).rules)
+
+  test.each([
+    ['by default', byDefault],
+    ['with many values', withMany],
+  ])('hold no wildcard, no deletion and no change of a Secret, %s', (_, objects) => {
+    const rules = rulesOf(objects)
+    expect(rules.length).toBeGreaterThan(0)
+    for (const { apiGroups, resources, verbs } of rules) {
+      expect([...apiGroups, ...resources, ...verbs]).not.toContain('*')
+      expect(verbs.filter((verb) => verb.startsWith('delete'))).toEqual([])
+      if (resources.includes('secrets')) expect(verbs).toEqual(['get', 'list', 'watch', 'create'])
+    }
+  })
+
+  test('change one Lease only, in the namespace of the release', () => {
+    const leases = rulesOf(byDefault).filter(({ resources }) => resources.includes('leases'))
+    const changing = leases.filter(({ verbs }) => verbs.includes('update'))
+    expect(changing.map(({ resourceNames }) => resourceNames)).toEqual([['cs-cloudsignal-operator']])
+    expect(ofKind(byDefault, 'Role').map(({ metadata }) => metadata.namespace)).toEqual(['messaging'])
+  })
+
+  test('stay inside the namespaces of the operator where it has a list', () => {
+    expect(ofKind(withMany, 'ClusterRole')).toEqual([])
+    const namespaces = ofKind(withMany, 'Role').map(({ metadata }) => metadata.namespace)
+    expect(namespaces).toEqual(['team-a', 'team-b', 'messaging'])
+  })
+
+  test('reach the API server from the operator only', () => {
+    const mounted = programs.map((program) => podOf(byDefault, program).spec.automountServiceAccountToken)
+    expect(mounted).toEqual([true, false, false])
+    for (const account of ofKind(byDefault, 'ServiceAccount')) {
+      expect(account).toMatchObject({ automountServiceAccountToken: false })
+    }
+  })
+})
+
+interface Crd {
+  readonly metadata: { readonly name: string }
+  readonly spec: object
+}
+
+interface Schema {
+  readonly $ref?: string
+  readonly properties?: Readonly<Record<string, Schema>>
+  readonly $defs?: Readonly<Record<string, Schema>>
+}
+
+function pathsOf(schema: Schema, root: Schema): readonly string[] {
+  const resolved = schema.$ref === undefined ? schema : root.$defs?.[schema.$ref.replace('#/$defs/', '')]
+  return Object.entries(resolved?.properties ?? {}).flatMap(([name, inner]) => {
+    const inside = pathsOf(inner, root)
+    return inside.length === 0 ? [name] : inside.map((path) => `${name}.${path}`)
+  })
+}
+
+function valueAt(values: object, path: string): unknown {
+  return path
+    .split('.')
+    .reduce<unknown>((value, name) => (value as Record<string, unknown> | undefined)?.[name], values)
+}

@@ -1,0 +1,140 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { parseAllDocuments } from 'yaml'
+import { findClientTools } from '../fixtures/kubernetes-tools.ts'
+
+export const chartDirectory = fileURLToPath(new URL('../../charts/cloudsignal', import.meta.url))
+
+/** What tests read of an object; the rest is there too. */
+export interface RenderedObject {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly metadata: {
+    readonly name: string
+    readonly namespace?: string
+    readonly annotations?: Readonly<Record<string, string>>
+    readonly labels?: Readonly<Record<string, string>>
+  }
+  readonly spec?: Readonly<Record<string, unknown>>
+}
+
+export interface PolicyRule {
+  readonly apiGroups: readonly string[]
+  readonly resources: readonly string[]
+  readonly verbs: readonly string[]
+  readonly resourceNames?: readonly string[]
+}
+
+export interface EnvironmentVariable {
+  readonly name: string
+  readonly value?: string
+  readonly valueFrom?: { readonly secretKeyRef?: { readonly name: string; readonly key: string } }
+}
+
+export interface Container {
+  readonly name: string
+  readonly image: string
+  readonly args: readonly string[]
+  readonly env: readonly EnvironmentVariable[]
+  readonly ports: readonly { readonly name: string; readonly containerPort: number }[]
+  readonly securityContext: Readonly<Record<string, unknown>>
+}
+
+export interface PodSpec {
+  readonly automountServiceAccountToken: boolean
+  readonly enableServiceLinks: boolean
+  readonly serviceAccountName: string
+  readonly containers: readonly [Container]
+}
+
+export interface PodTemplate {
+  readonly metadata: { readonly labels: Readonly<Record<string, string>> }
+  readonly spec: PodSpec
+}
+
+export const programs = ['operator', 'broker', 'token-service'] as const
+export type ProgramName = (typeof programs)[number]
+
+/** Values that use all that the chart offers, as far as an API server without other people's kinds accepts it. */
+export const manyValues = {
+  fullnameOverride: 'mqtt',
+  commonLabels: { team: 'iot' },
+  image: { digest: `sha256:${'0'.repeat(64)}`, pullPolicy: 'Always' },
+  imagePullSecrets: [{ name: 'registry' }],
+  logLevel: 'debug',
+  keyPrefix: 'edge',
+  redis: { secretName: 'redis', urlKeys: { operator: 'a', broker: 'b', tokenService: 'c' } },
+  crds: { keep: false },
+  podDisruptionBudget: { maxUnavailable: '50%' },
+  operator: {
+    replicas: 1,
+    namespaces: ['team-a', 'team-b'],
+    leaseSeconds: 30,
+    serviceAccount: { name: 'mqtt-operator', annotations: { note: 'text' } },
+    extraEnv: [{ name: 'TZ', value: 'UTC' }],
+    nodeSelector: { 'kubernetes.io/os': 'linux' },
+    priorityClassName: 'system-cluster-critical',
+  },
+  broker: {
+    replicas: 3,
+    host: 'mqtt.example.com',
+    tls: { secretName: 'mqtt-tls' },
+    service: {
+      type: 'LoadBalancer',
+      annotations: { note: 'text' },
+      mqttsPort: 8884,
+      wssPort: 443,
+      loadBalancerClass: 'example.com/lb',
+      loadBalancerSourceRanges: ['192.0.2.0/24'],
+      externalTrafficPolicy: 'Local',
+    },
+    podAnnotations: { note: 'text' },
+    podLabels: { tier: 'edge' },
+    tolerations: [{ key: 'edge', operator: 'Exists' }],
+    affinity: { podAntiAffinity: {} },
+    topologySpreadConstraints: [
+      {
+        topologyKey: 'kubernetes.io/hostname',
+        maxSkew: 1,
+        whenUnsatisfiable: 'DoNotSchedule',
+        labelSelector: { matchLabels: { tier: 'edge' } },
+      },
+    ],
+  },
+  tokenService: { replicas: 1, serviceAccount: { create: false }, service: { port: 80 } },
+}
+
+const { helm } = await findClientTools()
+
+/** Runs helm without a cluster; rejects with what it says. */
+export function runHelm(parameters: readonly string[], stdin = ''): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = execFile(helm, parameters, { maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout)
+      else reject(new Error(`${stderr}${stdout}`, { cause: error }))
+    })
+    child.stdin?.on('error', () => {})
+    child.stdin?.end(stdin)
+  })
+}
+
+export async function renderText(values: object = {}, namespace = 'messaging'): Promise<string> {
+  const parameters = ['template', 'cs', chartDirectory, '--namespace', namespace, '--values', '-']
+  return runHelm(parameters, JSON.stringify(values))
+}
+
+export async function render(values: object = {}, namespace?: string): Promise<readonly RenderedObject[]> {
+  const documents = parseAllDocuments(await renderText(values, namespace))
+  return documents.map((document) => document.toJS() as RenderedObject | null).filter((one) => one !== null)
+}
+
+export function ofKind(objects: readonly RenderedObject[], kind: string): readonly RenderedObject[] {
+  return objects.filter((object) => object.kind === kind)
+}
+
+/** The pod template of one program. */
+export function podOf(objects: readonly RenderedObject[], program: ProgramName): PodTemplate {
+  const deployment = ofKind(objects, 'Deployment').find(({ metadata }) => metadata.name.endsWith(program))
+  if (deployment === undefined) throw new Error(`no Deployment of the ${program}`)
+  return deployment.spec?.['template'] as PodTemplate
+}

@@ -1,0 +1,72 @@
+import { describe, expect, test } from 'vitest'
+import { readSettings } from '#core/process/settings.ts'
+import { brokerSettings } from '../../broker/settings.ts'
+import { operatorSettings } from '../../operator/settings.ts'
+import { settings as tokenServiceSettings } from '../../token-service/settings.ts'
+import { type Container, manyValues, podOf, programs, type RenderedObject, render } from './render.ts'
+
+const settings = {
+  operator: operatorSettings,
+  broker: brokerSettings,
+  'token-service': tokenServiceSettings,
+} as const
+
+/** What a container's process gets; Secrets hold the URL of a Redis. */
+function environmentOf({ env }: Container): Readonly<Record<string, string>> {
+  return Object.fromEntries(env.map(({ name, value }) => [name, value ?? 'redis://redis:6379/0']))
+}
+
+const containerOf = (objects: readonly RenderedObject[], program: (typeof programs)[number]): Container =>
+  podOf(objects, program).spec.containers[0]
+
+const byDefault = await render()
+const withMany = await render(manyValues)
+
+describe('the environment that the chart gives', () => {
+  for (const program of programs) {
+    test.each([
+      ['by default', byDefault],
+      ['with many values', withMany],
+    ])(`holds settings that the ${program} knows and can read, %s`, (_, objects) => {
+      const environment = environmentOf(containerOf(objects, program))
+      expect(() => readSettings(settings[program], environment)).not.toThrow()
+    })
+
+    test(`names the probe port of the ${program} as its container does`, () => {
+      const container = containerOf(byDefault, program)
+      const { probePort } = readSettings(settings[program], environmentOf(container))
+      expect(container.ports).toContainEqual({ name: 'probes', containerPort: probePort })
+    })
+  }
+
+  test('takes the URL of Redis from a Secret, of a key of its own for each program', () => {
+    const sources = programs.map((program) => {
+      const variable = containerOf(withMany, program).env.find(({ name }) => name === 'CLOUDSIGNAL_REDIS_URL')
+      return variable?.valueFrom?.secretKeyRef
+    })
+    expect(sources).toEqual(['a', 'b', 'c'].map((key) => ({ name: 'redis', key })))
+  })
+
+  test.each([
+    ['by default', byDefault, 'cs-cloudsignal-broker.messaging.svc', 8883, 18_885],
+    ['with many values', withMany, 'mqtt.example.com', 8884, 443],
+  ])('tells operator and token service where clients find the broker, %s', (_, objects, host, mqtts, wss) => {
+    const operator = readSettings(operatorSettings, environmentOf(containerOf(objects, 'operator')))
+    expect(operator).toMatchObject({ mqttHost: host, mqttsPort: mqtts, wssPort: wss })
+    const { mqttsUrl, wssUrl } = readSettings(
+      tokenServiceSettings,
+      environmentOf(containerOf(objects, 'token-service')),
+    )
+    expect([mqttsUrl, wssUrl]).toEqual([`mqtts://${host}:${mqtts}`, `wss://${host}:${wss}/`])
+  })
+
+  test('opens the ports of the broker and the token service that their containers name', () => {
+    const broker = containerOf(byDefault, 'broker')
+    const { mqttsPort, wssPort } = readSettings(brokerSettings, environmentOf(broker))
+    expect(broker.ports).toContainEqual({ name: 'mqtts', containerPort: mqttsPort })
+    expect(broker.ports).toContainEqual({ name: 'wss', containerPort: wssPort })
+    const tokenService = containerOf(byDefault, 'token-service')
+    const { httpPort } = readSettings(tokenServiceSettings, environmentOf(tokenService))
+    expect(tokenService.ports).toContainEqual({ name: 'http', containerPort: httpPort })
+  })
+})
