@@ -1,0 +1,67 @@
+import type { AddressInfo } from 'node:net'
+import { collectDefaultMetrics, Registry } from 'prom-client'
+import { systemClock } from '#core/clock.ts'
+import { listenError, startProbeServer } from '#core/process/probe-server.ts'
+import { type ProgramContext, runProgram } from '#core/process/program.ts'
+import { closeRedis, connectRedis } from '#core/stores/redis-connection.ts'
+import { RedisControlLog } from '#core/stores/redis-control-log.ts'
+import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
+import { RedisIdentityReader } from '#core/stores/redis-identity-store.ts'
+import { redisKeys } from '#core/stores/redis-keys.ts'
+import { type App, buildApp } from './app.ts'
+import { type Settings, settings } from './settings.ts'
+import { guardedFetch } from './verifier/guarded-fetch.ts'
+
+await runProgram({
+  name: 'token-service',
+  summary: 'Exchanges identity tokens for temporary MQTT credentials, over HTTP.',
+  settings,
+  graceMs: 25_000,
+  run,
+})
+
+/** Steps of the shutdown run from the last to the first: the API, the probes, Redis. */
+async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promise<void> {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const redis = connectRedis(settings.redisUrl, 'token-service', log)
+  shutdown.add('redis', () => closeRedis(redis))
+
+  const probes = await startProbeServer({
+    host: settings.probeHost,
+    port: settings.probePort,
+    registry,
+    readiness: {
+      redis: () => (redis.status === 'ready' ? undefined : 'Redis can not be reached'),
+      shutdown: () => (shutdown.signal.aborted ? 'shutting down' : undefined),
+    },
+  })
+  shutdown.add('probes', () => probes.close())
+
+  const keys = redisKeys(settings.keyPrefix)
+  const app = buildApp({
+    identities: new RedisIdentityReader(redis, keys),
+    credentials: new RedisCredentialStore(redis, keys, new RedisControlLog(redis, keys)),
+    fetchDocument: guardedFetch({ allowPrivateIssuers: settings.allowPrivateIssuers }),
+    now: systemClock,
+    log,
+    registry,
+    endpoints: {
+      ...(settings.mqttsUrl === '' ? {} : { mqtts: settings.mqttsUrl }),
+      ...(settings.wssUrl === '' ? {} : { wss: settings.wssUrl }),
+    },
+  })
+  // From the first moment on; while Redis is away the answer is 503.
+  shutdown.add('http', () => app.close())
+  const port = await listen(app, settings.httpPort, settings.httpHost)
+  log.info({ port, probes: probes.port }, 'the token service is listening')
+}
+
+async function listen(app: App, port: number, host: string): Promise<number> {
+  try {
+    await app.listen({ port, host })
+  } catch (error) {
+    throw listenError(error as NodeJS.ErrnoException, port, host)
+  }
+  return (app.server.address() as AddressInfo).port
+}
