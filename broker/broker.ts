@@ -45,6 +45,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { identities, credentials, now, log } = options
   const limits = { ...defaultLimits, ...options.limits }
   const live = new LiveConnections<Connection>()
+  const control = await options.controlLog.follow(controlLogHandler(live))
   const organizations = new OrganizationPool(options.cluster, log)
   const connections = new Set<Connection>()
   const shared = {
@@ -57,7 +58,6 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     now,
     gone: (connection: Connection) => void connections.delete(connection),
   }
-  const control = await options.controlLog.follow(controlLogHandler(live))
   const listeners = await openListeners(options.listeners, {
     accept: (transport) => void connections.add(new Connection(transport, shared)),
     maxFrameBytes: limits.maxPacketBytes,

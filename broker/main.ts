@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 import { collectDefaultMetrics, Registry } from 'prom-client'
-import { DomainError } from '#core/errors.ts'
+import { DomainError, isDomainError } from '#core/errors.ts'
+import { errorFields, type Log } from '#core/process/logger.ts'
 import { startProbeServer } from '#core/process/probe-server.ts'
 import { runProgram } from '#core/process/program.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
@@ -9,13 +11,15 @@ import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialReader } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityReader } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
-import { type Broker, startBroker } from './broker.ts'
+import { type Broker, type BrokerOptions, startBroker } from './broker.ts'
 import { RedisBus } from './bus/redis-bus.ts'
+import { createForeignDataCounter } from './metrics.ts'
 import { redisCluster } from './organizations/cluster.ts'
 import { brokerSettings } from './settings.ts'
 
 /** A replica whose knowledge of revocations is older than this takes no new clients. */
 const longestStalenessMs = 60_000
+const retryMs = 1_000
 
 await runProgram({
   name: 'broker',
@@ -54,9 +58,10 @@ await runProgram({
     await untilReady(redis, shutdown.signal)
     await untilReady(subscriber, shutdown.signal)
     const keys = redisKeys(settings.keyPrefix)
-    const bus = new RedisBus({ publisher: redis, subscriber, keys, log })
+    const onForeignData = createForeignDataCounter(registry)
+    const bus = new RedisBus({ publisher: redis, subscriber, keys, log, onForeignData })
     const address = { host: settings.host, cert, key }
-    broker = await startBroker({
+    broker = await startOnceStoreAnswers(log, shutdown.signal, {
       identities: new RedisIdentityReader(redis, keys),
       credentials: new RedisCredentialReader(redis, keys),
       controlLog: new RedisControlLog(redis, keys),
@@ -76,6 +81,19 @@ await runProgram({
     log.info({ ...broker.ports, probes: probes.port, replica: bus.replica }, 'the broker is ready')
   },
 })
+
+/** Redis may go away again between the first answer and the last step of the start. */
+async function startOnceStoreAnswers(log: Log, signal: AbortSignal, options: BrokerOptions): Promise<Broker> {
+  for (;;) {
+    try {
+      return await startBroker(options)
+    } catch (error) {
+      if (!isDomainError(error, 'store-unavailable') || signal.aborted) throw error
+      log.warn(errorFields(error), 'the store did not answer; trying again')
+      await pause(retryMs)
+    }
+  }
+}
 
 async function readPem(setting: string, path: string): Promise<string> {
   try {

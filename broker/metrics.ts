@@ -11,7 +11,6 @@ export interface BrokerMetrics {
   delivered(qos: number): void
   denied(action: 'publish' | 'subscribe'): void
   dropped(reason: 'slow-consumer' | 'packet-too-large'): void
-  foreignData(): void
 }
 
 export function createBrokerMetrics(registry: Registry): BrokerMetrics {
@@ -34,7 +33,6 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
   const delivered = counter('messages_delivered_total', 'Messages sent to clients', 'qos')
   const denials = counter('denied_total', 'Requests that access lists denied', 'action')
   const drops = counter('messages_dropped_total', 'Messages that a client did not get', 'reason')
-  const foreign = counter('bus_foreign_data_total', 'What came over the bus and was no batch')
   return {
     connected(listener) {
       connections.inc({ listener })
@@ -49,6 +47,15 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
     delivered: (qos) => delivered.inc({ qos }),
     denied: (action) => denials.inc({ action }),
     dropped: (reason) => drops.inc({ reason }),
-    foreignData: () => foreign.inc(),
   }
+}
+
+/** Counts what came over the bus and was no batch of ours. */
+export function createForeignDataCounter(registry: Registry): () => void {
+  const counter = new Counter({
+    registers: [registry],
+    name: 'cloudsignal_broker_bus_foreign_data_total',
+    help: 'What came over the bus and was no batch',
+  })
+  return () => counter.inc()
 }

@@ -30,7 +30,7 @@ export const endCauses = {
   /** the credential, the user or the organization was taken away */
   revoked: { code: reason.administrativeAction, will: 'by-policy' },
   /** the store did not answer: better to come back than to be half served */
-  unavailable: { code: reason.serverUnavailable, will: 'publish' },
+  unavailable: { code: reason.serverBusy, will: 'publish' },
   'shutting-down': { code: reason.serverShuttingDown, will: 'publish' },
   /** never got past CONNECT */
   refused: { will: 'discard' },

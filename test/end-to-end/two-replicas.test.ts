@@ -322,6 +322,36 @@ describe('a replica as a process', () => {
     await own.stop()
   })
 
+  test('acknowledges nothing that Redis did not take', async () => {
+    const own = await startRedisServer()
+    const store = connectRedis(own.url, 'test', silentLog)
+    await untilReady(store, AbortSignal.timeout(10_000))
+    const writer = new RedisIdentityStore(store, keys, new RedisControlLog(store, keys))
+    await writer.put('organization', anOrganizationId, 'organization', anOrganization())
+    const access = { ...emptyPolicy, rules: [...everything] }
+    await writer.put('user', anOrganizationId, 'ada', aUser('ada', 'ada-password', { access }))
+    const replica = await startReplica({ CLOUDSIGNAL_REDIS_URL: own.url })
+    const client = await connect(`mqtts://127.0.0.1:${replica.mqtts}`, 'ada', { protocolVersion: 5 })
+    await client.mqtt.publishAsync('a', 'kept', { qos: 1 })
+    await own.kill()
+    await expect(client.mqtt.publishAsync('a', 'lost', { qos: 1, retain: true })).rejects.toThrow()
+    await eventually('the client is sent away', () => client.closed())
+    expect(client.goodbyes).toEqual([0x89])
+    expect((await probe(replica, '/healthz')).status).toBe(200)
+    await own.start()
+    await writer.put('organization', anOrganizationId, 'organization', anOrganization())
+    await writer.put('user', anOrganizationId, 'ada', aUser('ada', 'ada-password', { access }))
+    await eventually('clients are served again', () =>
+      connect(`mqtts://127.0.0.1:${replica.mqtts}`, 'ada').then(
+        () => true,
+        () => false,
+      ),
+    )
+    await replica.program.kill()
+    store.disconnect()
+    await own.stop()
+  })
+
   test('keeps every key of its own under the organization it serves', async () => {
     const all = await redis.keys('*')
     const foreign = all.filter((key) => !/^cs:(\{org_[a-z2-7]{12}\}:(id|tmp|mq):|id:|control$)/.test(key))
