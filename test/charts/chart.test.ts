@@ -129,6 +129,40 @@ describe('the rights of the chart', () => {
   })
 })
 
+describe('the pods of the chart', () => {
+  test.each(programs)(
+    'let the %s write nowhere, gain nothing and see no variables of Services',
+    (program) => {
+      const { containers, enableServiceLinks, serviceAccountName } = podOf(byDefault, program).spec
+      expect(containers.map(({ securityContext }) => securityContext)).toEqual([
+        { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
+      ])
+      expect(enableServiceLinks).toBe(false)
+      expect(serviceAccountName).toBe(`cs-cloudsignal-${program}`)
+    },
+  )
+
+  test('run the image by its digest where one is given, otherwise by the version of the chart', () => {
+    const image = (objects: typeof byDefault): string => podOf(objects, 'broker').spec.containers[0].image
+    expect(image(byDefault)).toBe('ghcr.io/cloudsignal/cloudsignal:0.1.0')
+    expect(image(withMany)).toBe(`ghcr.io/cloudsignal/cloudsignal@sha256:${'0'.repeat(64)}`)
+  })
+
+  test('are found by the Services and budgets of their program, and by no other', () => {
+    for (const object of [...ofKind(byDefault, 'Service'), ...ofKind(byDefault, 'PodDisruptionBudget')]) {
+      const selector = object.spec?.['selector'] as Labels & { readonly matchLabels?: Labels }
+      const wanted = Object.entries(selector.matchLabels ?? selector)
+      const found = programs.filter((program) => {
+        const { labels } = podOf(byDefault, program).metadata
+        return wanted.every(([name, value]) => labels[name] === value)
+      })
+      expect(found.map((program) => `cs-cloudsignal-${program}`)).toEqual([object.metadata.name])
+    }
+  })
+})
+
+type Labels = Readonly<Record<string, string>>
+
 interface Crd {
   readonly metadata: { readonly name: string }
   readonly spec: object
