@@ -339,7 +339,7 @@ describe('a replica as a process', () => {
       'a',
       'lost',
       { qos: 1, retain: true },
-      (error) => (isAcknowledged = error === undefined),
+      (error) => (isAcknowledged = !error),
     )
     await eventually('the client is sent away', () => client.closed())
     expect(isAcknowledged).toBe(false)
