@@ -1,0 +1,192 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { apiKeyLookup, secretKindOf } from '#core/credentials/secret.ts'
+import { verifierOfGenerated } from '#core/credentials/verifier.ts'
+import type { ResourceOf } from '#core/resources/index.ts'
+import { ReconcileWorld } from '../../fixtures/reconcile-world.ts'
+import { acme, aList, anOrganizationResource, aResource } from '../../fixtures/resources.ts'
+
+const org = 'org_k7xm4pqr2n5t'
+const lists = { accessListRefs: [{ name: 'devices' }] }
+
+let world: ReconcileWorld
+beforeEach(async () => {
+  world = new ReconcileWorld()
+  await world.apply(anOrganizationResource(), aList('devices'))
+})
+
+describe('an AccessList', () => {
+  const record = () => world.store.get('access-list', org, 'devices')
+
+  test('becomes a record of its rules, and an edit is one change of one record', async () => {
+    expect(await record()).toEqual({
+      rules: [{ effect: 'allow', actions: ['publish'], topics: ['devices/{username}/#'] }],
+    })
+    world.log.length = 0
+    await world.apply(aList('devices', ['other/#']))
+    expect((await record())?.rules[0]?.topics).toEqual(['other/#'])
+    expect(world.log).toEqual([{ type: 'access-list', organization: org, name: 'devices' }])
+  })
+
+  test('with a topic that can not be used keeps what was in force, and names rule, topic and remedy', async () => {
+    const before = await record()
+    await world.apply(aList('devices', ['fine', 'sensor+/x']))
+    expect(await record()).toEqual(before)
+    expect(world.ready('AccessList', 'devices')).toBe('False InvalidRules')
+    expect(world.message('AccessList', 'devices')).toMatch(
+      /spec\.rules\[0\]\.topics\[1\]="sensor\+\/x": is not a topic filter; write # only as the last level/,
+    )
+    await world.apply(aList('devices', ['fine']))
+    expect(world.ready('AccessList', 'devices')).toBe('True Synced')
+  })
+
+  test('that never could be used has no record, so that it denies', async () => {
+    await world.apply(aList('typo', ['{user}']))
+    expect(world.ready('AccessList', 'typo')).toBe('False InvalidRules')
+    expect(await world.store.get('access-list', org, 'typo')).toBeUndefined()
+  })
+
+  test('goes with its resource, although nothing holds that', async () => {
+    expect(world.host.get('AccessList', 'default', 'devices')?.metadata.finalizers).toEqual([])
+    await world.delete('AccessList', 'devices')
+    expect(await record()).toBeUndefined()
+  })
+
+  test('of no Organization has no record', async () => {
+    await world.apply(aResource('AccessList', 'lost', { organizationRef: { name: 'none' }, rules: [] }))
+    expect(world.ready('AccessList', 'lost')).toBe('False OrganizationNotFound')
+    expect(await world.store.names('access-list', org)).toEqual(['devices'])
+  })
+})
+
+describe('an IdentityProvider', () => {
+  const spec: ResourceOf['IdentityProvider']['spec'] = {
+    ...acme,
+    ...lists,
+    type: 'oidc',
+    oidc: { issuer: 'https://issuer.example.com', audience: ['app'] },
+  }
+  const record = () => world.store.get('provider', org, 'login')
+
+  test('becomes a record with the settings of its type', async () => {
+    const more = { ttl: '5m', attributes: [{ name: 'room', claim: '/room' }], allowAnonymous: true }
+    await world.apply(aResource('IdentityProvider', 'login', { ...spec, ...more }))
+    expect(await record()).toEqual({
+      uid: 'uid-IdentityProvider-default-login',
+      type: 'oidc',
+      settings: { issuer: 'https://issuer.example.com', audience: ['app'] },
+      boundClaims: [],
+      attributes: [{ name: 'room', claim: '/room' }],
+      allowAnonymous: true,
+      allowMachine: false,
+      bindToTokenExpiry: false,
+      lists: ['devices'],
+      ttl: 300,
+    })
+    expect(world.ready('IdentityProvider', 'login')).toBe('True Synced')
+  })
+
+  test.each([
+    ['oidc', { issuer: 'https://i', audience: ['a'] }, 'https://i'],
+    ['supabase', { url: 'https://abc.supabase.co/' }, 'https://abc.supabase.co/auth/v1'],
+    ['firebase', { projectId: 'my-app' }, 'https://securetoken.google.com/my-app'],
+    ['auth0', { issuers: ['https://t.auth0.com/'], audience: ['a'] }, 'https://t.auth0.com/'],
+    ['clerk', { issuer: 'https://clerk.example.com' }, 'https://clerk.example.com'],
+  ] as const)('of type %s shows its issuer', async (type, settings, issuer) => {
+    await world.apply(aResource('IdentityProvider', 'login', { ...acme, ...lists, type, [type]: settings }))
+    expect(world.host.get('IdentityProvider', 'default', 'login')?.status?.issuer).toBe(issuer)
+    expect((await record())?.settings).toEqual(settings)
+  })
+
+  test('says what its users could not do', async () => {
+    const { accessListRefs: _, ...bare } = spec
+    await world.apply(aResource('IdentityProvider', 'login', bare))
+    expect(world.ready('IdentityProvider', 'login')).toBe('False NoAccess')
+    await world.apply(aResource('IdentityProvider', 'login', { ...bare, accessListRefs: [{ name: 'none' }] }))
+    expect(world.ready('IdentityProvider', 'login')).toBe('False AccessListNotFound')
+  })
+
+  test('goes with its resource', async () => {
+    await world.apply(aResource('IdentityProvider', 'login', spec))
+    await world.delete('IdentityProvider', 'login')
+    expect(await record()).toBeUndefined()
+  })
+})
+
+describe('an ApiKey', () => {
+  const spec: ResourceOf['ApiKey']['spec'] = { ...acme, type: 'secret', scopes: ['exchange'] }
+  const keyText = (): string => world.host.secrets.get('default/backend-api-key')?.data['key'] ?? ''
+
+  test('is generated into a Secret, and found by it', async () => {
+    await world.apply(aResource('ApiKey', 'backend', { ...spec, ...lists, agentIdPattern: 'a-[0-9]+' }))
+    expect(secretKindOf(keyText())).toBe('sk')
+    const found = await world.store.findApiKey(keyText())
+    expect(found).toEqual({
+      organization: org,
+      name: 'backend',
+      record: {
+        uid: 'uid-ApiKey-default-backend',
+        type: 'secret',
+        scopes: ['exchange'],
+        lookup: apiKeyLookup(keyText()),
+        verifier: verifierOfGenerated(keyText(), { kind: 'api-key', name: `backend@${org}` }),
+        ceiling: ['devices'],
+        attributes: [],
+        agentIdPattern: 'a-[0-9]+',
+        origins: [],
+      },
+    })
+    expect(world.ready('ApiKey', 'backend')).toBe('True Synced')
+    expect(world.host.get('ApiKey', 'default', 'backend')?.status?.keySecret?.name).toBe('backend-api-key')
+  })
+
+  test('has no ceiling where it names no list, and an empty one where it names none of them', async () => {
+    await world.apply(aResource('ApiKey', 'backend', spec))
+    expect((await world.store.findApiKey(keyText()))?.record.ceiling).toBeUndefined()
+    await world.apply(aResource('ApiKey', 'backend', { ...spec, accessListRefs: [] }))
+    expect((await world.store.findApiKey(keyText()))?.record.ceiling).toEqual([])
+  })
+
+  test('for browsers is a publishable one', async () => {
+    await world.apply(
+      aResource('ApiKey', 'backend', { ...spec, type: 'publishable', origins: ['https://a'] }),
+    )
+    expect(secretKindOf(keyText())).toBe('pk')
+    expect((await world.store.findApiKey(keyText()))?.record.origins).toEqual(['https://a'])
+  })
+
+  test('keeps its key over a restart, and gets another when the Secret is deleted', async () => {
+    await world.apply(aResource('ApiKey', 'backend', spec))
+    const before = keyText()
+    await world.restart()
+    expect(keyText()).toBe(before)
+    world.host.secrets.delete('default/backend-api-key')
+    await world.secretChanged('backend-api-key')
+    expect(keyText()).not.toBe(before)
+    expect(await world.store.findApiKey(before)).toBeUndefined()
+    expect(await world.store.findApiKey(keyText())).toBeDefined()
+  })
+
+  test('is no key while its Secret is somebody else’s, or holds something else', async () => {
+    world.host.putSecret('default', 'backend-api-key', { key: 'foreign' })
+    await world.apply(aResource('ApiKey', 'backend', spec))
+    expect(world.ready('ApiKey', 'backend')).toBe('False SecretConflict')
+    world.host.putSecret('default', 'backend-api-key', { key: 'edited' }, 'uid-ApiKey-default-backend')
+    await world.secretChanged('backend-api-key')
+    expect(world.ready('ApiKey', 'backend')).toBe('False SecretKeyMissing')
+    expect(await world.store.names('api-key', org)).toEqual([])
+  })
+
+  test('with a pattern that is none keeps what was in force', async () => {
+    await world.apply(aResource('ApiKey', 'backend', { ...spec, agentIdPattern: 'a' }))
+    await world.apply(aResource('ApiKey', 'backend', { ...spec, agentIdPattern: '(' }))
+    expect(world.ready('ApiKey', 'backend')).toBe('False InvalidPattern')
+    expect((await world.store.findApiKey(keyText()))?.record.agentIdPattern).toBe('a')
+  })
+
+  test('goes with its resource', async () => {
+    await world.apply(aResource('ApiKey', 'backend', spec))
+    const before = keyText()
+    await world.delete('ApiKey', 'backend')
+    expect(await world.store.findApiKey(before)).toBeUndefined()
+  })
+})
