@@ -1,4 +1,4 @@
-import { must, neverReceives, refusalIn, refusalOf, soon, type Step } from './step.ts'
+import { badCredential, must, neverReceives, refusalIn, refusalOf, soon, type Step } from './step.ts'
 
 export const expiryStep: Step = {
   title: 'A credential ends with its time, and so does its connection',
@@ -15,7 +15,11 @@ export const expiryStep: Step = {
     tell.did(`her time is over: ${carol.goodbye}`)
     tell.refused(
       'carol coming back with it',
-      await refusalOf(stage.connect(credential, 'wss', 4), 'an expired credential was accepted'),
+      await refusalOf(
+        stage.connect(credential, 'wss', 4),
+        badCredential,
+        'an expired credential was accepted',
+      ),
     )
     must(!alice.isClosed, 'a credential that is still good was closed as well')
     tell.did('alice, whose hour is not over, stays')
@@ -41,11 +45,11 @@ export const revocationStep: Step = {
     tell.did('his other credential goes on')
     tell.refused(
       'bob coming back with the revoked one',
-      await refusalOf(stage.connect(revoked, 'tls', 4), 'a revoked credential was accepted'),
+      await refusalOf(stage.connect(revoked, 'tls', 4), badCredential, 'a revoked credential was accepted'),
     )
     tell.refused(
       'revoking it once more',
-      refusalIn(await stage.revoke(revoked.id), 404, 'it was there a second time'),
+      refusalIn(await stage.revoke(revoked.id), 404, 'credential_not_found', 'it was there a second time'),
     )
   },
 }
@@ -65,7 +69,7 @@ export const deletionStep: Step = {
     tell.did(`its document is cut out of 5-users.yaml: ${sensor.goodbye}`)
     tell.refused(
       'the sensor coming back',
-      await refusalOf(stage.connect(sensorUser, 'tls', 5), 'a deleted user was let in'),
+      await refusalOf(stage.connect(sensorUser, 'tls', 5), badCredential, 'a deleted user was let in'),
     )
     must(!backend.isClosed, 'another user of the same file was closed as well')
     tell.did('the backend, in the same file, stays')

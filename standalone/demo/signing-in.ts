@@ -1,6 +1,6 @@
 import { startDemoIssuer } from '../demo-issuer.ts'
 import { sampleKeys, sampleUsers } from '../samples.ts'
-import { must, refusalIn, refusalOf, soon, type Step } from './step.ts'
+import { badCredential, must, refusalIn, refusalOf, soon, type Step } from './step.ts'
 
 export const manifestsStep: Step = {
   title: 'Manifests become organizations, access lists, keys and users',
@@ -50,24 +50,33 @@ export const exchangeStep: Step = {
       refusalIn(
         await stage.exchange([head, forged, signature].join('.')),
         401,
+        'invalid_signature',
         'a forged token was accepted',
       ),
     )
     const stranger = await startDemoIssuer({ port: 0 })
     try {
       const answer = await stage.exchange(await stranger.tokenFor('alice'))
-      tell.refused('a token of another issuer', refusalIn(answer, 401, 'a stranger was trusted'))
+      tell.refused(
+        'a token of another issuer',
+        refusalIn(answer, 401, 'issuer_mismatch', 'a stranger was trusted'),
+      )
     } finally {
       await stranger.close()
     }
     tell.refused(
       'an exchange without an API key',
-      refusalIn(await stage.exchange(token, { key: '' }), 401, 'no key was needed'),
+      refusalIn(await stage.exchange(token, { key: '' }), 401, 'invalid_api_key', 'no key was needed'),
     )
     const wrong = (await stage.apiKey()).replace(/.$/, (last) => (last === 'x' ? 'y' : 'x'))
     tell.refused(
       'an exchange with a wrong API key',
-      refusalIn(await stage.exchange(token, { key: wrong }), 401, 'a wrong key was accepted'),
+      refusalIn(
+        await stage.exchange(token, { key: wrong }),
+        401,
+        'invalid_api_key',
+        'a wrong key was accepted',
+      ),
     )
   },
 }
@@ -89,16 +98,20 @@ export const connectStep: Step = {
     const wrong = { ...credential, password: (await stage.user('default/backend')).password }
     tell.refused(
       'a password of somebody else',
-      await refusalOf(stage.connect(wrong, 'tls', 5), 'a wrong password was accepted'),
+      await refusalOf(stage.connect(wrong, 'tls', 5), badCredential, 'a wrong password was accepted'),
     )
     const elsewhere = { ...credential, username: credential.username.replace(/@.*/, '@org_b4gq2n6wz5ya') }
     tell.refused(
       'the credential in another organization',
-      await refusalOf(stage.connect(elsewhere, 'wss', 4), 'organizations share credentials'),
+      await refusalOf(stage.connect(elsewhere, 'wss', 4), badCredential, 'organizations share credentials'),
     )
     tell.refused(
       'a client that does not trust our CA',
-      await refusalOf(stage.connect(credential, 'tls', 5, { ca: '' }), 'TLS did not protect'),
+      await refusalOf(
+        stage.connect(credential, 'tls', 5, { ca: '' }),
+        /unable to verify/,
+        'TLS did not protect',
+      ),
     )
   },
 }

@@ -1,4 +1,4 @@
-import { must, neverReceives, refusalOf, soon, type Step } from './step.ts'
+import { badCredential, must, neverReceives, notAuthorized, refusalOf, soon, type Step } from './step.ts'
 
 export const accessStep: Step = {
   title: 'The access list decides what each of them may do',
@@ -12,23 +12,29 @@ export const accessStep: Step = {
 
     tell.refused(
       'alice subscribing to users/bob/#',
-      await refusalOf(alice.subscribe('users/bob/#'), 'alice may listen to bob'),
+      await refusalOf(alice.subscribe('users/bob/#'), notAuthorized, 'alice may listen to bob'),
     )
     tell.refused(
       'alice subscribing to everything',
-      await refusalOf(alice.subscribe('#'), 'alice may listen to everything'),
+      await refusalOf(alice.subscribe('#'), notAuthorized, 'alice may listen to everything'),
     )
     await bob.subscribe('users/bob/#')
     tell.refused(
       'alice publishing to users/bob/notes',
-      await refusalOf(alice.publish('users/bob/notes', 'hello bob'), 'alice may write to bob'),
+      await refusalOf(alice.publish('users/bob/notes', 'hello bob'), notAuthorized, 'alice may write to bob'),
     )
     tell.refused(
       'alice writing into her own inbox, which a rule denies',
-      await refusalOf(alice.publish('users/alice/inbox/1', 'from myself'), 'a deny did not win'),
+      await refusalOf(
+        alice.publish('users/alice/inbox/1', 'from myself'),
+        notAuthorized,
+        'a deny did not win',
+      ),
     )
     // 3.1.1 knows no refusal of a publish: the message goes nowhere.
     await bob.publish('users/alice/notes', 'hello alice')
+    await bob.publish('users/bob/notes', 'hello myself')
+    await soon(() => bob.hasReceived('hello myself'), 'bob did not get his own message')
     await neverReceives(alice, 'hello alice', 'bob may write to alice')
     must(!bob.hasReceived('hello bob'), 'a refused message was delivered')
     tell.refused('bob publishing to users/alice/notes with MQTT 3.1.1', 'acknowledged and dropped')
@@ -80,14 +86,23 @@ export const isolationStep: Step = {
     await neverReceives(globex, 'of acme', 'globex received a message of acme')
     await neverReceives(acme, 'of globex', 'acme received a message of globex')
     tell.refused('messages across: each receives its own on devices/sensor_01/state', 'another organization')
-    const late = await stage.connect(globexUser, 'wss', 4)
+    const [late, atHome] = [
+      await stage.connect(globexUser, 'wss', 4),
+      await stage.connect(acmeUser, 'wss', 4),
+    ]
     await late.subscribe('devices/sensor_01/#')
+    await atHome.subscribe('devices/sensor_01/#')
+    await soon(
+      () => atHome.hasReceived('of acme'),
+      'a retained message did not wait for its own organization',
+    )
     await neverReceives(late, 'of acme', 'globex received a retained message of acme')
     tell.refused("acme's retained message at globex", 'another organization')
     tell.refused(
       'the password of one at the other',
       await refusalOf(
         stage.connect({ ...globexUser, password: acmeUser.password }, 'tls', 5),
+        badCredential,
         'organizations share passwords',
       ),
     )
