@@ -84,7 +84,7 @@ function closest(name: string, known: ReadonlySet<string>): string {
     while (length < name.length && name[length] === other[length]) length += 1
     return length
   }
-  const [best] = [...known].sort((left, right) => shared(right) - shared(left))
+  const [best] = [...known].sort((left, right) => shared(right) - shared(left) || left.length - right.length)
   return best === undefined || shared(best) <= ownPrefix.length
     ? 'remove it (--help lists all)'
     : `did you mean ${best}? (--help lists all)`
