@@ -145,3 +145,13 @@ function capturingLog(): { readonly logged: string[]; readonly log: Log } {
     void logged.push(JSON.stringify({ ...fields, message }))
   return { logged, log: { debug: write, info: write, warn: write, error: write } }
 }
+
+/** The same store with some of its methods replaced. */
+export function withMethods<Store extends object>(store: Store, methods: Partial<Store>): Store {
+  return new Proxy(store, {
+    get(target, name) {
+      const method: unknown = Reflect.get(methods, name) ?? Reflect.get(target, name)
+      return typeof method === 'function' ? method.bind(target) : method
+    },
+  })
+}

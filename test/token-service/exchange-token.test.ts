@@ -1,8 +1,21 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { IssuedCredential } from '#core/credentials/credential-record.ts'
+import { generateSecret } from '#core/credentials/secret.ts'
 import { verifySecret } from '#core/credentials/verifier.ts'
+import { DomainError } from '#core/errors.ts'
+import type { Attributes } from '#core/identity/attributes.ts'
 import { subjectPrincipal } from '#core/identity/principal.ts'
+import type { ProviderRecord } from '#core/identity/provider-record.ts'
+import { startIssuer } from '../fixtures/issuer.ts'
 import { anOrganizationId } from '../fixtures/records.ts'
-import { type AppUnderTest, startApp } from './app-under-test.ts'
+import {
+  type Answer,
+  type AppUnderTest,
+  aProviderOf,
+  claimsOf,
+  startApp,
+  withMethods,
+} from './app-under-test.ts'
 
 let service: AppUnderTest
 
@@ -45,7 +58,236 @@ describe('an identity token is exchanged for a credential:', () => {
       expect(stored && (await verifySecret(String(body['password']), stored.verifier, binding))).toBe(true)
     }
   })
+
+  test('each time a fresh one, of the same principal', async () => {
+    const token = await service.token()
+    const [first, second] = [await service.exchange({ token }), await service.exchange({ token })]
+    expect(first.body['username']).not.toBe(second.body['username'])
+    expect(first.body['password']).not.toBe(second.body['password'])
+    const [one, other] = await Promise.all([storedOf(first), storedOf(second)])
+    expect(one?.principal).toBe(other?.principal)
+  })
+
+  test('the ttl that was asked for, and bound to the client id that was named', async () => {
+    const { body } = await service.exchange({ token: await service.token(), ttl: 600, client_id: 'web-1' })
+    expect(body['expires_in']).toBe(600)
+    const stored = await service.credentials.get(anOrganizationId, String(body['id']))
+    expect(stored?.clientId).toBe('web-1')
+    expect(stored?.expiresAt).toBe(service.now() + 600_000)
+    const tooLong = await service.exchange({ token: await service.token(), ttl: 3601 })
+    expect(tooLong).toMatchObject({
+      status: 400,
+      body: {
+        code: 'ttl_out_of_range',
+        errors: [{ field: 'ttl', value: 3601, remedy: 'give 60 to 3600 seconds' }],
+      },
+    })
+  })
+
+  test('with the token where the provider binds it', async () => {
+    await putProvider({ bindToTokenExpiry: true })
+    const exp = Math.floor(service.now() / 1000) + 90
+    const { body } = await service.exchange({ token: await service.token({ exp }) })
+    expect(body['expires_in']).toBeLessThanOrEqual(90)
+    expect(Date.parse(String(body['expires_at']))).toBeLessThanOrEqual(exp * 1000)
+  })
+
+  test('says where to connect, where that is configured', async () => {
+    const endpoints = { mqtts: 'mqtts://mqtt.example.com:8883', wss: 'wss://mqtt.example.com:18885/' }
+    const other = await startApp({ endpoints })
+    const { body } = await other.exchange({ token: await other.token() })
+    expect(body['endpoints']).toEqual(endpoints)
+    await other.close()
+  })
+
+  test('a name that is taken is not overwritten: another one is drawn', async () => {
+    const taken: string[] = []
+    const create: typeof service.credentials.create = async (organization, local, ...rest) => {
+      taken.push(local)
+      if (taken.length < 3) throw new DomainError('credential-exists', 'taken')
+      return service.credentials.create(organization, local, ...rest)
+    }
+    const other = await startApp({ credentials: withMethods(service.credentials, { create }) })
+    expect((await other.exchange({ token: await other.token() })).status).toBe(200)
+    expect(new Set(taken).size).toBe(3)
+    await other.close()
+  })
 })
+
+describe('identity variables are', () => {
+  const attributesOf = async (claims: Record<string, unknown>): Promise<Attributes | undefined> =>
+    (await storedOf(await service.exchange({ token: await service.token(claims) })))?.attributes
+
+  test('the subject, the session and what the provider maps', async () => {
+    await putProvider({
+      attributes: [
+        { name: 'role', claim: '/https:~1~1acme.example~1role' },
+        { name: 'team', claim: '/app_metadata/teams/1' },
+        { name: 'level', claim: '/level' },
+        { name: 'admin', claim: '/admin' },
+      ],
+    })
+    expect(
+      await attributesOf({
+        sid: 's-1',
+        'https://acme.example/role': 'editor',
+        app_metadata: { teams: ['red', 'blue'] },
+        level: 7,
+        admin: false,
+      }),
+    ).toEqual({
+      user_id: 'ada',
+      provider: 'oidc',
+      session_id: 's-1',
+      'claims.role': 'editor',
+      'claims.team': 'blue',
+      'claims.level': '7',
+      'claims.admin': 'false',
+    })
+  })
+
+  test('left out where the claim has no single value, or too long a one', async () => {
+    const names = ['list', 'object', 'nothing', 'missing', 'long', 'inherited', 'index']
+    const pointers: Record<string, string> = { inherited: '/object/constructor/name', index: '/list/length' }
+    await putProvider({
+      attributes: names.map((name) => ({ name, claim: pointers[name] ?? `/${name}` })),
+    })
+    expect(
+      await attributesOf({ list: ['a'], object: { a: 1 }, nothing: null, long: 'x'.repeat(513) }),
+    ).toEqual({ user_id: 'ada', provider: 'oidc' })
+  })
+
+  test('never taken over by a claim of that name', async () => {
+    await putProvider({
+      attributes: [
+        { name: 'user_id', claim: '/name' },
+        { name: 'constructor', claim: '/name' },
+      ],
+    })
+    expect(await attributesOf({ name: 'mallory' })).toEqual({
+      user_id: 'ada',
+      provider: 'oidc',
+      'claims.user_id': 'mallory',
+      'claims.constructor': 'mallory',
+    })
+  })
+
+  test('an e-mail address only where the issuer vouches for it', async () => {
+    const email = 'victim@example.com'
+    expect(await attributesOf({ email, email_verified: true })).toHaveProperty('email', email)
+    for (const email_verified of [false, 'true', 1, undefined]) {
+      expect(await attributesOf({ email, email_verified })).not.toHaveProperty('email')
+    }
+  })
+})
+
+describe('the provider is chosen by the caller’s organization:', () => {
+  test('by name, or as the only one it has', async () => {
+    const token = await service.token()
+    expect((await service.exchange({ token, provider: 'oidc' })).status).toBe(200)
+    expect((await service.exchange({ token })).status).toBe(200)
+    await service.identities.put('provider', anOrganizationId, 'second', aProviderOf(service.issuer))
+    expect(await service.exchange({ token })).toMatchObject({
+      status: 422,
+      body: { code: 'provider_required', errors: [{ field: 'provider' }] },
+    })
+    expect((await service.exchange({ token, provider: 'second' })).body['provider']).toBe('second')
+  })
+
+  test('one that it does not have is not found', async () => {
+    const token = await service.token()
+    for (const provider of ['other', 'OIDC', '__proto__', 'constructor', 'oidc ']) {
+      expect(await service.exchange({ token, provider })).toMatchObject({
+        status: 404,
+        body: { code: 'provider_not_found', errors: [{ field: 'provider', value: provider }] },
+      })
+    }
+  })
+
+  test('never by what the token says: a token of the second is nothing to the first', async () => {
+    const second = await startIssuer()
+    await service.identities.put('provider', anOrganizationId, 'second', aProviderOf(second))
+    const token = await second.sign(claimsOf(second, service.now()))
+    expect((await service.exchange({ token, provider: 'second' })).status).toBe(200)
+    expect((await service.exchange({ token, provider: 'oidc' })).body['code']).toBe('issuer_mismatch')
+    await second.close()
+  })
+})
+
+describe('an identity provider that is down', () => {
+  test('is 503 with Retry-After, never 401, and others are not affected', async () => {
+    const healthy = await startIssuer()
+    await service.identities.put('provider', anOrganizationId, 'healthy', aProviderOf(healthy))
+    service.issuer.switchOff()
+    const answer = await service.exchange({ provider: 'oidc', token: await service.token() })
+    expect(answer).toMatchObject({ status: 503, body: { code: 'provider_unavailable' } })
+    expect(answer.headers['retry-after']).toBe('5')
+    expect(answer.text).not.toContain(service.issuer.url)
+    const token = await healthy.sign(claimsOf(healthy, service.now()))
+    expect((await service.exchange({ provider: 'healthy', token })).status).toBe(200)
+
+    service.issuer.switchOn()
+    service.pass(5_000)
+    expect((await service.exchange({ provider: 'oidc', token: await service.token() })).status).toBe(200)
+    await healthy.close()
+  })
+
+  test('is served by its last keys, and a rotated key is found once it is back', async () => {
+    await service.exchange({ token: await service.token() })
+    service.issuer.switchOff()
+    service.pass(11 * 60_000)
+    expect((await service.exchange({ token: await service.token() })).status).toBe(200)
+    service.issuer.rotate()
+    service.pass(30_000)
+    expect((await service.exchange({ token: await service.token() })).status).toBe(503)
+    service.issuer.switchOn()
+    service.pass(30_000)
+    expect((await service.exchange({ token: await service.token() })).status).toBe(200)
+  })
+})
+
+describe('what is kept of exchanges', () => {
+  test('are counts by type and outcome, without organization, provider or user', async () => {
+    await service.exchange({ token: await service.token() })
+    await service.exchange({ token: await service.token({ aud: 'other' }) })
+    await service.exchange({ token: await service.token(), provider: 'none-such' })
+    const text = await service.registry.metrics()
+    for (const labels of [
+      'provider_type="oidc",outcome="issued"',
+      'provider_type="oidc",outcome="audience_mismatch"',
+      'provider_type="none",outcome="provider_not_found"',
+    ]) {
+      expect(text).toContain(`cloudsignal_token_service_exchanges_total{${labels}} 1`)
+    }
+    expect(text).toContain('issuer_fetches_total{document="jwks",outcome="success"} 1')
+    for (const name of [anOrganizationId, 'ada', 'none-such']) expect(text).not.toContain(name)
+  })
+
+  test('are log lines without any secret', async () => {
+    const token = await service.token()
+    const { body } = await service.exchange({ token })
+    const bad = await service.token({ aud: 'other' })
+    await service.exchange({ token: bad })
+    await service.exchange({ token: `${token}x`, password: 'my-own-password' })
+    await service.exchange({ token }, generateSecret('sk'))
+    service.issuer.switchOff()
+    service.pass(25 * 3_600_000)
+    await service.exchange({ token: await service.token() })
+    const log = service.logged.join('\n')
+    expect(log).toContain('audience_mismatch')
+    expect(log).toContain('provider_unavailable')
+    const secrets = [token, bad, String(body['password']), service.secretKey, 'my-own-password']
+    for (const secret of [...secrets, ...token.split('.'), ...bad.split('.')]) {
+      expect(log).not.toContain(secret)
+    }
+  })
+})
+
+const putProvider = (over: Partial<ProviderRecord>): Promise<boolean> =>
+  service.identities.put('provider', anOrganizationId, 'oidc', { ...aProviderOf(service.issuer), ...over })
+
+const storedOf = ({ body }: Answer): Promise<IssuedCredential | undefined> =>
+  service.credentials.get(anOrganizationId, String(body['id']))
 
 async function decoded(token: Promise<string>): Promise<Record<string, unknown>> {
   const [, claims = ''] = (await token).split('.')
