@@ -7,6 +7,8 @@ export const UserRecordSchema = Type.Object({
   /** Of the resource: another uid is another user. */
   uid: Type.String(),
   suspended: Type.Boolean(),
+  /** True: it outlives its resource, until a new resource of the name takes it over or the organization goes. */
+  retain: Type.Optional(Type.Boolean()),
   /** Any of them lets the user in; one with `notAfter` (ms since the epoch) only until then. */
   verifiers: Type.Array(Type.Object({ verifier: VerifierSchema, notAfter: Type.Optional(Type.Integer()) })),
   access: AccessPolicySchema,

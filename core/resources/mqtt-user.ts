@@ -83,7 +83,8 @@ export const MqttUserSpecSchema = Type.Object(
     ),
     deletionPolicy: Type.Optional(
       Type.Enum(['Delete', 'Retain'], {
-        description: 'Whether deleting the resource ends the user (Delete, default).',
+        description:
+          'Whether deleting the resource ends the user (Delete, default), or leaves it able to sign in (Retain).',
       }),
     ),
   },

@@ -124,7 +124,8 @@ export const OrganizationSpecSchema = Type.Object(
     ),
     deletionPolicy: Type.Optional(
       Type.Enum(['Delete', 'Retain'], {
-        description: 'Whether deleting the Organization ends its users and sessions (Delete, default).',
+        description:
+          'Whether retained messages and sessions end with the Organization (Delete, default), or wait for one of the same shortId (Retain). Nobody can connect in between.',
       }),
     ),
   },

@@ -80,6 +80,11 @@ class ReconcileLoop<K extends ResourceKindName, Facts> {
   /** The object is gone, or about to go. */
   async #end(of: ResourceName, resource: ResourceOf[K] | undefined): Promise<void> {
     const owner = this.#ownerOf(of)
+    if (resource !== undefined && this.#kind.retains?.(resource) === true) {
+      this.#parts.ledger.abandon(owner)
+      await this.#parts.host.removeFinalizer(this.#kind.kind, resource)
+      return
+    }
     const claim = resource === undefined ? undefined : this.#kind.claimOf(resource)
     if (resource !== undefined && claim !== undefined && this.#kind.holdsClaim(resource)) {
       await this.#removeAt(owner, claim)

@@ -38,6 +38,9 @@ export interface KindReconciler<K extends ResourceKindName, Facts> {
   /** Pure. */
   decide(resource: ResourceOf[K], facts: Facts): Decision<K>
 
+  /** Whether the record outlives the object. */
+  retains?(resource: ResourceOf[K]): boolean
+
   /** What has to go beside the object's own record once that is gone. */
   afterRemoval?(address: RecordAddress<RecordTypeOf[K]>): Promise<void>
 

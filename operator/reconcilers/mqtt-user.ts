@@ -84,6 +84,7 @@ export function mqttUserReconciler(parts: MqttUserParts): KindReconciler<'MqttUs
     },
 
     decide: decideMqttUser,
+    retains: ({ spec }) => spec.deletionPolicy === 'Retain',
     afterRemoval: async ({ organization, name }) =>
       passwords.forget(formatUsername({ local: name, organization })),
     dependents: (of) => rivalsOf(host, of),
@@ -116,6 +117,7 @@ function recordOf(
   return {
     uid: metadata.uid,
     suspended: spec.suspended ?? false,
+    ...(spec.deletionPolicy === 'Retain' ? { retain: true } : {}),
     verifiers: [{ verifier }],
     access,
     limits: spec.limits ?? {},

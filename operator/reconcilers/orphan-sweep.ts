@@ -1,12 +1,13 @@
 import { type ResourceKindName, resourceKindNames, type ResourceOf } from '#core/resources/index.ts'
-import { identityRecordTypes } from '#core/stores/identity-records.ts'
+import { isDomainError } from '#core/errors.ts'
+import { identityRecordTypes, organizationRecordName } from '#core/stores/identity-records.ts'
 import type { IdentityWriter } from '#core/stores/identity-store.ts'
 import type { ResourceHost } from './host.ts'
 import type { RecordAddress, RecordLedger } from './record-ledger.ts'
 
 export interface SweepParts {
   readonly host: Pick<ResourceHost, 'list'>
-  readonly store: Pick<IdentityWriter, 'organizations' | 'names'>
+  readonly store: Pick<IdentityWriter, 'organizations' | 'names' | 'get'>
   readonly ledger: RecordLedger
   readonly claimOf: <K extends ResourceKindName>(
     kind: K,
@@ -35,11 +36,27 @@ export async function sweepOrphans({ host, store, ledger, claimOf }: SweepParts)
       for (const name of names) {
         const address = { type, organization, name }
         if (claimed.has(keyOf(address))) continue
+        const hasHome = claimed.has(keyOf({ ...address, type: 'organization', name: organizationRecordName }))
+        if (hasHome && (await isRetained(store, address))) continue
         if (await ledger.removeOrphan(address, () => !claims().has(keyOf(address)))) removed += 1
       }
     }
   }
   return removed
+}
+
+/** A user whose resource said that it should stay. */
+async function isRetained(
+  store: Pick<IdentityWriter, 'get'>,
+  { type, organization, name }: RecordAddress,
+): Promise<boolean> {
+  if (type !== 'user') return false
+  try {
+    return (await store.get(type, organization, name))?.retain === true
+  } catch (error) {
+    if (isDomainError(error, 'record-damaged')) return false
+    throw error
+  }
 }
 
 function keyOf({ type, organization, name }: RecordAddress): string {

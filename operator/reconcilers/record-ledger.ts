@@ -46,6 +46,11 @@ export class RecordLedger {
     })
   }
 
+  /** Forgets what `owner` wrote, and leaves it where it is. */
+  abandon(owner: string): void {
+    for (const address of this.written(owner)) this.#forget(address)
+  }
+
   /** Removes a record whoever wrote it, where `isOrphan` still holds once nobody else works on it. */
   async removeOrphan(address: RecordAddress, isOrphan: () => boolean): Promise<boolean> {
     return await this.#alone(address, async () => {

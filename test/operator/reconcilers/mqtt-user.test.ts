@@ -312,6 +312,26 @@ describe('the end of a user', () => {
     expect(await ada()).toBeUndefined()
   })
 
+  test('deleted with Retain it stays, over a restart too, until a resource of its name goes without', async () => {
+    await world.apply(aUserResource('ada', { ...lists, deletionPolicy: 'Retain' }))
+    const before = await ada()
+    await world.delete('MqttUser', 'ada')
+    expect(world.host.get('MqttUser', 'default', 'ada')).toBeUndefined()
+    await world.restart()
+    expect(await ada()).toEqual(before)
+    world.host.secrets.clear()
+    await world.apply(aUserResource('ada', lists))
+    await world.delete('MqttUser', 'ada')
+    expect(await ada()).toBeUndefined()
+  })
+
+  test('deleted with Retain it goes with the Organization all the same', async () => {
+    await world.apply(aUserResource('ada', { ...lists, deletionPolicy: 'Retain' }))
+    await world.delete('MqttUser', 'ada')
+    await world.delete('Organization', 'acme')
+    expect(await ada()).toBeUndefined()
+  })
+
   test('a user made anew under the name gets a password of its own', async () => {
     await world.apply(aUserResource('ada', lists))
     const before = await ada()
