@@ -3,9 +3,9 @@ import type { DemoClient } from './demo-client.ts'
 import type { Answer, Stage } from './stage.ts'
 
 /** One step of the story. It holds when it returns; what it throws says why it did not. */
-export interface Step {
+export interface Step<S = Stage> {
   readonly title: string
-  readonly run: (stage: Stage, tell: Tell) => Promise<void>
+  readonly run: (stage: S, tell: Tell) => Promise<void>
 }
 
 /** What a step shows the reader. */
