@@ -1,0 +1,160 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { ResourceOf } from '#core/resources/index.ts'
+import { ClusterCache } from '../../operator/kubernetes/cluster-cache.ts'
+import { KubernetesHost } from '../../operator/kubernetes/kubernetes-host.ts'
+import type { KubernetesApi } from '../../operator/runtime/kubernetes-api.ts'
+import { systemTime } from '../../operator/runtime/time.ts'
+import { FakeApiServer } from './runtime/fake-api-server.ts'
+import { apiOf } from './runtime/fixtures.ts'
+import { eventually, recordingLog } from './runtime/manual-time.ts'
+
+const users = '/apis/cloudsignal.app/v1alpha1/namespaces/a/mqttusers'
+const secrets = '/api/v1/namespaces/a/secrets'
+const owner = { kind: 'MqttUser', name: 'ada', uid: 'uid-ada' } as const
+const newSecret = {
+  namespace: 'a',
+  name: 'ada-mqtt',
+  type: 'kubernetes.io/basic-auth',
+  owner,
+  labels: { team: 'x' },
+  annotations: {},
+  data: { password: 'Pässword' },
+}
+
+describe('resources of a cluster', () => {
+  let server: FakeApiServer
+  let api: KubernetesApi
+  let cache: ClusterCache
+  let host: KubernetesHost
+  let stop: AbortController
+  const events: unknown[] = []
+
+  beforeEach(async () => {
+    server = await FakeApiServer.start()
+    server.put(users, {
+      apiVersion: 'cloudsignal.app/v1alpha1',
+      kind: 'MqttUser',
+      metadata: { name: 'ada', generation: 1 },
+      spec: { organizationRef: { name: 'acme' } },
+    })
+    api = apiOf(server)
+    stop = new AbortController()
+    const metrics = { changed() {}, restarted() {} }
+    cache = new ClusterCache({ api, time: systemTime, random: Math.random, log: recordingLog(), metrics })
+    host = new KubernetesHost({ api, cache, events: { record: (...event) => events.push(event) } })
+    void cache.run(stop.signal)
+    await cache.waitForSync(AbortSignal.timeout(5_000))
+  })
+  afterEach(async () => {
+    stop.abort()
+    api.close()
+    await server.stop()
+  })
+
+  const ada = (): ResourceOf['MqttUser'] => {
+    const user = host.get('MqttUser', 'a', 'ada')
+    if (user === undefined) throw new Error('there is no ada')
+    return user
+  }
+
+  test('are there by name and in lists, and not when they are not', () => {
+    expect(ada().spec).toEqual({ organizationRef: { name: 'acme' } })
+    expect(host.list('MqttUser').map(({ metadata }) => metadata.name)).toEqual(['ada'])
+    expect(host.get('MqttUser', 'b', 'ada')).toBeUndefined()
+    expect(host.get('ApiKey', 'a', 'ada')).toBeUndefined()
+    expect(host.list('Organization')).toEqual([])
+  })
+
+  test('are never older than what we have written ourselves', async () => {
+    await host.addFinalizer('MqttUser', ada())
+    expect(ada().metadata.finalizers).toEqual(['cloudsignal.app/records'])
+    await host.writeStatus('MqttUser', ada(), { username: 'ada@org' })
+    expect(ada().status).toEqual({ username: 'ada@org' })
+    expect(ada().metadata.finalizers).toEqual(['cloudsignal.app/records'])
+  })
+
+  test('show what others have written since', async () => {
+    await host.writeStatus('MqttUser', ada(), { username: 'ada@org' })
+    server.put(users, { ...ada(), metadata: { name: 'ada' }, status: { username: 'other' } })
+    await eventually('the change is seen', () => ada().status?.username === 'other')
+  })
+
+  test('a status names the uid, so that it never reaches another object of the name', async () => {
+    const { uid } = ada().metadata
+    await host.writeStatus('MqttUser', ada(), { username: 'ada@org' })
+    const [request] = server.asked('PATCH')
+    expect(request?.path).toBe(`${users}/ada/status`)
+    expect(request?.query.get('fieldManager')).toBe('cloudsignal-operator')
+    expect(request?.body).toMatchObject({ metadata: { name: 'ada', namespace: 'a', uid } })
+  })
+
+  test('a finalizer is asked for once, and taken away once', async () => {
+    await host.addFinalizer('MqttUser', ada())
+    await host.addFinalizer('MqttUser', ada())
+    expect(server.asked('PATCH')).toHaveLength(1)
+    await host.removeFinalizer('MqttUser', ada())
+    await eventually('it is gone', () => (ada().metadata.finalizers ?? []).length === 0)
+    await host.removeFinalizer('MqttUser', ada())
+    expect(server.asked('PATCH')).toHaveLength(2)
+  })
+
+  test('a Secret is made for its owner, in base64, and read back as text', async () => {
+    expect(await host.readSecret('a', 'ada-mqtt')).toBeUndefined()
+    expect(await host.createSecret(newSecret)).toBe(true)
+    expect(server.asked('POST')[0]?.body).toMatchObject({
+      kind: 'Secret',
+      type: 'kubernetes.io/basic-auth',
+      metadata: {
+        labels: { team: 'x', 'app.kubernetes.io/managed-by': 'cloudsignal-operator' },
+        ownerReferences: [{ apiVersion: 'cloudsignal.app/v1alpha1', ...owner, controller: true }],
+      },
+      data: { password: Buffer.from('Pässword').toString('base64') },
+    })
+    expect(await host.readSecret('a', 'ada-mqtt')).toMatchObject({
+      ownerUid: 'uid-ada',
+      data: { password: 'Pässword' },
+    })
+  })
+
+  test('a Secret that is there is left alone', async () => {
+    server.put(secrets, { metadata: { name: 'ada-mqtt' }, data: {} })
+    expect(await host.createSecret(newSecret)).toBe(false)
+    expect((await host.readSecret('a', 'ada-mqtt'))?.ownerUid).toBeUndefined()
+  })
+
+  test('a Secret that can not be read is not one that is absent', async () => {
+    server.answerNext({ method: 'GET', isWatch: false, status: 500, times: 1 })
+    await expect(host.readSecret('a', 'ada-mqtt')).rejects.toMatchObject({ code: 'server-error' })
+  })
+
+  test('a version of a Secret that was read is no news, the next one is', async () => {
+    const first = server.put(secrets, { metadata: { name: 'own' }, data: {} })
+    expect(host.hasSeen(first)).toBe(false)
+    await host.readSecret('a', 'own')
+    expect(host.hasSeen(first)).toBe(true)
+    const second = server.put(secrets, { metadata: { name: 'own' }, data: {} })
+    expect(host.hasSeen(second)).toBe(false)
+  })
+
+  test('what is in Secrets is neither listed nor watched', async () => {
+    server.put(secrets, { metadata: { name: 'own' }, data: { password: 'x' } })
+    await eventually('the Secret is seen', () => cache.secrets.store.size === 1)
+    const asked = server.requests.filter(({ path }) => path.endsWith('/secrets'))
+    expect(asked.length).toBeGreaterThan(1)
+    for (const { headers } of asked) expect(headers.accept).toContain('PartialObjectMetadata')
+  })
+
+  test('a Secret concerns those who refer to it or whose own it is', () => {
+    expect(cache.keysBySecret('MqttUser', 'a', 'ada-mqtt')).toEqual(['a/ada'])
+    expect(cache.keysBySecret('MqttUser', 'b', 'ada-mqtt')).toEqual([])
+    expect(cache.keysBySecret('MqttUser', 'a', 'other')).toEqual([])
+  })
+
+  test('an event is about the object', () => {
+    host.event('MqttUser', ada(), { type: 'Warning', reason: 'NoAccess', message: 'none' })
+    expect(events.at(-1)).toMatchObject([
+      { kind: 'MqttUser', metadata: { name: 'ada' } },
+      { type: 'Warning', reason: 'NoAccess', action: 'Reconcile', note: 'none' },
+    ])
+  })
+})
