@@ -26,7 +26,7 @@ interface Flag {
   readonly isSecret?: boolean
 }
 
-export const portFlags: Readonly<Record<PortName, string>> = {
+const portFlags: Readonly<Record<PortName, string>> = {
   mqtts: 'mqtts-port',
   wss: 'wss-port',
   http: 'http-port',

@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import { exportJWK, generateKeyPair, type JWK } from 'jose'
 import type { Context, Provider } from 'oidc-provider'
 import { Type } from 'typebox'
+import { DomainError } from '#core/errors.ts'
 import { listenOn } from '#core/process/probe-server.ts'
 import type { StateDirectory } from './state-directory.ts'
 
@@ -74,6 +75,12 @@ async function loadLibrary(): Promise<Library> {
   console.warn = () => {}
   try {
     return await import('oidc-provider')
+  } catch (cause) {
+    throw new DomainError(
+      'invalid-settings',
+      'the demo issuer needs oidc-provider, a development dependency: install with npm ci, or go without by --no-demo-issuer',
+      { cause },
+    )
   } finally {
     console.warn = warn
   }

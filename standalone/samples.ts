@@ -92,7 +92,7 @@ export async function sampleExchange(
   return undefined
 }
 
-export function isReady({ status }: AnyResource): boolean {
+function isReady({ status }: AnyResource): boolean {
   return status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true
 }
 

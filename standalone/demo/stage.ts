@@ -54,6 +54,16 @@ export class Stage {
   static async set(): Promise<Stage> {
     const root = await mkdtemp(join(tmpdir(), 'cloudsignal-demo-'))
     const issuer = await startDemoIssuer({ port: 0 })
+    try {
+      return await Stage.#setIn(root, issuer)
+    } catch (error) {
+      await issuer.close()
+      await rm(root, { recursive: true, force: true })
+      throw error
+    }
+  }
+
+  static async #setIn(root: string, issuer: DemoIssuer): Promise<Stage> {
     const manifests = join(root, 'manifests')
     await cp(fileURLToPath(new URL('../../examples', import.meta.url)), manifests, { recursive: true })
     await writeFile(join(manifests, 'short-lived.yaml'), shortLived)

@@ -1,9 +1,11 @@
-import { rename, rm, writeFile } from 'node:fs/promises'
+import { rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
-import type { ManifestDirectory } from '../../standalone/manifest-directory.ts'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { ManifestDirectory } from '../../standalone/manifest-directory.ts'
+import { StateDirectory } from '../../standalone/state-directory.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import { anOrganization, aUser, documents, someManifests } from './manifests-fixture.ts'
+import { temporaryDirectory } from './temporary-directory.ts'
 
 const names = (manifests: ManifestDirectory): string[] =>
   manifests.objects().map(({ kind, metadata }) => `${kind} ${metadata.namespace}/${metadata.name}`)
@@ -208,4 +210,19 @@ describe('a Secret in a manifest', () => {
     expect(said.join()).toMatch(/data\.password: give base64, or use stringData/)
     expect(said.join()).not.toContain('hunter2')
   })
+})
+
+it('a directory behind a symbolic link is watched like any other', async () => {
+  const { directory, write } = await someManifests({ 'a.yaml': anOrganization('acme') })
+  const link = join(await temporaryDirectory(), 'link')
+  await symlink(directory, link)
+  const manifests = await ManifestDirectory.open({
+    path: link,
+    state: await StateDirectory.open(await temporaryDirectory()),
+    now: Date.now,
+    say: () => {},
+  })
+  onTestFinished(() => manifests.close())
+  await write('b.yaml', anOrganization('globex'))
+  await eventually('the other', () => manifests.objects().length === 2)
 })
