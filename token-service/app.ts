@@ -13,6 +13,7 @@ import type { Log } from '#core/process/logger.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import { createTokenServiceMetrics } from './metrics.ts'
+import { closeConnectionsAtEnd } from './plugins/closing-connections.ts'
 import { answerBrokenRequest, answerErrors, answerFrameworkError } from './plugins/error-response.ts'
 import { collectMethods } from './plugins/known-methods.ts'
 import { checkRequests } from './plugins/request-schema.ts'
@@ -59,6 +60,7 @@ export function buildApp({ fetchDocument, endpoints = {}, ...dependencies }: App
   app.addHook('onRequest', async (_request, reply) => {
     reply.header('cache-control', 'no-store')
   })
+  closeConnectionsAtEnd(app)
   answerErrors(app, log)
   checkRequests(app)
 
