@@ -6,6 +6,7 @@ import type { CredentialReader } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import { Admissions } from './admission/admissions.ts'
 import { Connection } from './connection/connection.ts'
+import { FrameCache } from './connection/frame-cache.ts'
 import { LiveConnections } from './connection/live-connections.ts'
 import { controlLogHandler } from './control/follow-control-log.ts'
 import { defaultLimits, type Limits } from './limits.ts'
@@ -54,6 +55,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     live,
     limits,
     metrics: createBrokerMetrics(options.registry),
+    frames: new FrameCache(),
     log,
     now,
     gone: (connection: Connection) => void connections.delete(connection),

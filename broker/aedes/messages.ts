@@ -1,8 +1,3 @@
-import type { IPublishPacket } from 'mqtt-packet'
-
-/** Properties that travel with a message (MQTT 5 §3.3.2.3). */
-export type MessageProperties = NonNullable<IPublishPacket['properties']>
-
 /** A message as aedes passes it round: to be published, on its way, or waiting. */
 export interface Message {
   readonly cmd?: 'publish'
@@ -10,7 +5,8 @@ export interface Message {
   readonly payload: Buffer
   readonly qos: 0 | 1 | 2
   readonly retain: boolean
-  readonly properties?: MessageProperties
+  /** Property bytes of MQTT 5, as the publisher sent them: nothing on the way reads or changes them. */
+  readonly properties?: Buffer
 }
 
 /** A message under way. (brokerId, brokerCounter) names it: aedes gives every message one of them. */

@@ -1,20 +1,21 @@
-import mqttPacket from 'mqtt-packet'
 import type { RoutedMessage } from '../aedes/messages.ts'
-import { PacketParser } from '../wire/packets.ts'
 
 /**
  * What replicas tell each other: batches of messages of one organization, as bytes. Numbers are big-endian.
  *
  *     batch    'C' 'S' version:u8 sender:8 sequence:u32 message*
- *     message  length:u32 qos:u8 brokerCounter:u48 clientIdLength:u16 clientId publish
+ *     message  length:u32 flags:u8 brokerCounter:u48 clientIdLength:u16 topicLength:u16 propertiesLength:u32
+ *              clientId topic properties payload
  *
- * `publish` is a PUBLISH packet of MQTT 5 at QoS 0, so that properties keep every bit; `length` counts what
- * follows it. `sequence` counts a sender's batches of one organization.
+ * `length` counts what follows it. Bits 0-1 of `flags` are the QoS, bit 2 says retained, bit 3 that there are
+ * properties. `sequence` counts a sender's batches of one organization.
  */
 export const senderBytes = 8
-const version = 1
+const version = 2
 const headBytes = 3 + senderBytes + 4
-const messageHeadBytes = 4 + 1 + 6 + 2
+const messageHeadBytes = 4 + 1 + 6 + 2 + 2 + 4
+const retainFlag = 4
+const propertiesFlag = 8
 
 export interface Batch {
   /** Hex. Names the replica that sent it. */
@@ -24,12 +25,16 @@ export interface Batch {
 }
 
 export function encodeBatch(sender: Buffer, sequence: number, messages: readonly RoutedMessage[]): Buffer {
-  const head = Buffer.alloc(headBytes)
-  head.write('CS', 'latin1')
-  head.writeUInt8(version, 2)
-  sender.copy(head, 3, 0, senderBytes)
-  head.writeUInt32BE(sequence >>> 0, 3 + senderBytes)
-  return Buffer.concat([head, ...messages.flatMap(encodeMessage)])
+  let length = headBytes
+  for (const message of messages) length += lengthOf(message)
+  const bytes = Buffer.allocUnsafe(length)
+  bytes.write('CS', 'latin1')
+  bytes.writeUInt8(version, 2)
+  sender.copy(bytes, 3, 0, senderBytes)
+  bytes.writeUInt32BE(sequence >>> 0, 3 + senderBytes)
+  let at = headBytes
+  for (const message of messages) at = writeMessage(bytes, at, message)
+  return bytes
 }
 
 /** Undefined for anything that is not exactly a batch: a channel may carry what others put on it. */
@@ -39,49 +44,57 @@ export function decodeBatch(bytes: Buffer): Batch | undefined {
   const sender = bytes.toString('hex', 3, 3 + senderBytes)
   const sequence = bytes.readUInt32BE(3 + senderBytes)
   const messages: RoutedMessage[] = []
-  try {
-    for (let at = headBytes; at < bytes.length;) {
-      const end = at + 4 + bytes.readUInt32BE(at)
-      if (end > bytes.length) return undefined
-      messages.push(decodeMessage(bytes.subarray(at + 4, end), sender))
-      at = end
-    }
-  } catch {
-    return undefined
+  for (let at = headBytes; at < bytes.length;) {
+    if (at + messageHeadBytes > bytes.length) return undefined
+    const end = at + 4 + bytes.readUInt32BE(at)
+    const message = end > bytes.length ? undefined : readMessage(bytes, at, end, sender)
+    if (message === undefined) return undefined
+    messages.push(message)
+    at = end
   }
   return { sender, sequence, messages }
 }
 
-function encodeMessage(message: RoutedMessage): Buffer[] {
-  const { topic, payload, retain, properties } = message
-  const packet = { cmd: 'publish', qos: 0, dup: false, topic, payload, retain } as const
-  const publish = mqttPacket.generate(properties === undefined ? packet : { ...packet, properties }, {
-    protocolVersion: 5,
-  })
-  const clientId = Buffer.from(message.clientId ?? '', 'utf8')
-  const head = Buffer.alloc(messageHeadBytes)
-  head.writeUInt32BE(messageHeadBytes - 4 + clientId.length + publish.length, 0)
-  head.writeUInt8(message.qos, 4)
-  head.writeUIntBE(message.brokerCounter, 5, 6)
-  head.writeUInt16BE(clientId.length, 11)
-  return [head, clientId, publish]
+function lengthOf({ clientId, topic, properties, payload }: RoutedMessage): number {
+  const texts = Buffer.byteLength(clientId ?? '') + Buffer.byteLength(topic)
+  return messageHeadBytes + texts + (properties?.length ?? 0) + payload.length
 }
 
-function decodeMessage(bytes: Buffer, sender: string): RoutedMessage {
-  const qos = bytes.readUInt8(0)
-  const idEnd = 9 + bytes.readUInt16BE(7)
-  if (qos > 2 || idEnd > bytes.length) throw new RangeError('not a message')
-  const clientId = bytes.toString('utf8', 9, idEnd)
-  const packet = new PacketParser(5).parse(bytes.subarray(idEnd))
-  if (packet.cmd !== 'publish') throw new RangeError('not a message')
+function writeMessage(bytes: Buffer, start: number, message: RoutedMessage): number {
+  const { clientId = '', topic, properties, payload, qos, retain, brokerCounter } = message
+  const body = start + messageHeadBytes
+  const clientIdLength = bytes.write(clientId, body, 'utf8')
+  const topicLength = bytes.write(topic, body + clientIdLength, 'utf8')
+  let end = body + clientIdLength + topicLength
+  end += properties?.copy(bytes, end) ?? 0
+  end += payload.copy(bytes, end)
+  const flags = qos | (retain ? retainFlag : 0) | (properties === undefined ? 0 : propertiesFlag)
+  bytes.writeUInt32BE(end - start - 4, start)
+  bytes.writeUInt8(flags, start + 4)
+  bytes.writeUIntBE(brokerCounter, start + 5, 6)
+  bytes.writeUInt16BE(clientIdLength, start + 11)
+  bytes.writeUInt16BE(topicLength, start + 13)
+  bytes.writeUInt32BE(properties?.length ?? 0, start + 15)
+  return end
+}
+
+function readMessage(bytes: Buffer, start: number, end: number, sender: string): RoutedMessage | undefined {
+  const flags = bytes.readUInt8(start + 4)
+  const qos = flags & 3
+  const body = start + messageHeadBytes
+  const topicAt = body + bytes.readUInt16BE(start + 11)
+  const propertiesAt = topicAt + bytes.readUInt16BE(start + 13)
+  const payloadAt = propertiesAt + bytes.readUInt32BE(start + 15)
+  if (qos === 3 || payloadAt > end || topicAt === propertiesAt) return undefined
+  const clientId = bytes.toString('utf8', body, topicAt)
   return {
     brokerId: sender,
-    brokerCounter: bytes.readUIntBE(1, 6),
-    topic: packet.topic,
-    payload: packet.payload as Buffer,
+    brokerCounter: bytes.readUIntBE(start + 5, 6),
+    topic: bytes.toString('utf8', topicAt, propertiesAt),
+    payload: bytes.subarray(payloadAt, end),
     qos: qos as 0 | 1 | 2,
-    retain: packet.retain,
+    retain: (flags & retainFlag) !== 0,
     ...(clientId === '' ? {} : { clientId }),
-    ...(packet.properties === undefined ? {} : { properties: packet.properties }),
+    ...((flags & propertiesFlag) === 0 ? {} : { properties: bytes.subarray(propertiesAt, payloadAt) }),
   }
 }

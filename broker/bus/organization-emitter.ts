@@ -39,7 +39,7 @@ export class OrganizationEmitter extends MQEmitterRedis<RoutedMessage> {
   /** Done, for QoS 0, once it is delivered here; above, once it is also on its way to the other replicas. */
   override emit(message: RoutedMessage, done: Done = () => {}): this {
     if (!crosses(message.topic)) return this._emit(message, done)
-    const sent = this.#bus.send(this.#organization, message)
+    const sent = this.#bus.send(this.#organization, withBytes(message))
     if (message.qos === 0 && !message.topic.startsWith('$')) {
       // A QoS 0 message may be lost, but never silently take the process with it.
       sent.catch(() => {})
@@ -55,6 +55,13 @@ export class OrganizationEmitter extends MQEmitterRedis<RoutedMessage> {
     this.#leave()
     return this._close(done)
   }
+}
+
+/** Announcements of the persistence carry text. */
+function withBytes(message: RoutedMessage): RoutedMessage {
+  return Buffer.isBuffer(message.payload)
+    ? message
+    : { ...message, payload: Buffer.from(message.payload as string) }
 }
 
 // mqemitter-redis builds patterns of them; mqemitter has the same by default.

@@ -5,6 +5,7 @@ import type { Limits } from '../limits.ts'
 import type { BrokerMetrics } from '../metrics.ts'
 import type { OrganizationPool } from '../organizations/organization-pool.ts'
 import type { Connection } from './connection.ts'
+import type { FrameCache } from './frame-cache.ts'
 import type { LiveConnections } from './live-connections.ts'
 
 /** What all connections of a broker share. */
@@ -14,6 +15,7 @@ export interface ConnectionOptions {
   readonly live: LiveConnections<Connection>
   readonly limits: Limits
   readonly metrics: BrokerMetrics
+  readonly frames: FrameCache
   readonly log: Log
   /** The stores' time: expiry is theirs. */
   readonly now: Clock

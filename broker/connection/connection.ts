@@ -1,6 +1,6 @@
 import { errorFields } from '#core/process/logger.ts'
 import type { AedesClient } from '../aedes/aedes-client.ts'
-import type { RoutedMessage } from '../aedes/messages.ts'
+import type { Message, RoutedMessage } from '../aedes/messages.ts'
 import type { Deliver } from '../aedes/organization-aedes.ts'
 import { handleConnect } from '../handlers/connect.ts'
 import { handlers } from '../handlers/index.ts'
@@ -9,11 +9,14 @@ import { Framer } from '../wire/framer.ts'
 import {
   encodePacket,
   hasPacketId,
+  type IncomingPacket,
   type Packet,
   PacketParser,
   parseConnect,
   type ProtocolVersion,
 } from '../wire/packets.ts'
+import { PublishFault } from '../wire/publish-fault.ts'
+import { isPublishFrame, parsePublish, withMessageId } from '../wire/publish.ts'
 import { ConnectionReview } from './connection-review.ts'
 import type { ConnectionOptions } from './connection-options.ts'
 import type { DeliveryTarget } from './delivery.ts'
@@ -22,6 +25,7 @@ import { endSession } from './end-session.ts'
 import type { ConnectionSource } from './live-connections.ts'
 import { PacketQueue } from './packet-queue.ts'
 import type { Session } from './session.ts'
+import type { DeliveryTerms } from './subscriptions.ts'
 import { Writer } from './writer.ts'
 
 /**
@@ -119,7 +123,10 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   }
 
   send(packet: Packet): boolean {
-    const bytes = encodePacket(packet, this.version)
+    return this.#write(encodePacket(packet, this.version))
+  }
+
+  #write(bytes: Buffer): boolean {
     if (bytes.length > this.maxSendBytes) {
       this.options.metrics.dropped('packet-too-large')
       return false
@@ -127,6 +134,11 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     this.#writer.write(bytes)
     if (this.pending > this.options.limits.disconnectAboveBytes) void this.end('too-slow')
     return true
+  }
+
+  sendPublish(message: Message, { qos, retain }: DeliveryTerms, messageId: number, dup: boolean): boolean {
+    const encoded = this.options.frames.encode(message, this.version, qos, retain)
+    return this.#write(qos === 0 ? encoded.bytes : withMessageId(encoded, messageId, dup))
   }
 
   data(bytes: Buffer): void {
@@ -156,15 +168,17 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
         this.#parser = new PacketParser(packet.protocolVersion)
         this.#packets.push(packet)
       } else {
-        this.#packets.push(this.#parser.parse(frame))
+        this.#packets.push(
+          isPublishFrame(frame) ? parsePublish(frame, this.version) : this.#parser.parse(frame),
+        )
       }
     } catch (error) {
       this.options.log.debug({ ...this.#names(), ...errorFields(error) }, 'a malformed packet')
-      void this.end('malformed-packet')
+      void this.end(error instanceof PublishFault ? error.kind : 'malformed-packet')
     }
   }
 
-  #handle(packet: Packet): Promise<void> | void {
+  #handle(packet: IncomingPacket): Promise<void> | void {
     if (this.closed) return undefined
     try {
       const waiting = this.#dispatch(packet)
@@ -174,7 +188,7 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     }
   }
 
-  #dispatch(packet: Packet): Promise<void> | void {
+  #dispatch(packet: IncomingPacket): Promise<void> | void {
     if (this.session === undefined) {
       return packet.cmd === 'connect' ? handleConnect(this, packet) : void this.end('protocol-error')
     }
@@ -185,7 +199,7 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
       : handler(this, this.session, packet as never)
   }
 
-  #failed(packet: Packet, error: unknown): void {
+  #failed(packet: IncomingPacket, error: unknown): void {
     this.options.log.warn(
       { ...this.#names(), packet: packet.cmd, ...errorFields(error) },
       'a packet could not be handled; the client is disconnected',

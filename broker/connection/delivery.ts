@@ -7,7 +7,8 @@ import type { DeliveryTerms, Qos } from './subscriptions.ts'
 
 /** What a delivery needs of its connection. */
 export interface DeliveryTarget {
-  /** Encodes and sends; false when the client would not accept a packet of that size. */
+  /** False when the client would not accept a packet of that size; `messageId` is 0 for QoS 0. */
+  sendPublish(message: Message, terms: DeliveryTerms, messageId: number, dup: boolean): boolean
   send(packet: Packet): boolean
   /** Bytes that the client has not taken. */
   readonly pending: number
@@ -137,7 +138,7 @@ export class Delivery {
   }
 
   #sendPublish({ message, terms }: Outgoing, messageId: number): void {
-    const isSent = this.#options.target.send(publishPacket(message, terms, messageId))
+    const isSent = this.#options.target.sendPublish(message, terms, messageId, false)
     this.#options.metrics.delivered(terms.qos)
     // MQTT 5 §3.1.2.11.4: one too large for the client counts as delivered.
     if (!isSent) this.acknowledged(messageId)
@@ -146,7 +147,7 @@ export class Delivery {
   #sendNow(message: Message, terms: DeliveryTerms): void {
     const { target, limits, metrics } = this.#options
     if (target.pending > limits.dropAboveBytes) return metrics.dropped('slow-consumer')
-    if (target.send(publishPacket(message, terms))) metrics.delivered(0)
+    if (target.sendPublish(message, terms, 0, false)) metrics.delivered(0)
   }
 
   async #replayOne(message: StoredMessage, terms: DeliveryTerms | undefined): Promise<void> {
@@ -194,19 +195,5 @@ export class Delivery {
     const id = this.#nextId
     this.#nextId = (id % 65_535) + 1
     return id
-  }
-}
-
-function publishPacket(message: Message, { qos, retain }: DeliveryTerms, messageId?: number): Packet {
-  const { topic, payload, properties } = message
-  return {
-    cmd: 'publish',
-    topic,
-    payload,
-    qos,
-    retain,
-    dup: false,
-    ...(messageId === undefined ? {} : { messageId }),
-    ...(properties === undefined ? {} : { properties }),
   }
 }

@@ -1,8 +1,8 @@
 import type { Transport } from '../listeners/transport.ts'
-import type { Packet } from '../wire/packets.ts'
+import type { IncomingPacket } from '../wire/packets.ts'
 
 /** A handler's promise, for a packet that has to wait for a store. */
-export type Handle = (packet: Packet) => Promise<void> | void
+export type Handle = (packet: IncomingPacket) => Promise<void> | void
 
 /**
  * Handles packets strictly one after the other. When a handler waits, packets queue; when too many do, the
@@ -12,7 +12,7 @@ export class PacketQueue {
   readonly #handle: Handle
   readonly #transport: Transport
   readonly #most: number
-  #packets: Packet[] = []
+  #packets: IncomingPacket[] = []
   #isHandling = false
   #isPaused = false
 
@@ -22,7 +22,7 @@ export class PacketQueue {
     this.#handle = handle
   }
 
-  push(packet: Packet): void {
+  push(packet: IncomingPacket): void {
     this.#packets.push(packet)
     if (!this.#isHandling) return this.#run()
     if (this.#packets.length < this.#most || this.#isPaused) return

@@ -10,7 +10,7 @@ import { Delivery } from '../connection/delivery.ts'
 import type { Session } from '../connection/session.ts'
 import { type DeliveryTerms, type Subscription, Subscriptions } from '../connection/subscriptions.ts'
 import type { RoutedMessage, StoredMessage } from '../aedes/messages.ts'
-import { type ConnectPacket, type IConnectPacket, isCleanText } from '../wire/packets.ts'
+import { type ConnectPacket, type IConnectPacket, isCleanText, propertyBytes } from '../wire/packets.ts'
 import { connackReturnCode, reason, type ReasonCode } from '../wire/reason-codes.ts'
 
 const longestClientId = 256
@@ -106,12 +106,13 @@ function readWill(attempt: Attempt): ReasonCode | void {
   if (!isTopicName(will.topic) || !isCleanText(will.topic)) return reason.topicNameInvalid
   if (will.topic.split('/').length > limits.maxTopicLevels) return reason.topicNameInvalid
   const { willDelayInterval: _, ...properties } = will.properties ?? {}
+  const bytes = propertyBytes(properties)
   attempt.will = {
     topic: will.topic,
     payload: Buffer.from(will.payload ?? ''),
     qos: will.qos ?? 0,
     retain: will.retain ?? false,
-    ...(will.properties === undefined ? {} : { properties }),
+    ...(bytes === undefined ? {} : { properties: bytes }),
   }
 }
 

@@ -3,14 +3,14 @@ import type { Message } from '../aedes/messages.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { EndCauseName } from '../connection/end-cause.ts'
 import type { Session } from '../connection/session.ts'
-import { type IPublishPacket, isCleanText } from '../wire/packets.ts'
+import type { Publish } from '../wire/publish.ts'
 import { reason, type ReasonCode } from '../wire/reason-codes.ts'
 
 /** A client publishes. It is acknowledged only once the message is stored as far as it must be. */
 export function handlePublish(
   connection: Connection,
   session: Session,
-  packet: IPublishPacket,
+  packet: Publish,
 ): Promise<void> | void {
   const problem = problemOf(connection, packet)
   if (problem !== undefined) return connection.end(problem)
@@ -27,7 +27,7 @@ export function handlePublish(
 async function publishOnce(
   connection: Connection,
   session: Session,
-  packet: IPublishPacket,
+  packet: Publish,
   message: Message,
 ): Promise<void> {
   await session.broker.publish(message, connection)
@@ -38,11 +38,11 @@ async function publishOnce(
 async function publishExactlyOnce(
   connection: Connection,
   session: Session,
-  packet: IPublishPacket,
+  packet: Publish,
   message: Message,
 ): Promise<void> {
   const { persistence } = session.broker
-  const messageId = packet.messageId ?? 0
+  const { messageId } = packet
   const isStored =
     session.isStored &&
     (await persistence.incomingGetPacket(session, { messageId }).then(
@@ -59,14 +59,10 @@ async function publishExactlyOnce(
   acknowledge(connection, packet)
 }
 
-function acknowledge(
-  connection: Connection,
-  packet: IPublishPacket,
-  code: ReasonCode = reason.success,
-): void {
+function acknowledge(connection: Connection, packet: Publish, code: ReasonCode = reason.success): void {
   connection.send({
     cmd: packet.qos === 1 ? 'puback' : 'pubrec',
-    messageId: packet.messageId ?? 0,
+    messageId: packet.messageId,
     ...(code === reason.success || connection.version < 5 ? {} : { reasonCode: code }),
   })
 }
@@ -75,21 +71,28 @@ function acknowledge(
  * MQTT 5 says why. 3.1.1 has no word for it: the message is acknowledged and dropped, so that a client does not
  * send it for ever [MQTT-3.3.5-2].
  */
-function refuse(connection: Connection, packet: IPublishPacket): void {
+function refuse(connection: Connection, packet: Publish): void {
   connection.options.metrics.denied('publish')
   if (packet.qos > 0) acknowledge(connection, packet, reason.notAuthorized)
 }
 
-function problemOf({ options, version }: Connection, packet: IPublishPacket): EndCauseName | undefined {
+function problemOf({ options }: Connection, { topic, properties }: Publish): EndCauseName | undefined {
   // No alias was offered in CONNACK (MQTT 5 §3.3.2.3.4).
-  if (version === 5 && packet.properties?.topicAlias !== undefined) return 'topic-alias'
+  if (properties?.hasTopicAlias === true) return 'topic-alias'
   // MQTT 5 §3.3.4: only a broker sends one.
-  if (packet.properties?.subscriptionIdentifier !== undefined) return 'protocol-error'
-  if (!isTopicName(packet.topic) || !isCleanText(packet.topic)) return 'malformed-packet'
-  return packet.topic.split('/').length > options.limits.maxTopicLevels ? 'malformed-packet' : undefined
+  if (properties?.hasSubscriptionIdentifier === true) return 'protocol-error'
+  if (!isTopicName(topic)) return 'malformed-packet'
+  return topic.split('/').length > options.limits.maxTopicLevels ? 'malformed-packet' : undefined
 }
 
-function messageOf({ topic, payload, qos, retain, properties }: IPublishPacket): Message {
-  const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
-  return { topic, payload: bytes, qos, retain, ...(properties === undefined ? {} : { properties }) }
+function messageOf({ topic, payload, qos, retain, properties }: Publish): Message {
+  const hasProperties = properties !== undefined && properties.bytes.length > 0
+  if (!retain) {
+    return hasProperties
+      ? { topic, payload, qos, retain, properties: properties.bytes }
+      : { topic, payload, qos, retain }
+  }
+  // Kept for long: a view would keep everything alive that was read with it.
+  const kept = { topic, payload: Buffer.from(payload), qos, retain }
+  return hasProperties ? { ...kept, properties: Buffer.from(properties.bytes) } : kept
 }

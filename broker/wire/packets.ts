@@ -1,12 +1,7 @@
-import mqttPacket, { type IConnectPacket, type Packet } from 'mqtt-packet'
+import mqttPacket, { type IConnectPacket, type IPublishPacket, type Packet } from 'mqtt-packet'
+import { parsePublish, type Publish } from './publish.ts'
 
-export type {
-  IConnectPacket,
-  IPublishPacket,
-  ISubscribePacket,
-  IUnsubscribePacket,
-  Packet,
-} from 'mqtt-packet'
+export type { IConnectPacket, ISubscribePacket, IUnsubscribePacket, Packet } from 'mqtt-packet'
 
 /** Level of the protocol: 3 is 3.1, 4 is 3.1.1. */
 export type ProtocolVersion = 3 | 4 | 5
@@ -14,7 +9,10 @@ export type ProtocolVersion = 3 | 4 | 5
 /** A CONNECT packet whose version is one that this broker speaks. */
 export type ConnectPacket = IConnectPacket & { readonly protocolVersion: ProtocolVersion }
 
-/** Reads complete packets of one connection. */
+/** A packet as handlers get it: PUBLISH is read by our own parser, everything else by mqtt-packet's. */
+export type IncomingPacket = Exclude<Packet, IPublishPacket> | Publish
+
+/** Reads complete packets of one connection, all but PUBLISH. */
 export class PacketParser {
   readonly #parser: ReturnType<typeof mqttPacket.parser>
   #packet: Packet | undefined
@@ -31,12 +29,13 @@ export class PacketParser {
   }
 
   /** Throws what is wrong with the packet; after that the connection is to be closed. */
-  parse(frame: Buffer): Packet {
+  parse(frame: Buffer): Exclude<Packet, IPublishPacket> {
     this.#packet = undefined
     this.#parser.parse(frame)
     if (this.#failure !== undefined) throw this.#failure
-    if (this.#packet === undefined) throw new Error('the packet ends too early')
-    return this.#packet
+    const packet = this.#packet as Packet | undefined
+    if (packet === undefined || packet.cmd === 'publish') throw new Error('the packet ends too early')
+    return packet
   }
 }
 
@@ -68,7 +67,21 @@ const withPacketId: ReadonlySet<Packet['cmd']> = new Set([
 ])
 
 /** [MQTT-2.2.1-3]: what needs a packet id has one that is not zero. True for all that need none. */
-export function hasPacketId(packet: Packet): boolean {
-  const isNeeded = packet.cmd === 'publish' ? packet.qos > 0 : withPacketId.has(packet.cmd)
-  return !isNeeded || (packet.messageId ?? 0) > 0
+export function hasPacketId(packet: Packet | Publish): boolean {
+  return !withPacketId.has(packet.cmd) || (packet.messageId ?? 0) > 0
+}
+
+/** Properties that mqtt-packet has read, such as those of a will, as the bytes that a PUBLISH carries. */
+export function propertyBytes(properties: IPublishPacket['properties']): Buffer | undefined {
+  if (properties === undefined || Object.keys(properties).length === 0) return undefined
+  const packet = {
+    cmd: 'publish',
+    topic: 'x',
+    payload: '',
+    qos: 0,
+    dup: false,
+    retain: false,
+    properties,
+  } as const
+  return parsePublish(encodePacket(packet, 5), 5).properties?.bytes
 }

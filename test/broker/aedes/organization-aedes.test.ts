@@ -91,7 +91,7 @@ describe('aedes', () => {
 
   test('keeps properties on the way, and resolves after everyone is served', async () => {
     const broker = await start()
-    const properties = { correlationData: Buffer.from([0, 255]) }
+    const properties = Buffer.from([0x09, 0, 2, 0, 255])
     let given: RoutedMessage | undefined
     await broker.subscribe('a', (each, done) => {
       given = each

@@ -1,0 +1,24 @@
+import type { Message } from '../aedes/messages.ts'
+import { type EncodedPublish, encodePublish } from '../wire/publish.ts'
+
+/**
+ * The encoded packets of the message that is being delivered: its subscribers are served one after the other,
+ * and those of one protocol version, QoS and retain flag get the same bytes.
+ */
+export class FrameCache {
+  #message: Message | undefined
+  #encoded: (EncodedPublish | undefined)[] = []
+
+  encode(message: Message, version: number, qos: 0 | 1 | 2, retain: boolean): EncodedPublish {
+    if (message !== this.#message) {
+      this.#message = message
+      this.#encoded = []
+    }
+    const slot = (version === 5 ? 6 : 0) + qos * 2 + (retain ? 1 : 0)
+    const known = this.#encoded[slot]
+    if (known !== undefined) return known
+    const encoded = encodePublish(message, version, qos, retain)
+    this.#encoded[slot] = encoded
+    return encoded
+  }
+}

@@ -1,0 +1,100 @@
+import { isUtf8 } from 'node:buffer'
+import { PublishFault } from './publish-fault.ts'
+
+/** The properties of a PUBLISH (MQTT 5 §3.3.2.3) as they came, and what the broker itself looks at. */
+export interface PublishProperties {
+  /** Without their length. */
+  readonly bytes: Buffer
+  /** Where the payload begins. */
+  readonly end: number
+  readonly hasTopicAlias: boolean
+  readonly hasSubscriptionIdentifier: boolean
+}
+
+type Reader = (frame: Buffer, at: number, end: number) => number
+
+const fixed =
+  (length: number): Reader =>
+  (_frame, at) =>
+    at + length
+
+const binary: Reader = (frame, at, end) => (at + 2 > end ? end + 1 : at + 2 + frame.readUInt16BE(at))
+
+const text: Reader = (frame, at, end) => {
+  const after = binary(frame, at, end)
+  if (after > end) return after
+  const bytes = frame.subarray(at + 2, after)
+  if (!isUtf8(bytes) || bytes.includes(0))
+    throw new PublishFault('malformed-packet', 'ill-formed text in a property')
+  return after
+}
+
+const pair: Reader = (frame, at, end) => text(frame, text(frame, at, end), end)
+
+const variableInteger: Reader = (frame, at, end) => readVariableInteger(frame, at, end).end
+
+const flag: Reader = (frame, at) => {
+  if ((frame[at] ?? 0) > 1) throw new PublishFault('protocol-error', 'the payload format is neither 0 nor 1')
+  return at + 1
+}
+
+const topicAlias = 0x23
+const subscriptionIdentifier = 0x0b
+const userProperty = 0x26
+
+/** By identifier (MQTT 5 §2.2.2.2). Each returns where its value ends. */
+const readers: Readonly<Record<number, Reader>> = {
+  0x01: flag,
+  0x02: fixed(4),
+  0x03: text,
+  0x08: text,
+  0x09: binary,
+  [subscriptionIdentifier]: variableInteger,
+  [topicAlias]: fixed(2),
+  [userProperty]: pair,
+}
+
+const none: Omit<PublishProperties, 'end'> = {
+  bytes: Buffer.alloc(0),
+  hasTopicAlias: false,
+  hasSubscriptionIdentifier: false,
+}
+
+/** Checks every property; throws a PublishFault. */
+export function readPublishProperties(frame: Buffer, at: number): PublishProperties {
+  const length = readVariableInteger(frame, at, frame.length)
+  if (length.value === 0) return { ...none, end: length.end }
+  const end = length.end + length.value
+  if (end > frame.length)
+    throw new PublishFault('malformed-packet', 'the properties are longer than the packet')
+  const seen = new Set<number>()
+  for (let position = length.end; position < end;) {
+    const identifier = frame.readUInt8(position)
+    const reader = readers[identifier]
+    if (reader === undefined)
+      throw new PublishFault('malformed-packet', 'a property that PUBLISH does not have')
+    // MQTT 5 §3.3.2.3: all but these stand once at most.
+    if (seen.has(identifier) && identifier !== userProperty && identifier !== subscriptionIdentifier) {
+      throw new PublishFault('protocol-error', 'a property stands twice')
+    }
+    seen.add(identifier)
+    position = reader(frame, position + 1, end)
+    if (position > end) throw new PublishFault('malformed-packet', 'a property is longer than the properties')
+  }
+  return {
+    bytes: frame.subarray(length.end, end),
+    end,
+    hasTopicAlias: seen.has(topicAlias),
+    hasSubscriptionIdentifier: seen.has(subscriptionIdentifier),
+  }
+}
+
+function readVariableInteger(frame: Buffer, at: number, end: number): { value: number; end: number } {
+  let value = 0
+  for (let index = 0; index < 4; index += 1) {
+    const byte = at + index < end ? (frame[at + index] ?? 0) : 0x80
+    value += (byte & 0x7f) * 128 ** index
+    if (byte < 0x80) return { value, end: at + index + 1 }
+  }
+  throw new PublishFault('malformed-packet', 'a length that does not end')
+}
