@@ -55,6 +55,7 @@ describe('a user without a password', () => {
     await world.restart()
     await world.apply(aUserResource('ada', { ...lists, limits: { connections: 1 } }))
     expect(world.host.secrets.get('default/ada-mqtt')).toEqual(before)
+    expect(world.host.secretCreations).toBe(1)
     expect((await ada())?.limits).toEqual({ connections: 1 })
   })
 
@@ -148,6 +149,18 @@ describe('a user with a Secret of its own', () => {
     expect(world.ready('MqttUser', 'ada')).toBe('False SecretKeyMissing')
     expect(world.message('MqttUser', 'ada')).toContain('no key password')
     expect(await ada()).toBeUndefined()
+    world.host.putSecret('default', 'own', { password: '' })
+    await world.secretChanged('own')
+    expect(world.ready('MqttUser', 'ada')).toBe('False SecretKeyMissing')
+  })
+
+  test('has the same verifier again after the store has lost it, without another salt', async () => {
+    world.host.putSecret('default', 'own', { password: 'correct horse' })
+    await world.apply(aUserResource('ada', spec))
+    const before = await ada()
+    await world.store.remove('user', org, 'ada')
+    await world.apply(aUserResource('ada', spec))
+    expect(await ada()).toEqual(before)
   })
 
   test('never has it written to', async () => {
@@ -219,6 +232,28 @@ describe('where a user belongs', () => {
     expect((await ada())?.uid).toBe('uid-MqttUser-default-ada')
   })
 
+  test('right after a restart the loser neither takes the name nor its record away, alive or deleted', async () => {
+    const young = { creationTimestamp: '2026-11-24T11:00:00Z' }
+    await world.apply(
+      aUserResource('ada', lists),
+      aUserResource('young', { username: 'ada', ...lists }, young),
+    )
+    world.forget()
+    await world.reconcilers.byKind.MqttUser.reconcile({ namespace: 'default', name: 'young' })
+    expect((await ada())?.uid).toBe('uid-MqttUser-default-ada')
+    world.host.delete('MqttUser', 'default', 'young')
+    await world.reconcilers.byKind.MqttUser.reconcile({ namespace: 'default', name: 'young' })
+    expect((await ada())?.uid).toBe('uid-MqttUser-default-ada')
+  })
+
+  test('nobody gets in while the Organization is being deleted', async () => {
+    await world.apply(aUserResource('ada', lists))
+    world.host.delete('Organization', 'default', 'acme')
+    await world.changed({ kind: 'MqttUser', namespace: 'default', name: 'ada' })
+    expect(world.ready('MqttUser', 'ada')).toBe('False OrganizationNotFound')
+    expect(await ada()).toBeUndefined()
+  })
+
   test('a user that may not belong here holds no name here', async () => {
     const old = { namespace: 'evil', creationTimestamp: '2020-01-01T00:00:00Z' }
     const organizationRef = { name: 'acme', namespace: 'default' }
@@ -257,6 +292,23 @@ describe('what a user may do', () => {
     expect(world.ready('MqttUser', 'ada')).toBe('True Synced')
   })
 
+  test('a ceiling counts: one whose list is not there, and one that names none', async () => {
+    const shortId = 'k7xm4pqr2n5t'
+    const ceiling = (names: string[]) => {
+      const accessListRefs = names.map((name) => ({ name }))
+      return anOrganizationResource({ shortId, allowedNamespaces: [{ name: 'team-a', accessListRefs }] })
+    }
+    const organizationRef = { name: 'acme', namespace: 'default' }
+    const user = aUserResource('ada', { organizationRef, ...lists }, { namespace: 'team-a' })
+    await world.apply(ceiling(['none']), user)
+    expect(world.ready('MqttUser', 'ada', 'team-a')).toBe('False AccessListNotFound')
+    await world.apply(ceiling([]))
+    expect(world.ready('MqttUser', 'ada', 'team-a')).toBe('False NoAccess')
+    expect((await ada())?.access.ceilings).toEqual([[]])
+    await world.apply(ceiling(['devices']))
+    expect(world.ready('MqttUser', 'ada', 'team-a')).toBe('True Synced')
+  })
+
   test('rules of its own count as access', async () => {
     const access = [{ effect: 'allow' as const, actions: ['publish' as const], topics: ['a'] }]
     await world.apply(aUserResource('ada', { access }))
@@ -275,6 +327,15 @@ describe('what a user may do', () => {
     expect(world.ready('MqttUser', 'ada')).toBe('False InvalidRules')
     expect(world.message('MqttUser', 'ada')).toContain('spec.access[0].topics[0]="a/#/b"')
     expect(await ada()).toMatchObject({ suspended: true, access: { rules: [rule('a')] } })
+  })
+
+  test('rules that can not be used inherit nothing of a former user of the name', async () => {
+    await world.apply(aUserResource('ada', lists))
+    world.host.resources.delete('MqttUser/default/ada')
+    world.host.secrets.clear()
+    const access = [{ effect: 'allow' as const, actions: ['publish' as const], topics: ['a/#/b'] }]
+    await world.apply(aUserResource('ada', { access }, { uid: 'another' }))
+    expect(await ada()).toBeUndefined()
   })
 
   test('rules that never could be used let nobody in', async () => {
@@ -307,7 +368,7 @@ describe('the end of a user', () => {
 
   test('deleted after a restart, its record goes as well', async () => {
     await world.apply(aUserResource('ada', lists))
-    await world.restart()
+    world.forget()
     await world.delete('MqttUser', 'ada')
     expect(await ada()).toBeUndefined()
   })
