@@ -123,17 +123,18 @@ describe('a short id', () => {
     expect(world.ready('MqttUser', 'bob')).toBe('False OrganizationNotFound')
   })
 
-  test('and what its new holder has written stay when the former one is found gone afterwards', async () => {
+  test('stays with its new holder, and what that one’s members have written, when the former one is found gone afterwards', async () => {
     const later = { creationTimestamp: '2026-11-24T11:00:00Z' }
     const heir = aResource('Organization', 'heir', { shortId }, later)
     await world.apply(anOrganizationResource(), heir)
     world.host.resources.delete('Organization/default/acme')
     const organizationRef = { name: 'heir' }
-    await world.changed({ kind: 'Organization', namespace: 'default', name: 'heir' })
     await world.apply(aResource('AccessList', 'theirs', { organizationRef, rules: [] }))
+    await world.reconcilers.byKind.Organization.reconcile({ namespace: 'default', name: 'acme' })
+    expect(await world.store.names('access-list', org)).toEqual(['theirs'])
+    await world.changed({ kind: 'Organization', namespace: 'default', name: 'heir' })
     await world.changed({ kind: 'Organization', namespace: 'default', name: 'acme' })
     expect((await record())?.source).toBe('default/heir')
-    expect(await world.store.names('access-list', org)).toEqual(['theirs'])
   })
 
   test('stays with the older one when the other is deleted', async () => {
