@@ -16,10 +16,10 @@ import {
 } from './resource-types.ts'
 
 /** Name of this program among those that own fields of an object. */
-export const fieldManager = 'cloudsignal-operator'
+const fieldManager = 'cloudsignal-operator'
 
 /** What holds an object until its records are gone. */
-export const recordsFinalizer = 'cloudsignal.app/records'
+const recordsFinalizer = 'cloudsignal.app/records'
 
 interface Secret extends KubernetesObject {
   readonly type?: string

@@ -33,7 +33,7 @@ export function accessListReconciler(
   }
 }
 
-export function decideAccessList(list: AccessList, { organization }: Facts): Decision<'AccessList'> {
+function decideAccessList(list: AccessList, { organization }: Facts): Decision<'AccessList'> {
   if (organization.refusal !== undefined) {
     return { record: 'remove', ready: organization.refusal, status: {} }
   }

@@ -17,7 +17,7 @@ import { keySecretName } from './secret-names.ts'
 const secretKinds = { secret: 'sk', publishable: 'pk' } as const
 
 /** Key of the generated Secret that holds the API key. */
-export const keySecretKey = 'key'
+const keySecretKey = 'key'
 
 export type ApiKeyFacts =
   | { readonly refusal: Readiness }
@@ -57,7 +57,7 @@ export function apiKeyReconciler(
   }
 }
 
-export function decideApiKey(key: ApiKey, facts: ApiKeyFacts): Decision<'ApiKey'> {
+function decideApiKey(key: ApiKey, facts: ApiKeyFacts): Decision<'ApiKey'> {
   if (facts.refusal !== undefined) return { record: 'remove', ready: facts.refusal, status: {} }
   const { secret, refusal } = facts.secret
   if (refusal !== undefined) return { record: 'remove', ready: refusal, status: {} }

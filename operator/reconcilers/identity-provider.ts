@@ -46,7 +46,7 @@ export function identityProviderReconciler(
   }
 }
 
-export function decideIdentityProvider(
+function decideIdentityProvider(
   provider: IdentityProvider,
   { organization, accessRefusal }: Facts,
 ): Decision<'IdentityProvider'> {

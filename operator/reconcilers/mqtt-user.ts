@@ -91,7 +91,7 @@ export function mqttUserReconciler(parts: MqttUserParts): KindReconciler<'MqttUs
   }
 }
 
-export function decideMqttUser(user: MqttUser, facts: MqttUserFacts): Decision<'MqttUser'> {
+function decideMqttUser(user: MqttUser, facts: MqttUserFacts): Decision<'MqttUser'> {
   if (facts.refusal !== undefined) {
     return { record: facts.isRival ? 'release' : 'remove', ready: facts.refusal, status: {} }
   }

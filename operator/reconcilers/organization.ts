@@ -73,7 +73,7 @@ export function organizationReconciler({
   }
 }
 
-export function decideOrganization(
+function decideOrganization(
   organization: Organization,
   { id, holder, listRefusal }: OrganizationFacts,
 ): Decision<'Organization'> {

@@ -1,5 +1,5 @@
 import type { Condition } from '#core/resources/resource.ts'
-import { setCondition } from '../runtime/conditions.ts'
+import { findCondition, setCondition } from '../runtime/conditions.ts'
 
 /**
  * Why an object is Ready or is not; the reason of its one condition, for programs.
@@ -86,5 +86,5 @@ export function wasSynced(resource: WithConditions): boolean {
 }
 
 function readyCondition(resource: WithConditions): Condition | undefined {
-  return resource.status?.conditions?.find(({ type }) => type === 'Ready')
+  return findCondition(resource.status?.conditions, 'Ready')
 }

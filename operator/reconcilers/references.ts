@@ -10,7 +10,7 @@ import type { ResourceAddress, ResourceName } from './reconciler.ts'
 export type ResourceReader = Pick<ResourceHost, 'get' | 'list'>
 
 /** Kinds whose objects belong to an Organization by their organizationRef. */
-export const memberKinds = [
+const memberKinds = [
   'AccessList',
   'IdentityProvider',
   'ApiKey',

@@ -39,7 +39,7 @@ export interface EventRecorderOptions {
   readonly refillMs?: number
 }
 
-export const eventType: ResourceType = {
+const eventType: ResourceType = {
   group: 'events.k8s.io',
   version: 'v1',
   plural: 'events',

@@ -23,8 +23,3 @@ function sameMetadata({ metadata: left }: KubernetesObject, { metadata: right }:
     isDeepStrictEqual(left.ownerReferences, right.ownerReferences)
   )
 }
-
-/** Any new version, status included: for a source whose status matters, such as another kind's readiness. */
-export function hasNewVersion(object: KubernetesObject, before: KubernetesObject): boolean {
-  return object.metadata.resourceVersion !== before.metadata.resourceVersion
-}

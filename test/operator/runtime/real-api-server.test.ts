@@ -1,7 +1,4 @@
-/**
- * The runtime against a real kube-apiserver: what the fake one only claims. Runs when KUBECONFIG_TEST names a
- * kubeconfig of a cluster in which it may create a namespace and a CustomResourceDefinition.
- */
+/** The runtime against a real kube-apiserver: what the fake one only claims. */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -13,12 +10,9 @@ import { LeaderElector, type ElectionEnd } from '../../../operator/runtime/leade
 import type { KubernetesObject, ResourceType } from '../../../operator/runtime/objects.ts'
 import { Reflector, type ReflectorOptions } from '../../../operator/runtime/reflector.ts'
 import { systemTime } from '../../../operator/runtime/time.ts'
+import { type ControlPlane, startControlPlane, whyNoControlPlane } from '../../fixtures/kubernetes.ts'
 import { secretType, widgetType, type Widget } from './fixtures.ts'
 import { eventually, recordingLog } from './manual-time.ts'
-
-const kubeconfig = process.env['KUBECONFIG_TEST']
-if (kubeconfig === undefined)
-  console.warn('skipped: set KUBECONFIG_TEST to run the tests with a real API server')
 
 const namespaceType: ResourceType = { group: '', version: 'v1', plural: 'namespaces', namespaced: false }
 const crdType: ResourceType = {
@@ -49,10 +43,11 @@ const crd: KubernetesObject & Record<string, unknown> = {
   },
 }
 
-describe.skipIf(kubeconfig === undefined)('with a real API server', () => {
+describe.skipIf(whyNoControlPlane !== undefined)('with a real API server', () => {
   const namespace = `runtime-${randomUUID().slice(0, 8)}`
   const log = recordingLog()
   const stop = new AbortController()
+  let plane: ControlPlane
   let api: KubernetesApi
 
   const widget = (name: string, size = 1): Widget => ({
@@ -63,10 +58,11 @@ describe.skipIf(kubeconfig === undefined)('with a real API server', () => {
   })
 
   beforeAll(async () => {
+    plane = await startControlPlane()
     const access = await findClusterAccess({
       environment: {},
       time: systemTime,
-      kubeconfig: kubeconfig ?? '',
+      kubeconfig: plane.kubeconfigPath,
     })
     api = new KubernetesApi({ access })
     await api.create(namespaceType, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
@@ -78,6 +74,7 @@ describe.skipIf(kubeconfig === undefined)('with a real API server', () => {
     stop.abort()
     await api?.delete(namespaceType, { name: namespace })
     api?.close()
+    await plane?.stop()
   })
 
   async function untilServed(): Promise<void> {
