@@ -1,5 +1,5 @@
 import { generateKeyPairSync, X509Certificate } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { createServer, connect } from 'node:tls'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -69,6 +69,14 @@ describe('the certificates', () => {
     const renamed = await provideCertificates(state, Date.now, ['new.example'])
     expect(later.ca).toBe(first.ca)
     expect(new Set([first.cert, later.cert, renamed.cert]).size).toBe(3)
+  })
+
+  it('are signed anew when the CA was deleted', async () => {
+    const state = await aState()
+    await provideCertificates(state, Date.now, [])
+    await rm(state.pathOf('ca.pem'))
+    const certificates = await provideCertificates(state, Date.now, [])
+    await handshake(certificates, certificates.ca, 'localhost')
   })
 
   it.for([

@@ -80,14 +80,17 @@ describe('generated Secrets', () => {
 describe('deletion', () => {
   it('waits for the finalizer, takes the Secret along, and lets a successor in', async () => {
     const { open, write, directory } = await someManifests(user)
-    const { host } = await open()
+    const { host, manifests } = await open()
+    const told: string[] = []
+    manifests.onChange((changes) => told.push(...changes.map(({ type }) => type)))
     const { uid } = theUser(host).metadata
     await host.createSecret(aSecretFor(theUser(host)))
     await host.addFinalizer('MqttUser', theUser(host))
     await rm(join(directory, 'a.yaml'))
     await eventually('a deletion', () => theUser(host).metadata.deletionTimestamp)
     await write('a.yaml', aUser('one', '  suspended: true\n'))
-    await eventually('the new manifest', () => theUser(host).spec.suspended === undefined)
+    await eventually('the new manifest', () => told.includes('added'))
+    expect(theUser(host).metadata).toMatchObject({ uid, deletionTimestamp: expect.any(String) })
     await host.removeFinalizer('MqttUser', theUser(host))
     expect(await host.readSecret('default', 'one-mqtt')).toBeUndefined()
     await eventually('the successor', () => host.get('MqttUser', 'default', 'one')?.spec.suspended)
