@@ -2,7 +2,7 @@ import type { ProviderRecord } from '#core/identity/provider-record.ts'
 import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
 import { ProblemError } from './problems.ts'
 
-export const shortestTtl = 60
+const shortestTtl = 60
 
 export interface TtlInput {
   /** Seconds that the caller asks for. */

@@ -3,19 +3,10 @@ import type { IssuedCredential } from '#core/credentials/credential-record.ts'
 import { generateSecret } from '#core/credentials/secret.ts'
 import { verifySecret } from '#core/credentials/verifier.ts'
 import { DomainError } from '#core/errors.ts'
-import type { Attributes } from '#core/identity/attributes.ts'
 import { subjectPrincipal } from '#core/identity/principal.ts'
 import type { ProviderRecord } from '#core/identity/provider-record.ts'
-import { startIssuer } from '../fixtures/issuer.ts'
 import { anOrganizationId } from '../fixtures/records.ts'
-import {
-  type Answer,
-  type AppUnderTest,
-  aProviderOf,
-  claimsOf,
-  startApp,
-  withMethods,
-} from './app-under-test.ts'
+import { type Answer, type AppUnderTest, aProviderOf, startApp, withMethods } from './app-under-test.ts'
 
 let service: AppUnderTest
 
@@ -111,138 +102,6 @@ describe('an identity token is exchanged for a credential:', () => {
     expect((await other.exchange({ token: await other.token() })).status).toBe(200)
     expect(new Set(taken).size).toBe(3)
     await other.close()
-  })
-})
-
-describe('identity variables are', () => {
-  const attributesOf = async (claims: Record<string, unknown>): Promise<Attributes | undefined> =>
-    (await storedOf(await service.exchange({ token: await service.token(claims) })))?.attributes
-
-  test('the subject, the session and what the provider maps', async () => {
-    await putProvider({
-      attributes: [
-        { name: 'role', claim: '/https:~1~1acme.example~1role' },
-        { name: 'team', claim: '/app_metadata/teams/1' },
-        { name: 'level', claim: '/level' },
-        { name: 'admin', claim: '/admin' },
-      ],
-    })
-    expect(
-      await attributesOf({
-        sid: 's-1',
-        'https://acme.example/role': 'editor',
-        app_metadata: { teams: ['red', 'blue'] },
-        level: 7,
-        admin: false,
-      }),
-    ).toEqual({
-      user_id: 'ada',
-      provider: 'oidc',
-      session_id: 's-1',
-      'claims.role': 'editor',
-      'claims.team': 'blue',
-      'claims.level': '7',
-      'claims.admin': 'false',
-    })
-  })
-
-  test('left out where the claim has no single value, or too long a one', async () => {
-    const names = ['list', 'object', 'nothing', 'missing', 'long', 'inherited', 'index']
-    const pointers: Record<string, string> = { inherited: '/object/constructor/name', index: '/list/length' }
-    await putProvider({
-      attributes: names.map((name) => ({ name, claim: pointers[name] ?? `/${name}` })),
-    })
-    expect(
-      await attributesOf({ list: ['a'], object: { a: 1 }, nothing: null, long: 'x'.repeat(513) }),
-    ).toEqual({ user_id: 'ada', provider: 'oidc' })
-  })
-
-  test('never taken over by a claim of that name', async () => {
-    await putProvider({
-      attributes: [
-        { name: 'user_id', claim: '/name' },
-        { name: 'constructor', claim: '/name' },
-      ],
-    })
-    expect(await attributesOf({ name: 'mallory' })).toEqual({
-      user_id: 'ada',
-      provider: 'oidc',
-      'claims.user_id': 'mallory',
-      'claims.constructor': 'mallory',
-    })
-  })
-
-  test('an e-mail address only where the issuer vouches for it', async () => {
-    const email = 'victim@example.com'
-    expect(await attributesOf({ email, email_verified: true })).toHaveProperty('email', email)
-    for (const email_verified of [false, 'true', 1, undefined]) {
-      expect(await attributesOf({ email, email_verified })).not.toHaveProperty('email')
-    }
-  })
-})
-
-describe('the provider is chosen by the caller’s organization:', () => {
-  test('by name, or as the only one it has', async () => {
-    const token = await service.token()
-    expect((await service.exchange({ token, provider: 'oidc' })).status).toBe(200)
-    expect((await service.exchange({ token })).status).toBe(200)
-    await service.identities.put('provider', anOrganizationId, 'second', aProviderOf(service.issuer))
-    expect(await service.exchange({ token })).toMatchObject({
-      status: 422,
-      body: { code: 'provider_required', errors: [{ field: 'provider' }] },
-    })
-    expect((await service.exchange({ token, provider: 'second' })).body['provider']).toBe('second')
-  })
-
-  test('one that it does not have is not found', async () => {
-    const token = await service.token()
-    for (const provider of ['other', 'OIDC', '__proto__', 'constructor', 'oidc ']) {
-      expect(await service.exchange({ token, provider })).toMatchObject({
-        status: 404,
-        body: { code: 'provider_not_found', errors: [{ field: 'provider', value: provider }] },
-      })
-    }
-  })
-
-  test('never by what the token says: a token of the second is nothing to the first', async () => {
-    const second = await startIssuer()
-    await service.identities.put('provider', anOrganizationId, 'second', aProviderOf(second))
-    const token = await second.sign(claimsOf(second, service.now()))
-    expect((await service.exchange({ token, provider: 'second' })).status).toBe(200)
-    expect((await service.exchange({ token, provider: 'oidc' })).body['code']).toBe('issuer_mismatch')
-    await second.close()
-  })
-})
-
-describe('an identity provider that is down', () => {
-  test('is 503 with Retry-After, never 401, and others are not affected', async () => {
-    const healthy = await startIssuer()
-    await service.identities.put('provider', anOrganizationId, 'healthy', aProviderOf(healthy))
-    service.issuer.switchOff()
-    const answer = await service.exchange({ provider: 'oidc', token: await service.token() })
-    expect(answer).toMatchObject({ status: 503, body: { code: 'provider_unavailable' } })
-    expect(answer.headers['retry-after']).toBe('5')
-    expect(answer.text).not.toContain(service.issuer.url)
-    const token = await healthy.sign(claimsOf(healthy, service.now()))
-    expect((await service.exchange({ provider: 'healthy', token })).status).toBe(200)
-
-    service.issuer.switchOn()
-    service.pass(5_000)
-    expect((await service.exchange({ provider: 'oidc', token: await service.token() })).status).toBe(200)
-    await healthy.close()
-  })
-
-  test('is served by its last keys, and a rotated key is found once it is back', async () => {
-    await service.exchange({ token: await service.token() })
-    service.issuer.switchOff()
-    service.pass(11 * 60_000)
-    expect((await service.exchange({ token: await service.token() })).status).toBe(200)
-    service.issuer.rotate()
-    service.pass(30_000)
-    expect((await service.exchange({ token: await service.token() })).status).toBe(503)
-    service.issuer.switchOn()
-    service.pass(30_000)
-    expect((await service.exchange({ token: await service.token() })).status).toBe(200)
   })
 })
 
