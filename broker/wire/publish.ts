@@ -125,7 +125,7 @@ function endOfHeader(frame: Buffer): number {
 }
 
 /** Bytes that a variable byte integer takes (MQTT 5 §1.5.5). */
-export function lengthBytes(value: number): number {
+function lengthBytes(value: number): number {
   return value < 128 ? 1 : value < 16_384 ? 2 : value < 2_097_152 ? 3 : 4
 }
 

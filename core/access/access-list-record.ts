@@ -1,6 +1,5 @@
-import { Type, type Static } from 'typebox'
+import { Type } from 'typebox'
 import { AccessRuleSchema } from './access-rule.ts'
 
 /** A list as the data plane reads it; the record's name is the AccessList's `metadata.name`. */
 export const AccessListRecordSchema = Type.Object({ rules: Type.Array(AccessRuleSchema) })
-export type AccessListRecord = Static<typeof AccessListRecordSchema>

@@ -18,7 +18,7 @@ export type AccessPolicy = Static<typeof AccessPolicySchema>
 export const emptyPolicy: AccessPolicy = { lists: [], rules: [], ceilings: [] }
 
 /** The name that verdicts show for rules which stand at the identity itself. */
-export const inlineRules = 'inline'
+const inlineRules = 'inline'
 
 /** Names of all lists that deciding by this policy takes. */
 export function listsOf(policy: AccessPolicy, defaults: readonly string[]): string[] {

@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox'
 
-export const effects = ['allow', 'deny'] as const
+const effects = ['allow', 'deny'] as const
 export const actions = ['publish', 'subscribe'] as const
 export type Action = (typeof actions)[number]
 export type Qos = 0 | 1 | 2

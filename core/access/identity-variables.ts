@@ -1,7 +1,7 @@
 import { type Attributes, attributeOf, isAttributeName } from '#core/identity/attributes.ts'
 
 /** The names in braces of a topic template, in order: `chat/{org_id}/{username}` gives two. */
-export function variablesOf(template: string): string[] {
+function variablesOf(template: string): string[] {
   return Array.from(template.matchAll(variable), (match) => match[1] ?? '')
 }
 
@@ -42,7 +42,7 @@ export function fillForDeny(template: string, attributes: Attributes): string {
 const variable = /\{([^{}]*)\}/g
 
 /** A value may stand in one topic level: not empty, no separator, no wildcard, no control character, no leading `$`. */
-export function isSafeLevel(value: string): boolean {
+function isSafeLevel(value: string): boolean {
   return (
     value.length > 0 &&
     value.length <= 128 &&

@@ -5,7 +5,7 @@ import type { Principal } from '#core/identity/principal.ts'
 import { VerifierSchema } from './verifier.ts'
 
 /** How a temporary credential came to be. */
-export const credentialKinds = ['exchange', 'anonymous', 'agent', 'worker'] as const
+const credentialKinds = ['exchange', 'anonymous', 'agent', 'worker'] as const
 
 /** A temporary credential as the broker reads it; its name is the local part of its username, `tmp_…`. */
 export const CredentialRecordSchema = Type.Object({

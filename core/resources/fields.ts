@@ -8,9 +8,11 @@ export const objectNamePattern = '^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$'
 export const objectName = (description: string) =>
   Type.String({ pattern: objectNamePattern, maxLength: 253, description })
 
-/** `60m`, `3600s`, `24h`. */
+/** `60m`, `3600s`, `24h`; not longer than CEL's `duration()` can hold. */
+export const durationPattern = '^([1-9][0-9]{0,6}[sm]|[1-9][0-9]{0,5}h)$'
+
 export const duration = (description: string) =>
-  Type.String({ pattern: '^[1-9][0-9]{0,6}(s|m|h)$', maxLength: 8, description })
+  Type.String({ pattern: durationPattern, maxLength: 8, description })
 
 export const accessListRefs = (description: string) =>
   Type.Array(Type.Object({ name: objectName('Name of an AccessList of the same Organization.') }, closed), {

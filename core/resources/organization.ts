@@ -141,7 +141,7 @@ export type OrganizationStatus = Static<typeof OrganizationStatusSchema>
 export type Organization = Resource<OrganizationSpec, OrganizationStatus>
 
 export const defaultTtl = '60m'
-export const longestTtl = '24h'
+const longestTtl = '24h'
 
 const ttl = (spec: OrganizationSpec) => durationSeconds(spec.credentials?.defaultTtl ?? defaultTtl)
 const maxTtl = (spec: OrganizationSpec) => durationSeconds(spec.credentials?.maxTtl ?? defaultTtl)

@@ -4,7 +4,7 @@ import { Settings } from 'typebox/system'
 import { Errors } from 'typebox/value'
 import type { Problem } from '#core/errors.ts'
 import { closestName } from './closest-name.ts'
-import { objectNamePattern } from './fields.ts'
+import { durationPattern, objectNamePattern } from './fields.ts'
 
 const mostProblems = 100
 
@@ -103,7 +103,7 @@ function remedyOf(error: TLocalizedValidationError, schema: Members, found: unkn
 /** Patterns of ours in words; an unknown one is shown as it is. */
 const patternsInWords: Readonly<Record<string, string>> = {
   [objectNamePattern]: 'give a name of a-z, 0-9, - and . that begins and ends with a letter or digit',
-  '^[1-9][0-9]{0,6}(s|m|h)$': 'give a duration such as 60s, 15m or 24h',
+  [durationPattern]: 'give a duration such as 60s, 15m or 24h',
   '^[a-z2-7]{12}$': 'give exactly 12 characters of a-z and 2-7',
   '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$':
     'give 1 to 64 characters of A-Z, a-z, 0-9, ., _ and -, the first a letter or digit; without @org_…',

@@ -335,12 +335,7 @@ describe('a replica as a process', () => {
     await client.mqtt.publishAsync('a', 'kept', { qos: 1 })
     await own.kill()
     let isAcknowledged = false
-    client.mqtt.publish(
-      'a',
-      'lost',
-      { qos: 1, retain: true },
-      (error) => (isAcknowledged = !error),
-    )
+    client.mqtt.publish('a', 'lost', { qos: 1, retain: true }, (error) => (isAcknowledged = !error))
     await eventually('the client is sent away', () => client.closed())
     expect(isAcknowledged).toBe(false)
     expect(client.goodbyes).toEqual([0x89])
