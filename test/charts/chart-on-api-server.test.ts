@@ -76,15 +76,20 @@ describe.skipIf(whyNoControlPlane !== undefined)('the chart on a real API server
     test('lets the operator do its work and no more', async () => {
       const kubeconfig = await plane.kubeconfigFor(account, ['system:serviceaccounts'])
       const can = async (verb: string, what: string, where: string): Promise<boolean> => {
-        const asked = ['auth', 'can-i', verb, what, '--namespace', where, '--kubeconfig', kubeconfig]
-        return plane.kubectl(asked).then(
+        const [resource = '', subresource = ''] = what.split(':')
+        const asked = ['auth', 'can-i', verb, resource, '--subresource', subresource]
+        return plane.kubectl([...asked, '--namespace', where, '--kubeconfig', kubeconfig]).then(
           () => true,
           () => false,
         )
       }
       const allowed: readonly (readonly [string, string, string])[] = [
         ['watch', 'mqttusers.cloudsignal.app', 'default'],
-        ['patch', 'mqttusers.cloudsignal.app/status', 'default'],
+        ['patch', 'organizations.cloudsignal.app:status', 'default'],
+        ['patch', 'accesslists.cloudsignal.app:status', 'default'],
+        ['patch', 'identityproviders.cloudsignal.app:status', 'default'],
+        ['patch', 'apikeys.cloudsignal.app:status', 'default'],
+        ['patch', 'mqttusers.cloudsignal.app:status', 'default'],
         ['patch', 'organizations.cloudsignal.app', 'default'],
         ['create', 'secrets', 'default'],
         ['create', 'events.events.k8s.io', 'default'],

@@ -159,6 +159,21 @@ describe('the pods of the chart', () => {
       expect(found.map((program) => `cs-cloudsignal-${program}`)).toEqual([object.metadata.name])
     }
   })
+
+  test('have every port that the Service of their program sends clients to', () => {
+    const targets = ofKind(byDefault, 'Service').map(({ metadata, spec }) => [
+      metadata.name,
+      (spec?.['ports'] as readonly { readonly targetPort: string }[]).map(({ targetPort }) => targetPort),
+    ])
+    expect(targets).toEqual([
+      ['cs-cloudsignal-broker', ['mqtts', 'wss']],
+      ['cs-cloudsignal-token-service', ['http']],
+    ])
+    const portsOf = (program: (typeof programs)[number]): readonly string[] =>
+      podOf(byDefault, program).spec.containers[0].ports.map(({ name }) => name)
+    expect(portsOf('broker')).toEqual(expect.arrayContaining(['mqtts', 'wss']))
+    expect(portsOf('token-service')).toContain('http')
+  })
 })
 
 type Labels = Readonly<Record<string, string>>
