@@ -161,10 +161,10 @@ describe('the pods of the chart', () => {
   })
 
   test('have every port that the Service of their program sends clients to', () => {
-    const targets = ofKind(byDefault, 'Service').map(({ metadata, spec }) => [
-      metadata.name,
-      (spec?.['ports'] as readonly { readonly targetPort: string }[]).map(({ targetPort }) => targetPort),
-    ])
+    const targets = ofKind(byDefault, 'Service').map(({ metadata, spec }) => {
+      const ports = (spec?.['ports'] ?? []) as readonly { readonly targetPort: string }[]
+      return [metadata.name, ports.map(({ targetPort }) => targetPort)]
+    })
     expect(targets).toEqual([
       ['cs-cloudsignal-broker', ['mqtts', 'wss']],
       ['cs-cloudsignal-token-service', ['http']],
