@@ -1,12 +1,14 @@
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
-import type { IdentityRecordType } from './identity-records.ts'
+import { identityRecordTypes } from './identity-records.ts'
+
+export const controlEntryTypes = [...identityRecordTypes, 'credential'] as const
 
 /**
  * What changed, as a log that every broker replica follows. An entry only names a record; its reader looks at
  * the record itself, so that entries may come twice, late or merged.
  */
 export interface ControlEntry {
-  readonly type: IdentityRecordType | 'credential'
+  readonly type: (typeof controlEntryTypes)[number]
   readonly organization: OrganizationId
   readonly name: string
 }

@@ -1,6 +1,12 @@
 import type { Redis } from 'ioredis'
-import { type OrganizationId, parseOrganizationId } from '#core/organizations/organization-id.ts'
-import type { ControlEntry, ControlLog, ControlLogHandler, ControlLogSubscription } from './control-log.ts'
+import { parseOrganizationId } from '#core/organizations/organization-id.ts'
+import {
+  type ControlEntry,
+  controlEntryTypes,
+  type ControlLog,
+  type ControlLogHandler,
+  type ControlLogSubscription,
+} from './control-log.ts'
 import { fromRedis } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
 
@@ -107,7 +113,9 @@ class Follower {
     const entries = answer?.[0]?.[1] ?? []
     for (const [id, fields] of entries) {
       const entry = entryOf(fields ?? [])
-      if (entry !== undefined) this.#handler.entry(entry)
+      // What can not be read may have been a revocation.
+      if (entry === undefined) this.#handler.gap()
+      else this.#handler.entry(entry)
       this.#from = id
     }
     return entries.length > 0
@@ -150,11 +158,15 @@ function isBefore(left: string, right: string): boolean {
   return leftTime === rightTime ? leftCount < rightCount : leftTime < rightTime
 }
 
+/** Undefined for what is no entry of ours. */
 function entryOf(fields: readonly string[]): ControlEntry | undefined {
-  const value = (name: string): string | undefined => fields[fields.indexOf(name) + 1]
-  const organization: OrganizationId | undefined = parseOrganizationId(value('organization') ?? '')
-  const type = value('type') as ControlEntry['type'] | undefined
-  const name = value('name')
+  const values = new Map<string, string>()
+  for (let index = 0; index + 1 < fields.length; index += 2) {
+    values.set(fields[index] ?? '', fields[index + 1] ?? '')
+  }
+  const organization = parseOrganizationId(values.get('organization') ?? '')
+  const type = controlEntryTypes.find((each) => each === values.get('type'))
+  const name = values.get('name')
   return organization === undefined || type === undefined || name === undefined
     ? undefined
     : { type, organization, name }

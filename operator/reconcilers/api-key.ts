@@ -1,4 +1,4 @@
-import type { ApiKeyRecord } from '#core/credentials/api-key-record.ts'
+import { apiKeyBinding, type ApiKeyRecord } from '#core/credentials/api-key-record.ts'
 import { apiKeyLookup, generateSecret, secretKindOf } from '#core/credentials/secret.ts'
 import { verifierOfGenerated } from '#core/credentials/verifier.ts'
 import { describeProblem } from '#core/errors.ts'
@@ -81,7 +81,7 @@ function apiKeyRecord({ metadata, spec }: ApiKey, id: OrganizationId, secret: st
     type: spec.type,
     scopes: spec.scopes,
     lookup: apiKeyLookup(secret),
-    verifier: verifierOfGenerated(secret, { kind: 'api-key', name: `${metadata.name}@${id}` }),
+    verifier: verifierOfGenerated(secret, apiKeyBinding(id, metadata.name)),
     ...(spec.accessListRefs === undefined ? {} : { ceiling: namesOf(spec.accessListRefs) }),
     attributes: spec.attributes ?? [],
     ...(spec.agentIdPattern === undefined ? {} : { agentIdPattern: spec.agentIdPattern }),

@@ -146,6 +146,21 @@ describe.each([
     await expect(connect('tmp_1', { protocolVersion })).rejects.toThrow()
   })
 
+  test('a suspended organization or user is closed, and nobody of it gets in until it no longer is', async () => {
+    await broker.addUser('ada', everything)
+    await broker.addUser('bob', everything)
+    const [ada, bob] = [await connect('ada', { protocolVersion }), await connect('bob', { protocolVersion })]
+    await broker.addUser('ada', everything, { suspended: true })
+    await eventually('ada is closed', () => ada.closed())
+    await expect(connect('ada', { protocolVersion })).rejects.toMatchObject({ message: expect.any(String) })
+    expect(bob.closed()).toBe(false)
+    await broker.addOrganization({ suspended: true })
+    await eventually('bob is closed', () => bob.closed())
+    await expect(connect('bob', { protocolVersion })).rejects.toMatchObject({ message: expect.any(String) })
+    await broker.addOrganization()
+    await connect('bob', { protocolVersion })
+  })
+
   test('an edited access list takes subscriptions away from live connections', async () => {
     await broker.addUser('ada', everything)
     await broker.addUser('bob', [], { access: { lists: ['readers'], rules: [], ceilings: [] } })

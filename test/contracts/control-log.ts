@@ -1,5 +1,10 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import type { ControlEntry, ControlLog, ControlLogSubscription } from '#core/stores/control-log.ts'
+import {
+  type ControlEntry,
+  controlEntryTypes,
+  type ControlLog,
+  type ControlLogSubscription,
+} from '#core/stores/control-log.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import { anOrganizationId } from '../fixtures/records.ts'
 
@@ -52,12 +57,19 @@ export function describeControlLog(name: string, create: () => Promise<ControlLo
       expect(seen).toEqual([])
     })
 
-    test('names keep every character', async () => {
+    test('an entry of each type comes back as it was, whatever its name', async () => {
       const log = await create()
       const { seen } = await follow(log)
-      await log.append(entry('a.b-c_D9'))
-      await eventually('it is heard', () => seen.length === 1)
-      expect(seen[0]).toEqual(entry('a.b-c_D9'))
+      const entries = controlEntryTypes.flatMap((type) =>
+        ['organization', 'type', 'name', 'a.b-c_D9'].map((name) => ({
+          type,
+          organization: anOrganizationId,
+          name,
+        })),
+      )
+      for (const each of entries) await log.append(each)
+      await eventually('all are heard', () => seen.length >= entries.length)
+      expect(seen).toEqual(entries)
     })
 
     test('staleness stays small while the log can be read', async () => {

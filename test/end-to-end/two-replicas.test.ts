@@ -12,9 +12,10 @@ import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { allow, connectClient, everything, type TestClient } from '../fixtures/broker.ts'
+import { brokerEnvironment, type Replica, startReplica } from '../fixtures/broker-process.ts'
 import { makeCertificate, type TestCertificate } from '../fixtures/certificates.ts'
 import { eventually } from '../fixtures/eventually.ts'
-import { type RunningProgram, startProgram } from '../fixtures/program.ts'
+import { startProgram } from '../fixtures/program.ts'
 import {
   aCredential,
   anOrganization,
@@ -33,13 +34,6 @@ let certificate: TestCertificate
 let replicas: Replica[]
 const clients: TestClient[] = []
 
-interface Replica {
-  readonly program: RunningProgram
-  readonly mqtts: number
-  readonly wss: number
-  readonly probes: number
-}
-
 beforeAll(async () => {
   ;[server, certificate] = await Promise.all([startRedisServer(), makeCertificate()])
   redis = connectRedis(server.url, 'test', silentLog)
@@ -47,7 +41,7 @@ beforeAll(async () => {
   const log = new RedisControlLog(redis, keys)
   identities = new RedisIdentityStore(redis, keys, log)
   credentials = new RedisCredentialStore(redis, keys, log)
-  replicas = await Promise.all([startReplica(), startReplica()])
+  replicas = await Promise.all([startReplica(server.url, certificate), startReplica(server.url, certificate)])
   for (const organization of [anOrganizationId, anotherOrganizationId]) {
     await identities.put('organization', organization, 'organization', anOrganization())
     for (const local of ['ada', 'bob']) await addUser(local, organization)
@@ -64,22 +58,6 @@ afterAll(async () => {
   redis?.disconnect()
   await Promise.all([server?.stop(), certificate?.remove()])
 })
-
-async function startReplica(over: Record<string, string> = {}): Promise<Replica> {
-  const program = startProgram('broker', {
-    CLOUDSIGNAL_REDIS_URL: server.url,
-    CLOUDSIGNAL_PROBE_PORT: '0',
-    CLOUDSIGNAL_PROBE_HOST: '127.0.0.1',
-    CLOUDSIGNAL_BROKER_HOST: '127.0.0.1',
-    CLOUDSIGNAL_BROKER_MQTTS_PORT: '0',
-    CLOUDSIGNAL_BROKER_WSS_PORT: '0',
-    CLOUDSIGNAL_BROKER_TLS_CERT_FILE: certificate.certFile,
-    CLOUDSIGNAL_BROKER_TLS_KEY_FILE: certificate.keyFile,
-    ...over,
-  })
-  const { mqtts, wss, probes } = (await program.logged('the broker is ready')) as Record<string, number>
-  return { program, mqtts: mqtts ?? 0, wss: wss ?? 0, probes: probes ?? 0 }
-}
 
 async function addUser(local: string, organization: OrganizationId = anOrganizationId): Promise<void> {
   const access = { ...emptyPolicy, rules: [...everything] }
@@ -277,7 +255,7 @@ describe('a replica as a process', () => {
   })
 
   test('tells its clients goodbye on SIGTERM, keeps the others, and exits with 0', async () => {
-    const third = await startReplica()
+    const third = await startReplica(server.url, certificate)
     const client = await connect(`mqtts://127.0.0.1:${third.mqtts}`, 'ada', {
       protocolVersion: 5,
       clientId: 'x',
@@ -290,16 +268,7 @@ describe('a replica as a process', () => {
   test('waits for a Redis that is not there, not ready and saying so, and serves once it is', async () => {
     const own = await startRedisServer()
     await own.kill()
-    const starting = startProgram('broker', {
-      CLOUDSIGNAL_REDIS_URL: own.url,
-      CLOUDSIGNAL_PROBE_PORT: '0',
-      CLOUDSIGNAL_PROBE_HOST: '127.0.0.1',
-      CLOUDSIGNAL_BROKER_HOST: '127.0.0.1',
-      CLOUDSIGNAL_BROKER_MQTTS_PORT: '0',
-      CLOUDSIGNAL_BROKER_WSS_PORT: '0',
-      CLOUDSIGNAL_BROKER_TLS_CERT_FILE: certificate.certFile,
-      CLOUDSIGNAL_BROKER_TLS_KEY_FILE: certificate.keyFile,
-    })
+    const starting = startProgram('broker', brokerEnvironment(own.url, certificate))
     const { port } = (await starting.logged('waiting for Redis')) as { port: number }
     const ready = await fetch(`http://127.0.0.1:${port}/readyz`)
     expect([ready.status, await ready.text()]).toEqual([503, expect.stringContaining('redis: not reachable')])
@@ -330,7 +299,7 @@ describe('a replica as a process', () => {
     await writer.put('organization', anOrganizationId, 'organization', anOrganization())
     const access = { ...emptyPolicy, rules: [...everything] }
     await writer.put('user', anOrganizationId, 'ada', aUser('ada', 'ada-password', { access }))
-    const replica = await startReplica({ CLOUDSIGNAL_REDIS_URL: own.url })
+    const replica = await startReplica(own.url, certificate)
     const client = await connect(`mqtts://127.0.0.1:${replica.mqtts}`, 'ada', { protocolVersion: 5 })
     await client.mqtt.publishAsync('a', 'kept', { qos: 1 })
     await own.kill()

@@ -75,6 +75,16 @@ describe('on Redis', () => {
     expect(log).toEqual([{ type: 'user', organization: org, name: 'ada' }])
   })
 
+  test('an entry of the control log that can not be read counts as something missed', async () => {
+    const keys = freshKeys()
+    const log = new RedisControlLog(redis, keys)
+    let gaps = 0
+    const subscription = await log.follow({ entry: () => {}, gap: () => (gaps += 1) })
+    await redis.xadd(keys.control, '*', 'type', 'unheard-of', 'organization', org, 'name', 'x')
+    await eventually('it is noticed', () => gaps === 1)
+    await subscription.close()
+  })
+
   test('a damaged record is an error, never a record', async () => {
     const keys = freshKeys()
     const store = new RedisIdentityStore(redis, keys, recordingLog().writer)

@@ -1,0 +1,222 @@
+/**
+ * The whole product, each program a process of its own: the examples go in by kubectl, the operator runs under
+ * the chart's rights, a certified issuer signs the identity tokens, and clients sit on two broker replicas.
+ */
+import { readdir, readFile } from 'node:fs/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type DemoIssuer, startDemoIssuer } from '../../standalone/demo-issuer.ts'
+import { connectClient, type TestClient } from '../fixtures/broker.ts'
+import { type Replica, startReplica } from '../fixtures/broker-process.ts'
+import { makeCertificate, type TestCertificate } from '../fixtures/certificates.ts'
+import { eventually } from '../fixtures/eventually.ts'
+import { whyNoControlPlane } from '../fixtures/kubernetes.ts'
+import { type OperatorCluster, startOperatorCluster } from '../fixtures/operator-cluster.ts'
+import { type RunningProgram, startProgram } from '../fixtures/program.ts'
+
+const globex = 'org_b4gq2n6wz5ya'
+
+interface Credential {
+  readonly username: string
+  readonly password: string
+  readonly expires_at: string
+  readonly expires_in: number
+}
+
+describe.skipIf(whyNoControlPlane !== undefined)('from kubectl apply to a message', () => {
+  let cluster: OperatorCluster
+  let issuer: DemoIssuer
+  let certificate: TestCertificate
+  let replicas: readonly [Replica, Replica]
+  let tokenService: RunningProgram
+  let exchangeUrl: string
+  let apiKey: string
+  const clients: TestClient[] = []
+
+  beforeAll(async () => {
+    ;[cluster, issuer, certificate] = await Promise.all([
+      startOperatorCluster(),
+      startDemoIssuer({ port: 0 }),
+      makeCertificate(),
+    ])
+    cluster.startOperator()
+    const { url } = cluster.redisServer
+    tokenService = startProgram('token-service', {
+      CLOUDSIGNAL_REDIS_URL: url,
+      CLOUDSIGNAL_PROBE_PORT: '0',
+      CLOUDSIGNAL_PROBE_HOST: '127.0.0.1',
+      CLOUDSIGNAL_TOKEN_SERVICE_HTTP_PORT: '0',
+      CLOUDSIGNAL_TOKEN_SERVICE_HTTP_HOST: '127.0.0.1',
+      CLOUDSIGNAL_TOKEN_SERVICE_ALLOW_PRIVATE_ISSUERS: 'true',
+    })
+    replicas = await Promise.all([startReplica(url, certificate), startReplica(url, certificate)])
+    const { port } = await tokenService.logged('the token service is listening')
+    exchangeUrl = `http://127.0.0.1:${String(port)}/v1/token/exchange`
+    await cluster.plane.kubectl(['create', 'namespace', 'globex'])
+    for (const file of await readdir('examples')) {
+      const text = (await readFile(`examples/${file}`, 'utf8')).replaceAll(
+        'http://127.0.0.1:8087',
+        issuer.issuer,
+      )
+      await cluster.plane.kubectl(['apply', '-f', '-', '--validate=strict'], text)
+    }
+    await cluster.ready('mqttuser', 'globex', 'sensor-01', 'True Synced')
+    for (const name of ['sensor-01', 'backend'])
+      await cluster.ready('mqttuser', 'default', name, 'True Synced')
+    await cluster.ready('apikey', 'default', 'backend', 'True Synced')
+    await cluster.ready('identityprovider', 'default', 'demo', 'True Synced')
+    apiKey = await secret('default', 'backend-api-key', 'key')
+  })
+
+  afterAll(async () => {
+    await Promise.all(clients.map((client) => client.end()))
+    await Promise.all([...(replicas ?? []).map(({ program }) => program.kill()), tokenService?.kill()])
+    await Promise.all([cluster?.stop(), issuer?.close(), certificate?.remove()])
+  })
+
+  async function secret(namespace: string, name: string, key: string): Promise<string> {
+    const found = await cluster.get<{ data: Record<string, string> }>('secret', namespace, name)
+    return Buffer.from(found?.data[key] ?? '', 'base64').toString()
+  }
+
+  function exchange(token: string, key = apiKey): Promise<Response> {
+    return fetch(exchangeUrl, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ provider: 'demo', token }),
+    })
+  }
+
+  async function credentialOf(person: string, alg: 'RS256' | 'ES256'): Promise<Credential> {
+    const response = await exchange(await issuer.tokenFor(person, { alg }))
+    expect(response.status).toBe(200)
+    return (await response.json()) as Credential
+  }
+
+  /** On one of the replicas, over TLS or WSS. */
+  async function connect(
+    to: `${'mqtts' | 'wss'} of ${0 | 1}`,
+    signIn: { readonly username: string; readonly password: string },
+    protocolVersion: 4 | 5,
+    clientId?: string,
+  ): Promise<TestClient> {
+    const [scheme, , index] = to.split(' ') as ['mqtts' | 'wss', string, '0' | '1']
+    const client = await connectClient(`${scheme}://127.0.0.1:${replicas[index][scheme]}/`, '', {
+      ca: certificate.cert,
+      protocolVersion,
+      username: signIn.username,
+      password: signIn.password,
+      ...(clientId === undefined ? {} : { clientId }),
+    })
+    clients.push(client)
+    return client
+  }
+
+  async function permanent(namespace: string, name: string): Promise<{ username: string; password: string }> {
+    const [username, password] = await Promise.all([
+      secret(namespace, `${name}-mqtt`, 'username'),
+      secret(namespace, `${name}-mqtt`, 'password'),
+    ])
+    return { username, password }
+  }
+
+  test.each([
+    ['RS256', 'mqtts of 0', 5],
+    ['ES256', 'wss of 0', 4],
+  ] as const)(
+    'an identity token (%s) becomes a credential that may do what its list allows, and hears a permanent user on the other replica',
+    async (alg, to, protocolVersion) => {
+      const person = `alice-${alg}`
+      const credential = await credentialOf(person, alg)
+      expect(credential.expires_in).toBe(3600)
+      const alice = await connect(to, credential, protocolVersion)
+      const backend = await connect('mqtts of 1', await permanent('default', 'backend'), 5)
+      await alice.mqtt.subscribeAsync(`users/${person}/#`, { qos: 1 })
+      await expect(alice.mqtt.subscribeAsync('users/bob/#', { qos: 1 })).rejects.toThrow(
+        /Not authorized|Unspecified/,
+      )
+      await backend.mqtt.publishAsync('users/bob/inbox/1', 'for bob', { qos: 1 })
+      await backend.mqtt.publishAsync(`users/${person}/inbox/1`, 'for alice', { qos: 1 })
+      await eventually('it arrives', () => alice.received.length > 0)
+      expect(alice.received).toEqual([
+        { topic: `users/${person}/inbox/1`, payload: 'for alice', qos: 1, retain: false },
+      ])
+    },
+  )
+
+  test('a token that was changed, or brought without the right key, gets nothing', async () => {
+    const token = await issuer.tokenFor('mallory')
+    const [header, , signature] = token.split('.')
+    const other = (await issuer.tokenFor('alice')).split('.')[1]
+    expect((await exchange(`${header}.${other}.${signature}`)).status).toBe(401)
+    expect((await exchange(token, `${apiKey.slice(0, -1)}x`)).status).toBe(401)
+    expect((await exchange(token)).status).toBe(200)
+  })
+
+  test('the same names in another organization are other users, who never meet', async () => {
+    const [here, there] = [await permanent('default', 'sensor-01'), await permanent('globex', 'sensor-01')]
+    expect(there.username).toBe(`sensor_01@${globex}`)
+    await expect(connect('mqtts of 0', { ...there, password: here.password }, 5)).rejects.toMatchObject({
+      code: 0x86,
+    })
+    const [one, other] = [
+      await connect('mqtts of 0', here, 5, 'same'),
+      await connect('mqtts of 1', there, 5, 'same'),
+    ]
+    for (const client of [one, other]) await client.mqtt.subscribeAsync('devices/sensor_01/#', { qos: 1 })
+    await one.mqtt.publishAsync('devices/sensor_01/state', 'acme', { qos: 1 })
+    await other.mqtt.publishAsync('devices/sensor_01/state', 'globex', { qos: 1 })
+    await eventually('each has its own', () => one.received.length > 0 && other.received.length > 0)
+    expect([one, other].map(({ received }) => received.map(({ payload }) => payload))).toEqual([
+      ['acme'],
+      ['globex'],
+    ])
+    expect([one.closed(), other.closed()]).toEqual([false, false])
+  })
+
+  test('kubectl delete closes the live connection and kills the password, and nobody else notices', async () => {
+    const signIn = await permanent('default', 'sensor-01')
+    const sensor = await connect('wss of 1', signIn, 5)
+    const twin = await connect('mqtts of 1', await permanent('globex', 'sensor-01'), 5)
+    await cluster.plane.kubectl(['delete', 'mqttuser', 'sensor-01', '-n', 'default', '--wait=false'])
+    await eventually('its connection is closed', () => sensor.closed())
+    expect(sensor.goodbyes).toEqual([0x98])
+    await expect(connect('mqtts of 0', signIn, 5)).rejects.toMatchObject({ code: 0x86 })
+    expect(twin.closed()).toBe(false)
+  })
+
+  test('a suspended organization closes everyone of it and lets nobody in', async () => {
+    const alice = await connect('mqtts of 0', await credentialOf('alice', 'RS256'), 5)
+    const twin = await connect('mqtts of 0', await permanent('globex', 'sensor-01'), 5)
+    const suspend = (isSuspended: boolean): Promise<unknown> =>
+      cluster.plane.kubectl([
+        'patch',
+        'organization',
+        'acme',
+        '--namespace=default',
+        '--type=merge',
+        `--patch=${JSON.stringify({ spec: { suspended: isSuspended } })}`,
+      ])
+    await suspend(true)
+    await eventually('her connection is closed', () => alice.closed())
+    const refused = connect('mqtts of 1', await permanent('default', 'backend'), 5)
+    await expect(refused).rejects.toMatchObject({ code: 0x87 })
+    expect((await exchange(await issuer.tokenFor('alice'))).status).toBe(403)
+    expect(twin.closed()).toBe(false)
+    await suspend(false)
+    await eventually('it is open again', () =>
+      credentialOf('alice', 'RS256').then(
+        () => true,
+        () => false,
+      ),
+    )
+  })
+
+  test('no program wrote a secret into its log', async () => {
+    const { password } = await permanent('default', 'backend')
+    const logs = [...replicas.map(({ program }) => program), tokenService].map((program) => program.output())
+    for (const log of logs) {
+      expect(log).not.toContain(password)
+      expect(log).not.toMatch(/cs_(mp|sk|pk)_|eyJ/)
+    }
+  })
+})
