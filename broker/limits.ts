@@ -10,6 +10,8 @@ export interface Limits {
   readonly maxSubscriptions: number
   /** Messages of QoS 1 and 2 on their way to a client at a time. */
   readonly maxInflight: number
+  /** QoS 1 messages of a client on their way into the store at a time; beyond, reading stops until they are. */
+  readonly maxPublishing: number
   /** Messages of QoS 1 and 2 that wait for that window; beyond, the client is too slow. */
   readonly maxWaiting: number
   /** Packets read but not handled yet; beyond, reading stops until they are. */
@@ -27,6 +29,7 @@ export const defaultLimits: Limits = {
   maxTopicLevels: 100,
   maxSubscriptions: 1_000,
   maxInflight: 1_000,
+  maxPublishing: 256,
   maxWaiting: 10_000,
   maxQueuedPackets: 64,
   dropAboveBytes: 1_048_576,

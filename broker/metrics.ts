@@ -29,8 +29,8 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
   const connects = counter('connects_total', 'Clients that were let in', 'listener')
   const refusals = counter('connects_refused_total', 'CONNECT packets that were refused', 'reason')
   const ends = counter('disconnects_total', 'Connections that ended', 'cause')
-  const received = counter('messages_received_total', 'Messages that clients published', 'qos')
-  const delivered = counter('messages_delivered_total', 'Messages sent to clients', 'qos')
+  const received = countByQos(registry, 'messages_received_total', 'Messages that clients published')
+  const delivered = countByQos(registry, 'messages_delivered_total', 'Messages sent to clients')
   const denials = counter('denied_total', 'Requests that access lists denied', 'action')
   const drops = counter('messages_dropped_total', 'Messages that a client did not get', 'reason')
   return {
@@ -43,10 +43,28 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
       ends.inc({ cause })
     },
     refused: (reason) => refusals.inc({ reason }),
-    received: (qos) => received.inc({ qos }),
-    delivered: (qos) => delivered.inc({ qos }),
+    received,
+    delivered,
     denied: (action) => denials.inc({ action }),
     dropped: (reason) => drops.inc({ reason }),
+  }
+}
+
+/** Counted for every message: plain numbers, that become a metric only when somebody asks. */
+function countByQos(registry: Registry, name: string, help: string): (qos: number) => void {
+  const counts = [0, 0, 0]
+  const counter = new Counter({
+    registers: [registry],
+    name: `cloudsignal_broker_${name}`,
+    help,
+    labelNames: ['qos'],
+    collect() {
+      counter.reset()
+      for (const [qos, count] of counts.entries()) counter.inc({ qos }, count)
+    },
+  })
+  return (qos) => {
+    counts[qos] = (counts[qos] ?? 0) + 1
   }
 }
 

@@ -35,10 +35,15 @@ export class OrganizationAedes {
   readonly #aedes: Aedes
   readonly #inside: AedesInside
 
-  private constructor(aedes: Aedes, persistence: SessionPersistence) {
+  readonly #forget: (error?: Error | null) => void
+
+  private constructor(aedes: Aedes, { persistence, onError }: OrganizationAedesOptions) {
     this.#aedes = aedes
     this.#inside = aedes as unknown as AedesInside
     this.persistence = persistence
+    this.#forget = (error) => {
+      if (error) onError(error)
+    }
     // Heartbeats and the sweep of other replicas' wills: the sweep can end the process and publishes wills of
     // replicas that live.
     clearInterval(this.#inside._heartbeatInterval)
@@ -56,7 +61,7 @@ export class OrganizationAedes {
     })
     aedes.on('error' as never, options.onError as never)
     await aedes.listen()
-    return new OrganizationAedes(aedes, persistence)
+    return new OrganizationAedes(aedes, options)
   }
 
   /** The last connection wins [MQTT-3.1.4-3]: resolves once a former one of that id is gone. */
@@ -79,6 +84,14 @@ export class OrganizationAedes {
     return new Promise((resolve, reject) => {
       this.#inside.publish(message, client, (error) => (error ? reject(error) : resolve()))
     })
+  }
+
+  /**
+   * As publish, for a message that nothing has to be stored of and nobody waits for: QoS 0, not retained. It is
+   * with the subscribers here when this returns.
+   */
+  publishAndForget(message: Message, client: AedesClient): void {
+    this.#inside.publish(message, client, this.#forget)
   }
 
   subscribe(filter: string, deliver: Deliver): Promise<void> {

@@ -182,9 +182,9 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     if (this.closed) return undefined
     try {
       const waiting = this.#dispatch(packet)
-      return waiting?.catch((error) => this.#failed(packet, error))
+      return waiting?.catch((error) => this.failed(packet.cmd, error))
     } catch (error) {
-      return this.#failed(packet, error)
+      return this.failed(packet.cmd, error)
     }
   }
 
@@ -199,9 +199,11 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
       : handler(this, this.session, packet as never)
   }
 
-  #failed(packet: IncomingPacket, error: unknown): void {
+  /** Something the client is owed could not be done: it is sent away, to come back. */
+  failed(packet: IncomingPacket['cmd'], error: unknown): void {
+    if (this.closed) return
     this.options.log.warn(
-      { ...this.#names(), packet: packet.cmd, ...errorFields(error) },
+      { ...this.#names(), packet, ...errorFields(error) },
       'a packet could not be handled; the client is disconnected',
     )
     void this.end('unavailable')
@@ -233,6 +235,7 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   async #end(cause: EndCauseName): Promise<void> {
     for (const timer of [this.#connectTimer, this.#keepAlive, this.#expiry]) clearTimeout(timer)
     this.#packets.clear()
+    this.session?.publishing.close()
     this.#sayGoodbye(cause)
     if (this.#source !== undefined) this.options.live.remove(this.#source, this)
     if (this.session === undefined) return

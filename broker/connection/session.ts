@@ -3,6 +3,7 @@ import type { Message } from '../aedes/messages.ts'
 import type { Admission } from '../admission/admission.ts'
 import type { ProtocolVersion } from '../wire/packets.ts'
 import type { Delivery } from './delivery.ts'
+import type { PublishWindow } from './publish-window.ts'
 import type { Subscriptions } from './subscriptions.ts'
 
 /** What a connection is once its CONNECT was accepted. */
@@ -14,6 +15,8 @@ export interface Session {
   readonly broker: OrganizationAedes
   readonly subscriptions: Subscriptions
   readonly delivery: Delivery
+  /** QoS 1 messages of the client on their way into the store. */
+  readonly publishing: PublishWindow
   /** Packet ids of QoS 2 messages that were taken and wait for PUBREL. */
   readonly incoming: Set<number>
   /** Replaced when the records change. */

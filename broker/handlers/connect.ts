@@ -7,6 +7,7 @@ import type { OrganizationAedes } from '../aedes/organization-aedes.ts'
 import type { Admission, Refusal } from '../admission/admission.ts'
 import type { Connection } from '../connection/connection.ts'
 import { Delivery } from '../connection/delivery.ts'
+import { PublishWindow } from '../connection/publish-window.ts'
 import type { Session } from '../connection/session.ts'
 import { type DeliveryTerms, type Subscription, Subscriptions } from '../connection/subscriptions.ts'
 import type { RoutedMessage, StoredMessage } from '../aedes/messages.ts'
@@ -188,6 +189,7 @@ function createSession(
     version: packet.protocolVersion,
     broker,
     subscriptions: new Subscriptions(),
+    publishing: new PublishWindow(connection.options.limits.maxPublishing),
     incoming: new Set(),
     admission,
     will,

@@ -1,4 +1,4 @@
-import { isTopicName } from '#core/access/topic-filter.ts'
+import { isTopicName, levelsOf } from '#core/access/topic-filter.ts'
 import type { Message } from '../aedes/messages.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { EndCauseName } from '../connection/end-cause.ts'
@@ -18,20 +18,37 @@ export function handlePublish(
   const isAllowed = session.admission.access.publish(packet.topic, packet.qos, packet.retain).allowed
   if (!isAllowed) return refuse(connection, packet)
   const message = messageOf(packet)
-  if (packet.qos === 0) return session.broker.publish(message, connection)
+  if (packet.retain) return publishInTurn(connection, session, packet, message)
+  if (packet.qos === 0) return session.broker.publishAndForget(message, connection)
   return packet.qos === 1
     ? publishOnce(connection, session, packet, message)
     : publishExactlyOnce(connection, session, packet, message)
 }
 
-async function publishOnce(
+/** A retained message takes a way to the store that others do not: it waits for those before it [MQTT-4.6.0-5]. */
+async function publishInTurn(
   connection: Connection,
   session: Session,
   packet: Publish,
   message: Message,
 ): Promise<void> {
+  await session.publishing.drained
+  if (packet.qos === 2) return publishExactlyOnce(connection, session, packet, message)
   await session.broker.publish(message, connection)
-  acknowledge(connection, packet)
+  if (packet.qos === 1) acknowledge(connection, packet)
+}
+
+function publishOnce(
+  connection: Connection,
+  session: Session,
+  packet: Publish,
+  message: Message,
+): Promise<void> | undefined {
+  return session.publishing.add(
+    session.broker.publish(message, connection),
+    () => acknowledge(connection, packet),
+    (error) => connection.failed(packet.cmd, error),
+  )
 }
 
 /** [MQTT-4.3.3-10]: a packet id that waits for PUBREL is answered again and published no second time. */
@@ -82,7 +99,7 @@ function problemOf({ options }: Connection, { topic, properties }: Publish): End
   // MQTT 5 §3.3.4: only a broker sends one.
   if (properties?.hasSubscriptionIdentifier === true) return 'protocol-error'
   if (!isTopicName(topic)) return 'malformed-packet'
-  return topic.split('/').length > options.limits.maxTopicLevels ? 'malformed-packet' : undefined
+  return levelsOf(topic) > options.limits.maxTopicLevels ? 'malformed-packet' : undefined
 }
 
 function messageOf({ topic, payload, qos, retain, properties }: Publish): Message {

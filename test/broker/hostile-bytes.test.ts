@@ -135,17 +135,20 @@ describe('an open connection that sends', () => {
     await expect.poll(arrived).toEqual(topics)
   })
 
-  test('more packets at once than may queue gets an answer to each, in order', async () => {
-    const client = await connected()
-    const ids = Array.from({ length: 200 }, (_, index) => index + 1)
-    const packets = ids.map((messageId) =>
-      encode({ cmd: 'publish', topic: 'a', payload: 'x', qos: 1, messageId, dup: false, retain: true }),
-    )
-    client.send(Buffer.concat([...packets, bytes(0xc0, 0)]))
-    await client.next('pingresp')
-    const answered = client.packets.flatMap((packet) => (packet.cmd === 'puback' ? [packet.messageId] : []))
-    expect(answered).toEqual(ids)
-  })
+  test.each([true, false])(
+    'more packets at once than may queue gets an answer to each, in order (retained: %s)',
+    async (retain) => {
+      const client = await connected()
+      const ids = Array.from({ length: 200 }, (_, index) => index + 1)
+      const packets = ids.map((messageId) =>
+        encode({ cmd: 'publish', topic: 'a', payload: 'x', qos: 1, messageId, dup: false, retain }),
+      )
+      client.send(Buffer.concat([...packets, bytes(0xc0, 0)]))
+      await client.next('pingresp')
+      const answered = client.packets.flatMap((packet) => (packet.cmd === 'puback' ? [packet.messageId] : []))
+      expect(answered).toEqual(ids)
+    },
+  )
 })
 
 describe('an MQTT 5 connection is told why it is closed when it', () => {
