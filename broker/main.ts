@@ -13,7 +13,7 @@ import { RedisIdentityReader } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { type Broker, type BrokerOptions, startBroker } from './broker.ts'
 import { RedisBus } from './bus/redis-bus.ts'
-import { createForeignDataCounter } from './metrics.ts'
+import { createBusMetrics } from './metrics.ts'
 import { redisCluster } from './organizations/cluster.ts'
 import { brokerSettings } from './settings.ts'
 
@@ -58,8 +58,9 @@ await runProgram({
     await untilReady(redis, shutdown.signal)
     await untilReady(subscriber, shutdown.signal)
     const keys = redisKeys(settings.keyPrefix)
-    const onForeignData = createForeignDataCounter(registry)
-    const bus = new RedisBus({ publisher: redis, subscriber, keys, log, onForeignData })
+    const metrics = createBusMetrics(registry)
+    const bus = new RedisBus({ publisher: redis, subscriber, keys, log, metrics })
+    shutdown.add('bus channels', () => bus.close())
     const address = { host: settings.host, cert, key }
     broker = await startOnceStoreAnswers(log, shutdown.signal, {
       identities: new RedisIdentityReader(redis, keys),

@@ -1,5 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Refusal } from './admission/admission.ts'
+import type { BusMetrics } from './bus/redis-bus.ts'
 import type { EndCauseName } from './connection/end-cause.ts'
 
 /** What the broker counts. Labels are closed sets: no organization, user or topic in them. */
@@ -68,12 +69,17 @@ function countByQos(registry: Registry, name: string, help: string): (qos: numbe
   }
 }
 
-/** Counts what came over the bus and was no batch of ours. */
-export function createForeignDataCounter(registry: Registry): () => void {
-  const counter = new Counter({
-    registers: [registry],
-    name: 'cloudsignal_broker_bus_foreign_data_total',
-    help: 'What came over the bus and was no batch',
-  })
-  return () => counter.inc()
+export function createBusMetrics(registry: Registry): BusMetrics {
+  const counter = (name: string, help: string): Counter =>
+    new Counter({ registers: [registry], name: `cloudsignal_broker_bus_${name}`, help })
+  const foreign = counter('foreign_data_total', 'What came over the bus and was no frame of the bus')
+  const interruptions = counter('interruptions_total', 'Times that the bus lost its connection')
+  const asks = counter('asks_total', 'Requests for batches of messages that were missed')
+  const lost = counter('lost_total', 'Batches of messages that were missed and that nobody has any more')
+  return {
+    foreignData: () => foreign.inc(),
+    interrupted: () => interruptions.inc(),
+    asked: () => asks.inc(),
+    lost: (batches) => lost.inc(batches),
+  }
 }

@@ -9,12 +9,18 @@ export interface Bus {
   /** Names this replica in every message it sends: aedes' `brokerId`. */
   readonly replica: string
   /**
-   * From when it resolves, every message that other replicas send of this organization is received, until what
-   * it resolves with is called. A second one of the same organization takes the place of the first.
+   * From when it resolves until what it resolves with is called, every message that other replicas send of this
+   * organization is received: those of one sender in their order, once, also across a lost connection. A second
+   * one of the same organization takes the place of the first.
    */
-  join(organization: OrganizationId, receive: (message: RoutedMessage) => void): Promise<Leave>
-  /** Resolves once the message is on its way; rejects when it is not. */
+  join(organization: OrganizationId, receive: Receive, lost?: Lost): Promise<Leave>
+  /** Resolves once the message is on its way; rejects when that is not certain. */
   send(organization: OrganizationId, message: RoutedMessage): Promise<void>
 }
+
+export type Receive = (message: RoutedMessage) => void
+
+/** Told that so many batches of messages can not be had any more: what is stored has to serve instead. */
+export type Lost = (batches: number) => void
 
 export type Leave = () => void

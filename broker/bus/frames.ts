@@ -1,100 +1,152 @@
+import { type OrganizationId, parseOrganizationId } from '#core/organizations/organization-id.ts'
 import type { RoutedMessage } from '../aedes/messages.ts'
+import { lengthOf, readMessages, writeMessage } from './message-bytes.ts'
 
 /**
- * What replicas tell each other: batches of messages of one organization, as bytes. Numbers are big-endian.
+ * What replicas tell each other. Numbers are big-endian.
  *
- *     batch    'C' 'S' version:u8 sender:8 sequence:u32 message*
- *     message  length:u32 flags:u8 brokerCounter:u48 clientIdLength:u16 topicLength:u16 propertiesLength:u32
- *              clientId topic properties payload
+ *     frame    'C' 'S' version:u8 kind:u8 sender:8 sequence:u48 body
  *
- * `length` counts what follows it. Bits 0-1 of `flags` are the QoS, bit 2 says retained, bit 3 that there are
- * properties. `sequence` counts a sender's batches of one organization.
+ *     batch    message*                                      the sender's batch of that number
+ *     head     wanted:u8                                     its last one, or 0; wanted: tell me yours
+ *     ask      last:u48 age:u48 organization                 send me those from `sequence` to `last`
+ *     answer   lost:u48 length:u8 organization (length:u32 batch)*
+ *
+ * A batch and a head go to all of an organization, an ask and an answer to one replica. `sequence` counts a
+ * sender's batches of one organization and never goes back. An ask from 0 is one for all that was sent in the
+ * last `age` ms. The first batch of an answer has the number `sequence`; of those asked for before it `lost`
+ * can not be had any more.
  */
-export const senderBytes = 8
-const version = 2
-const headBytes = 3 + senderBytes + 4
-const messageHeadBytes = 4 + 1 + 6 + 2 + 2 + 4
-const retainFlag = 4
-const propertiesFlag = 8
+export type Frame = Batch | Head | Ask | Answer
 
-export interface Batch {
+interface Addressed {
   /** Hex. Names the replica that sent it. */
   readonly sender: string
   readonly sequence: number
+}
+
+export interface Batch extends Addressed {
+  readonly kind: 'batch'
   readonly messages: readonly RoutedMessage[]
 }
 
+export interface Head extends Addressed {
+  readonly kind: 'head'
+  readonly isWanted: boolean
+}
+
+export interface Ask extends Addressed {
+  readonly kind: 'ask'
+  readonly organization: OrganizationId
+  readonly last: number
+  readonly age: number
+}
+
+export interface Answer extends Addressed {
+  readonly kind: 'answer'
+  readonly organization: OrganizationId
+  readonly lost: number
+  readonly batches: readonly Buffer[]
+}
+
+export const senderBytes = 8
+const version = 3
+const kinds = ['batch', 'head', 'ask', 'answer'] as const
+const headBytes = 4 + senderBytes + 6
+
 export function encodeBatch(sender: Buffer, sequence: number, messages: readonly RoutedMessage[]): Buffer {
-  let length = headBytes
+  let length = 0
   for (const message of messages) length += lengthOf(message)
-  const bytes = Buffer.allocUnsafe(length)
-  bytes.write('CS', 'latin1')
-  bytes.writeUInt8(version, 2)
-  sender.copy(bytes, 3, 0, senderBytes)
-  bytes.writeUInt32BE(sequence >>> 0, 3 + senderBytes)
+  const bytes = frame('batch', sender, sequence, length)
   let at = headBytes
   for (const message of messages) at = writeMessage(bytes, at, message)
   return bytes
 }
 
-/** Undefined for anything that is not exactly a batch: a channel may carry what others put on it. */
-export function decodeBatch(bytes: Buffer): Batch | undefined {
+export function encodeHead(sender: Buffer, sequence: number, isWanted: boolean): Buffer {
+  const bytes = frame('head', sender, sequence, 1)
+  bytes.writeUInt8(isWanted ? 1 : 0, headBytes)
+  return bytes
+}
+
+export function encodeAsk(
+  sender: Buffer,
+  { sequence, last, age, organization }: Omit<Ask, 'kind' | 'sender'>,
+): Buffer {
+  const bytes = frame('ask', sender, sequence, 12 + organization.length)
+  bytes.writeUIntBE(last, headBytes, 6)
+  bytes.writeUIntBE(Math.floor(age), headBytes + 6, 6)
+  bytes.write(organization, headBytes + 12, 'latin1')
+  return bytes
+}
+
+export function encodeAnswer(
+  sender: Buffer,
+  { sequence, lost, organization, batches }: Omit<Answer, 'kind' | 'sender'>,
+): Buffer {
+  const bytes = frame('answer', sender, sequence, 7 + organization.length)
+  bytes.writeUIntBE(lost, headBytes, 6)
+  bytes.writeUInt8(organization.length, headBytes + 6)
+  bytes.write(organization, headBytes + 7, 'latin1')
+  const parts = [bytes]
+  for (const batch of batches) {
+    const length = Buffer.allocUnsafe(4)
+    length.writeUInt32BE(batch.length)
+    parts.push(length, batch)
+  }
+  return Buffer.concat(parts)
+}
+
+/** Undefined for anything that is not exactly a frame: a channel may carry what others put on it. */
+export function decodeFrame(bytes: Buffer): Frame | undefined {
   if (bytes.length < headBytes || bytes.toString('latin1', 0, 2) !== 'CS' || bytes[2] !== version)
     return undefined
-  const sender = bytes.toString('hex', 3, 3 + senderBytes)
-  const sequence = bytes.readUInt32BE(3 + senderBytes)
-  const messages: RoutedMessage[] = []
-  for (let at = headBytes; at < bytes.length;) {
-    if (at + messageHeadBytes > bytes.length) return undefined
-    const end = at + 4 + bytes.readUInt32BE(at)
-    const message = end > bytes.length ? undefined : readMessage(bytes, at, end, sender)
-    if (message === undefined) return undefined
-    messages.push(message)
+  const kind = kinds[bytes.readUInt8(3)]
+  const from = {
+    sender: bytes.toString('hex', 4, 4 + senderBytes),
+    sequence: bytes.readUIntBE(4 + senderBytes, 6),
+  }
+  const body = bytes.subarray(headBytes)
+  if (kind === 'batch') {
+    const messages = readMessages(body, from.sender)
+    return messages === undefined ? undefined : { kind, ...from, messages }
+  }
+  if (kind === 'head') {
+    return body.length === 1 ? { kind, ...from, isWanted: body[0] === 1 } : undefined
+  }
+  if (kind === 'ask') return readAsk(from, body)
+  return kind === 'answer' ? readAnswer(from, body) : undefined
+}
+
+function readAsk(from: Addressed, body: Buffer): Ask | undefined {
+  if (body.length < 12) return undefined
+  const organization = parseOrganizationId(body.toString('latin1', 12))
+  if (organization === undefined) return undefined
+  return { kind: 'ask', ...from, last: body.readUIntBE(0, 6), age: body.readUIntBE(6, 6), organization }
+}
+
+function readAnswer(from: Addressed, body: Buffer): Answer | undefined {
+  if (body.length < 7) return undefined
+  let at = 7 + body.readUInt8(6)
+  const organization = parseOrganizationId(body.toString('latin1', 7, at))
+  if (organization === undefined || at > body.length) return undefined
+  const batches: Buffer[] = []
+  while (at < body.length) {
+    if (at + 4 > body.length) return undefined
+    const end = at + 4 + body.readUInt32BE(at)
+    if (end > body.length) return undefined
+    batches.push(body.subarray(at + 4, end))
     at = end
   }
-  return { sender, sequence, messages }
+  return { kind: 'answer', ...from, lost: body.readUIntBE(0, 6), organization, batches }
 }
 
-function lengthOf({ clientId, topic, properties, payload }: RoutedMessage): number {
-  const texts = Buffer.byteLength(clientId ?? '') + Buffer.byteLength(topic)
-  return messageHeadBytes + texts + (properties?.length ?? 0) + payload.length
-}
-
-function writeMessage(bytes: Buffer, start: number, message: RoutedMessage): number {
-  const { clientId = '', topic, properties, payload, qos, retain, brokerCounter } = message
-  const body = start + messageHeadBytes
-  const clientIdLength = bytes.write(clientId, body, 'utf8')
-  const topicLength = bytes.write(topic, body + clientIdLength, 'utf8')
-  let end = body + clientIdLength + topicLength
-  end += properties?.copy(bytes, end) ?? 0
-  end += payload.copy(bytes, end)
-  const flags = qos | (retain ? retainFlag : 0) | (properties === undefined ? 0 : propertiesFlag)
-  bytes.writeUInt32BE(end - start - 4, start)
-  bytes.writeUInt8(flags, start + 4)
-  bytes.writeUIntBE(brokerCounter, start + 5, 6)
-  bytes.writeUInt16BE(clientIdLength, start + 11)
-  bytes.writeUInt16BE(topicLength, start + 13)
-  bytes.writeUInt32BE(properties?.length ?? 0, start + 15)
-  return end
-}
-
-function readMessage(bytes: Buffer, start: number, end: number, sender: string): RoutedMessage | undefined {
-  const flags = bytes.readUInt8(start + 4)
-  const qos = flags & 3
-  const body = start + messageHeadBytes
-  const topicAt = body + bytes.readUInt16BE(start + 11)
-  const propertiesAt = topicAt + bytes.readUInt16BE(start + 13)
-  const payloadAt = propertiesAt + bytes.readUInt32BE(start + 15)
-  if (qos === 3 || payloadAt > end || topicAt === propertiesAt) return undefined
-  const clientId = bytes.toString('utf8', body, topicAt)
-  return {
-    brokerId: sender,
-    brokerCounter: bytes.readUIntBE(start + 5, 6),
-    topic: bytes.toString('utf8', topicAt, propertiesAt),
-    payload: bytes.subarray(payloadAt, end),
-    qos: qos as 0 | 1 | 2,
-    retain: (flags & retainFlag) !== 0,
-    ...(clientId === '' ? {} : { clientId }),
-    ...((flags & propertiesFlag) === 0 ? {} : { properties: bytes.subarray(propertiesAt, payloadAt) }),
-  }
+function frame(kind: (typeof kinds)[number], sender: Buffer, sequence: number, bodyBytes: number): Buffer {
+  const bytes = Buffer.allocUnsafe(headBytes + bodyBytes)
+  bytes.write('CS', 'latin1')
+  bytes.writeUInt8(version, 2)
+  bytes.writeUInt8(kinds.indexOf(kind), 3)
+  sender.copy(bytes, 4, 0, senderBytes)
+  bytes.writeUIntBE(sequence, 4 + senderBytes, 6)
+  return bytes
 }

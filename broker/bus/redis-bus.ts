@@ -1,45 +1,104 @@
 import { randomBytes } from 'node:crypto'
-import type { Redis } from 'ioredis'
+import type { Cluster, Redis } from 'ioredis'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { errorFields, type Log } from '#core/process/logger.ts'
-import { fromRedis } from '#core/stores/redis-connection.ts'
 import type { RedisKeys } from '#core/stores/redis-keys.ts'
 import type { RoutedMessage } from '../aedes/messages.ts'
-import type { Bus, Leave } from './bus.ts'
-import { decodeBatch, encodeBatch, senderBytes } from './frames.ts'
+import type { Bus, Leave, Lost, Receive } from './bus.ts'
+import { type Channels, openChannels } from './channels.ts'
+import { Following } from './following.ts'
+import { type Ask, decodeFrame, encodeAnswer, encodeAsk, encodeHead, senderBytes } from './frames.ts'
+import { Outbox } from './outbox.ts'
+import type { RingLimits } from './sent-batches.ts'
 
 export interface RedisBusOptions {
-  readonly publisher: Redis
+  readonly publisher: Redis | Cluster
   /** Used for nothing else: it is in subscriber mode. */
-  readonly subscriber: Redis
+  readonly subscriber: Redis | Cluster
   readonly keys: RedisKeys
   readonly log: Log
-  /** Told of what is no batch of ours. */
-  readonly onForeignData?: () => void
+  readonly metrics?: BusMetrics
+  readonly ring?: Partial<RingLimits>
 }
 
-/** One channel per organization; what is sent within one turn of the event loop is one PUBLISH. */
+export interface BusMetrics {
+  /** What came over a channel and was no frame of ours. */
+  foreignData(): void
+  /** The subscriber's connection was lost and is back. */
+  interrupted(): void
+  /** Batches were missed and asked for. */
+  asked(): void
+  /** Batches that nobody has any more. */
+  lost(batches: number): void
+}
+
+const defaultRing: RingLimits = { maxBytes: 16_777_216, maxTotalBytes: 134_217_728, maxAgeMs: 60_000 }
+const announceMs = 1_000
+
+/**
+ * One channel per organization, and one per replica for what concerns it alone. Pub/sub forgets what it could
+ * not deliver: every sender keeps its last batches, receivers see from the numbers what they missed and ask for
+ * it. That the last ones are missing shows in the numbers that are told a second after them, and after a
+ * connection was lost.
+ */
 export class RedisBus implements Bus {
   readonly replica: string
   readonly #sender = randomBytes(senderBytes)
   readonly #options: RedisBusOptions
-  readonly #receivers = new Map<string, (message: RoutedMessage) => void>()
+  readonly #limits: RingLimits
+  readonly #channels: Channels
+  readonly #inbox: string
+  readonly #followings = new Map<OrganizationId, Following>()
+  readonly #byChannel = new Map<string, Following>()
   readonly #outboxes = new Map<OrganizationId, Outbox>()
+  readonly #ringTotal = { bytes: 0 }
+  readonly #timer: NodeJS.Timeout
+  /** Highest number that an outbox had which is no more: a number is never used twice. */
+  #lastNumber = 0
+  /** The subscriber's connection is a new one, and not all channels are subscribed on it. */
+  #mustResume = true
+  #isResuming = false
 
   constructor(options: RedisBusOptions) {
     this.#options = options
+    this.#limits = { ...defaultRing, ...options.ring }
     this.replica = this.#sender.toString('hex')
-    options.subscriber.on('messageBuffer', (channel: Buffer, bytes: Buffer) =>
-      this.#received(channel.toString(), bytes),
-    )
+    this.#inbox = options.keys.busInbox(this.replica)
+    this.#channels = openChannels(options.publisher, options.subscriber, {
+      received: (channel, bytes) => this.#received(channel, bytes),
+      returned: () => this.#returned(),
+    })
+    this.#timer = setInterval(() => this.#tick(), announceMs)
+    this.#timer.unref()
+    this.#resume()
   }
 
-  async join(organization: OrganizationId, receive: (message: RoutedMessage) => void): Promise<Leave> {
+  async join(organization: OrganizationId, receive: Receive, lost: Lost = () => {}): Promise<Leave> {
+    const { metrics } = this.#options
+    const following = new Following({
+      organization,
+      receive: (message) => this.#deliver(organization, receive, message),
+      lost: (batches) => {
+        metrics?.lost(batches)
+        this.#options.log.warn({ organization, batches }, 'messages of another replica are lost')
+        lost(batches)
+      },
+      ask: (sender, sequence, last, age) => {
+        metrics?.asked()
+        const ask = encodeAsk(this.#sender, { sequence, last, age, organization })
+        this.#tell(this.#options.keys.busInbox(sender), ask)
+      },
+      now: () => performance.now(),
+    })
+    this.#followings.get(organization)?.close()
+    this.#followings.set(organization, following)
     const channel = this.#channel(organization)
-    this.#receivers.set(channel, receive)
-    const leave = (): void => this.#leave(organization, receive)
+    this.#byChannel.set(channel, following)
+    const leave = (): void => this.#leave(organization, following)
     try {
-      await fromRedis(() => this.#options.subscriber.subscribe(channel))
+      await this.#channels.subscribe([channel])
+      following.started()
+      await this.#publishHead(organization, true)
     } catch (error) {
       leave()
       throw error
@@ -47,82 +106,152 @@ export class RedisBus implements Bus {
     return leave
   }
 
-  #leave(organization: OrganizationId, receive: (message: RoutedMessage) => void): void {
-    const channel = this.#channel(organization)
-    if (this.#receivers.get(channel) !== receive) return
-    this.#receivers.delete(channel)
-    this.#outboxes.delete(organization)
-    // Away, Redis has forgotten the subscription already.
-    this.#options.subscriber.unsubscribe(channel).catch(() => {})
-  }
-
   send(organization: OrganizationId, message: RoutedMessage): Promise<void> {
     let outbox = this.#outboxes.get(organization)
     if (outbox === undefined) {
-      outbox = new Outbox((sequence, messages) => this.#publish(organization, sequence, messages))
+      outbox = new Outbox({
+        sender: this.#sender,
+        after: this.#lastNumber,
+        limits: this.#limits,
+        total: this.#ringTotal,
+        publish: (batch) => this.#channels.publish(this.#channel(organization), batch),
+        now: () => performance.now(),
+      })
       this.#outboxes.set(organization, outbox)
     }
     return outbox.add(message)
   }
 
-  async #publish(organization: OrganizationId, sequence: number, messages: RoutedMessage[]): Promise<void> {
-    const batch = encodeBatch(this.#sender, sequence, messages)
-    await fromRedis(() => this.#options.publisher.publish(this.#channel(organization), batch))
+  /** Its connections stay open: they belong to who opened them. */
+  close(): void {
+    clearInterval(this.#timer)
+    for (const following of this.#followings.values()) following.close()
+    this.#followings.clear()
+    this.#byChannel.clear()
+  }
+
+  #leave(organization: OrganizationId, following: Following): void {
+    following.close()
+    if (this.#followings.get(organization) !== following) return
+    const channel = this.#channel(organization)
+    this.#followings.delete(organization)
+    this.#byChannel.delete(channel)
+    this.#channels.unsubscribe(channel)
   }
 
   #received(channel: string, bytes: Buffer): void {
-    const receive = this.#receivers.get(channel)
-    if (receive === undefined) return
-    const batch = decodeBatch(bytes)
-    if (batch === undefined) {
-      this.#options.onForeignData?.()
+    const following = this.#byChannel.get(channel)
+    if (following === undefined && channel !== this.#inbox) return
+    const frame = decodeFrame(bytes)
+    if (frame === undefined) {
+      this.#options.metrics?.foreignData()
       this.#options.log.warn(
         { channel, bytes: bytes.length },
         'something that is no batch came over a channel',
       )
       return
     }
-    if (batch.sender === this.replica) return
-    for (const message of batch.messages) {
-      try {
-        receive(message)
-      } catch (error) {
-        this.#options.log.error(
-          { channel, ...errorFields(error) },
-          'a message of another replica was not delivered',
-        )
+    if (frame.sender === this.replica) return
+    if (frame.kind === 'batch') following?.received(frame, bytes.length)
+    else if (frame.kind === 'ask') this.#answer(frame)
+    else if (frame.kind === 'answer') this.#followings.get(frame.organization)?.answered(frame)
+    else if (following !== undefined) {
+      following.announced(frame)
+      if (frame.isWanted) this.#publishHead(following.organization, false).catch(() => {})
+    }
+  }
+
+  #deliver(organization: OrganizationId, receive: Receive, message: RoutedMessage): void {
+    try {
+      receive(message)
+    } catch (error) {
+      this.#options.log.error(
+        { organization, ...errorFields(error) },
+        'a message of another replica was not delivered',
+      )
+    }
+  }
+
+  #answer(ask: Ask): void {
+    const { organization, sequence, last } = ask
+    const found = this.#outboxes.get(organization)?.find(ask) ?? {
+      sequence: last + 1,
+      lost: sequence === 0 ? 0 : last + 1 - sequence,
+      batches: [],
+    }
+    this.#tell(
+      this.#options.keys.busInbox(ask.sender),
+      encodeAnswer(this.#sender, { organization, ...found }),
+    )
+  }
+
+  #returned(): void {
+    for (const following of this.#followings.values()) following.interrupted()
+    if (this.#followings.size > 0) this.#options.metrics?.interrupted()
+    this.#mustResume = true
+    this.#resume()
+  }
+
+  /** Subscribes everything again and asks every sender for its last number. Until that is done it is tried again. */
+  #resume(): void {
+    if (this.#isResuming) return
+    this.#isResuming = true
+    this.#subscribeAll().then(
+      () => {
+        this.#isResuming = false
+        if (this.#mustResume) this.#resume()
+      },
+      () => {
+        this.#isResuming = false
+        this.#mustResume = true
+      },
+    )
+  }
+
+  async #subscribeAll(): Promise<void> {
+    this.#mustResume = false
+    const organizations = [...this.#followings.keys()]
+    const channels = organizations.map((organization) => this.#channel(organization))
+    await this.#channels.subscribe([this.#inbox, ...channels])
+    await Promise.all(organizations.map((organization) => this.#publishHead(organization, true)))
+  }
+
+  #tick(): void {
+    if (this.#mustResume) this.#resume()
+    for (const following of this.#followings.values()) following.forgetSilent()
+    for (const [organization, outbox] of this.#outboxes) {
+      outbox.prune()
+      // Who has left hears no question: what it still keeps is announced until it is forgotten.
+      const hasLeft = !this.#followings.has(organization)
+      if (!outbox.isIdle && (hasLeft || !outbox.isAnnounced)) this.#announce(organization, outbox)
+      if (outbox.isIdle && hasLeft) {
+        this.#outboxes.delete(organization)
+        this.#lastNumber = Math.max(this.#lastNumber, outbox.sequence)
       }
     }
   }
 
+  #announce(organization: OrganizationId, outbox: Outbox): void {
+    const { sequence } = outbox
+    this.#publishHead(organization, false).then(
+      () => {
+        if (outbox.sequence === sequence) outbox.isAnnounced = true
+      },
+      () => {},
+    )
+  }
+
+  #publishHead(organization: OrganizationId, isWanted: boolean): Promise<void> {
+    const sequence = this.#outboxes.get(organization)?.sequence ?? this.#lastNumber
+    return this.#channels.publish(this.#channel(organization), encodeHead(this.#sender, sequence, isWanted))
+  }
+
+  /** Who asks, asks again when no answer comes. */
+  #tell(channel: string, bytes: Buffer): void {
+    this.#channels.publish(channel, bytes).catch(() => {})
+  }
+
   #channel(organization: OrganizationId): string {
     return `${this.#options.keys.messaging(organization)}bus`
-  }
-}
-
-/** Gathers what one turn of the event loop sends; all of it shares one answer. */
-class Outbox {
-  readonly #flush: (sequence: number, messages: RoutedMessage[]) => Promise<void>
-  #messages: RoutedMessage[] = []
-  #sent: Promise<void> = Promise.resolve()
-  #sequence = 0
-
-  constructor(flush: (sequence: number, messages: RoutedMessage[]) => Promise<void>) {
-    this.#flush = flush
-  }
-
-  add(message: RoutedMessage): Promise<void> {
-    this.#messages.push(message)
-    if (this.#messages.length === 1) {
-      this.#sent = new Promise((resolve, reject) => {
-        setImmediate(() => {
-          const messages = this.#messages
-          this.#messages = []
-          this.#sequence += 1
-          this.#flush(this.#sequence, messages).then(resolve, reject)
-        })
-      })
-    }
-    return this.#sent
   }
 }

@@ -2,9 +2,9 @@ import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { IdentityRecordType } from './identity-records.ts'
 
 /**
- * Every Redis key outside the broker's own; the only place where one is spelled. `{org}` is a hash tag: one
- * slot per organization. Key spaces follow who writes: `id` the operator, `tmp` the token service, `mq` the
- * broker.
+ * Every Redis key outside an organization's messaging; the only place where one is spelled. `{org}` is a hash
+ * tag: one slot per organization. Key spaces follow who writes: `id` the operator, `tmp` the token service, `mq`
+ * the broker.
  */
 export interface RedisKeys {
   /** Hash: record name to record. */
@@ -23,6 +23,14 @@ export interface RedisKeys {
   readonly control: string
   /** Prefix of everything that the broker keeps of an organization. */
   messaging(organization: OrganizationId): string
+  /** Channel on which one replica of the broker is told what concerns it alone. */
+  busInbox(replica: string): string
+  /** Sorted set: replicas of the broker by when their lease ends. */
+  readonly replicas: string
+  /** Set: organizations of which a replica has, or had, clients. */
+  replicaOrganizations(replica: string): string
+  /** Sorted set: organizations by when to look for wills that are due. */
+  readonly willSchedule: string
 }
 
 export const defaultKeyPrefix = 'cs'
@@ -37,5 +45,9 @@ export function redisKeys(prefix: string = defaultKeyPrefix): RedisKeys {
     credential: (organization, local) => `${prefix}:{${organization}}:tmp:${local}`,
     control: `${prefix}:control`,
     messaging: (organization) => `${prefix}:{${organization}}:mq:`,
+    busInbox: (replica) => `${prefix}:mq:bus:${replica}`,
+    replicas: `${prefix}:mq:replicas`,
+    replicaOrganizations: (replica) => `${prefix}:mq:organizations:${replica}`,
+    willSchedule: `${prefix}:mq:wills`,
   }
 }

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { RoutedMessage } from '../../../broker/aedes/messages.ts'
-import { decodeBatch, encodeBatch } from '../../../broker/bus/frames.ts'
+import { decodeFrame, encodeAnswer, encodeAsk, encodeBatch, encodeHead } from '../../../broker/bus/frames.ts'
+import { anOrganizationId } from '../../fixtures/records.ts'
 
 const sender = Buffer.from('0102030405060708', 'hex')
 
@@ -23,7 +24,7 @@ const aMessage = fc.record({
 describe('a batch', () => {
   test('comes back as it was sent, whatever its messages', () => {
     fc.assert(
-      fc.property(fc.array(aMessage, { maxLength: 5 }), fc.nat(2 ** 32 - 1), (given, sequence) => {
+      fc.property(fc.array(aMessage, { maxLength: 5 }), fc.nat(2 ** 48 - 1), (given, sequence) => {
         const messages = given.map(({ clientId, properties, ...message }): RoutedMessage => ({
           ...message,
           brokerId: sender.toString('hex'),
@@ -31,7 +32,12 @@ describe('a batch', () => {
           ...(properties === undefined ? {} : { properties }),
         }))
         const bytes = encodeBatch(sender, sequence, messages)
-        expect(decodeBatch(bytes)).toEqual({ sender: sender.toString('hex'), sequence, messages })
+        expect(decodeFrame(bytes)).toEqual({
+          kind: 'batch',
+          sender: sender.toString('hex'),
+          sequence,
+          messages,
+        })
       }),
     )
   })
@@ -41,19 +47,65 @@ describe('a batch', () => {
       { topic: 'a', payload: Buffer.from('x'), qos: 1, retain: false, brokerId: 'x', brokerCounter: 1 },
     ])
     for (let length = 0; length < whole.length; length += 1) {
-      const isHeadOnly = length === 15
-      expect(decodeBatch(whole.subarray(0, length)) === undefined).toBe(!isHeadOnly)
+      const isHeadOnly = length === 18
+      expect(decodeFrame(whole.subarray(0, length)) === undefined).toBe(!isHeadOnly)
     }
     fc.assert(
       fc.property(fc.nat(whole.length - 1), fc.nat(255), (at, value) => {
         const changed = Buffer.from(whole)
         changed[at] = value
-        decodeBatch(changed)
+        decodeFrame(changed)
       }),
     )
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
-        expect(decodeBatch(Buffer.from(bytes))).toBeUndefined()
+        expect(decodeFrame(Buffer.from(bytes))).toBeUndefined()
+      }),
+    )
+  })
+})
+
+describe('what replicas tell each other about batches', () => {
+  const organization = anOrganizationId
+  const from = sender.toString('hex')
+  const frames = [
+    {
+      bytes: encodeHead(sender, 7, true),
+      frame: { kind: 'head', sender: from, sequence: 7, isWanted: true },
+    },
+    {
+      bytes: encodeAsk(sender, { sequence: 2 ** 40, last: 2 ** 41, age: 12.7, organization }),
+      frame: { kind: 'ask', sender: from, sequence: 2 ** 40, last: 2 ** 41, age: 12, organization },
+    },
+    {
+      bytes: encodeAnswer(sender, {
+        sequence: 3,
+        lost: 2,
+        organization,
+        batches: [Buffer.from('abc'), Buffer.alloc(0)],
+      }),
+      frame: {
+        kind: 'answer',
+        sender: from,
+        sequence: 3,
+        lost: 2,
+        organization,
+        batches: [Buffer.from('abc'), Buffer.alloc(0)],
+      },
+    },
+  ]
+
+  test.each(frames)('comes back as it was sent: $frame.kind', ({ bytes, frame }) => {
+    expect(decodeFrame(bytes)).toEqual(frame)
+  })
+
+  test.each(frames)('cut or changed it is never an error: $frame.kind', ({ bytes }) => {
+    for (let length = 0; length < bytes.length; length += 1) decodeFrame(bytes.subarray(0, length))
+    fc.assert(
+      fc.property(fc.nat(bytes.length - 1), fc.nat(255), (at, value) => {
+        const changed = Buffer.from(bytes)
+        changed[at] = value
+        decodeFrame(changed)
       }),
     )
   })

@@ -11,12 +11,14 @@ import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.
 
 let server: RedisServer
 const connections: Redis[] = []
+const buses: RedisBus[] = []
 
 beforeAll(async () => {
   server = await startRedisServer()
 })
 
 afterAll(async () => {
+  for (const bus of buses) bus.close()
   for (const redis of connections) redis.disconnect()
   await server.stop()
 })
@@ -30,7 +32,10 @@ async function connection(): Promise<Redis> {
 
 async function replica(onForeignData: () => void = () => {}): Promise<RedisBus> {
   const [publisher, subscriber] = [await connection(), await connection()]
-  return new RedisBus({ publisher, subscriber, keys: redisKeys(), log: silentLog, onForeignData })
+  const metrics = { foreignData: onForeignData, interrupted() {}, asked() {}, lost() {} }
+  const bus = new RedisBus({ publisher, subscriber, keys: redisKeys(), log: silentLog, metrics })
+  buses.push(bus)
+  return bus
 }
 
 const message = (topic: string): RoutedMessage => ({
@@ -116,6 +121,7 @@ describe('between replicas', () => {
     await expect(bus.send(anOrganizationId, message('lost'))).rejects.toMatchObject({
       code: 'store-unavailable',
     })
+    bus.close()
     for (const each of [redis, subscriber]) each.disconnect()
     await own.stop()
   })

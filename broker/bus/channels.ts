@@ -1,0 +1,102 @@
+import { Cluster, type Redis } from 'ioredis'
+import { fromRedis } from '#core/stores/redis-connection.ts'
+
+/**
+ * Redis pub/sub as the bus needs it. Every promise rejects with `store-unavailable` while Redis is away.
+ * What was published while the subscriber's connection was away is not received.
+ */
+export interface Channels {
+  publish(channel: string, bytes: Buffer): Promise<void>
+  /** Resolves once what is published from now on is received. Again for one that is subscribed does no harm. */
+  subscribe(channels: readonly string[]): Promise<void>
+  /** Never fails: away, Redis has forgotten the subscription already. */
+  unsubscribe(channel: string): void
+}
+
+export interface ChannelsListener {
+  received(channel: string, bytes: Buffer): void
+  /** The subscriber's connection was lost and is back, with no channel subscribed for certain. */
+  returned(): void
+}
+
+/** Plain pub/sub on one Redis, sharded on a Cluster: there plain PUBLISH goes to every node. */
+export function openChannels(
+  publisher: Redis | Cluster,
+  subscriber: Redis | Cluster,
+  listener: ChannelsListener,
+): Channels {
+  return subscriber instanceof Cluster
+    ? new ShardedChannels(publisher, subscriber, listener)
+    : new PlainChannels(publisher, subscriber, listener)
+}
+
+/** SUBSCRIBE is answered channel by channel: not so many at once that other commands time out behind them. */
+const channelsPerCommand = 500
+
+class PlainChannels implements Channels {
+  readonly #publisher: Redis | Cluster
+  readonly #subscriber: Redis
+
+  constructor(publisher: Redis | Cluster, subscriber: Redis, listener: ChannelsListener) {
+    this.#publisher = publisher
+    this.#subscriber = subscriber
+    // The bus does it, and knows when it is done; ioredis' own leaves a rejection that nobody handles.
+    subscriber.options.autoResubscribe = false
+    subscriber.on('messageBuffer', (channel: Buffer, bytes: Buffer) =>
+      listener.received(channel.toString(), bytes),
+    )
+    subscriber.on('ready', () => listener.returned())
+  }
+
+  async publish(channel: string, bytes: Buffer): Promise<void> {
+    await fromRedis(() => this.#publisher.publish(channel, bytes))
+  }
+
+  async subscribe(channels: readonly string[]): Promise<void> {
+    for (let at = 0; at < channels.length; at += channelsPerCommand) {
+      const some = channels.slice(at, at + channelsPerCommand)
+      await fromRedis(() => this.#subscriber.subscribe(...some))
+    }
+  }
+
+  unsubscribe(channel: string): void {
+    this.#subscriber.unsubscribe(channel).catch(() => {})
+  }
+}
+
+/** Needs a Cluster with `shardedSubscribers`. */
+class ShardedChannels implements Channels {
+  readonly #publisher: Redis | Cluster
+  readonly #subscriber: Cluster
+  readonly #known = new Set<string>()
+
+  constructor(publisher: Redis | Cluster, subscriber: Cluster, listener: ChannelsListener) {
+    this.#publisher = publisher
+    this.#subscriber = subscriber
+    subscriber.on('smessageBuffer', (channel: Buffer, bytes: Buffer) =>
+      listener.received(channel.toString(), bytes),
+    )
+    subscriber.on('subscribersReady', () => listener.returned())
+  }
+
+  async publish(channel: string, bytes: Buffer): Promise<void> {
+    await fromRedis(() => this.#publisher.spublish(channel, bytes))
+  }
+
+  async subscribe(channels: readonly string[]): Promise<void> {
+    await fromRedis(() => Promise.all(channels.map((channel) => this.#subscribe(channel))))
+  }
+
+  /** One by one: only channels of the same slot may stand in one command. */
+  async #subscribe(channel: string): Promise<void> {
+    // ioredis remembers a channel once for each time it is subscribed.
+    if (this.#known.has(channel)) await this.#subscriber.sunsubscribe(channel)
+    this.#known.add(channel)
+    await this.#subscriber.ssubscribe(channel)
+  }
+
+  unsubscribe(channel: string): void {
+    this.#known.delete(channel)
+    this.#subscriber.sunsubscribe(channel).catch(() => {})
+  }
+}

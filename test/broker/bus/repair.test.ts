@@ -1,0 +1,224 @@
+import { once } from 'node:events'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Redis } from 'ioredis'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { silentLog } from '#core/process/logger.ts'
+import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
+import { redisKeys } from '#core/stores/redis-keys.ts'
+import type { RoutedMessage } from '../../../broker/aedes/messages.ts'
+import { RedisBus, type RedisBusOptions } from '../../../broker/bus/redis-bus.ts'
+import { eventually } from '../../fixtures/eventually.ts'
+import { anOrganizationId, anotherOrganizationId } from '../../fixtures/records.ts'
+import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
+
+const keys = redisKeys()
+let server: RedisServer
+let control: Redis
+let connections: Redis[]
+let buses: RedisBus[]
+
+beforeEach(async () => {
+  server = await startRedisServer()
+  ;[connections, buses] = [[], []]
+  control = await connection()
+})
+
+afterEach(async () => {
+  for (const bus of buses) bus.close()
+  for (const redis of connections) redis.disconnect()
+  await server.stop()
+})
+
+async function connection(): Promise<Redis> {
+  const redis = connectRedis(server.url, 'test', silentLog)
+  connections.push(redis)
+  await untilReady(redis, AbortSignal.timeout(10_000))
+  return redis
+}
+
+interface TestReplica {
+  readonly bus: RedisBus
+  readonly publisher: Redis
+  readonly subscriber: Redis
+}
+
+async function replica(over: Partial<RedisBusOptions> = {}): Promise<TestReplica> {
+  const [publisher, subscriber] = [await connection(), await connection()]
+  const bus = new RedisBus({ publisher, subscriber, keys, log: silentLog, ...over })
+  buses.push(bus)
+  return { bus, publisher, subscriber }
+}
+
+const message = (topic: string): RoutedMessage => ({
+  topic,
+  payload: Buffer.from('x'),
+  qos: 1,
+  retain: false,
+  brokerId: 'x',
+  brokerCounter: 1,
+})
+
+async function follow({ bus }: TestReplica, lost: (batches: number) => void = () => {}): Promise<string[]> {
+  const topics: string[] = []
+  await bus.join(anOrganizationId, ({ topic }) => topics.push(topic), lost)
+  return topics
+}
+
+const named = (first: number, count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `t/${first + index}`)
+
+async function send({ bus }: TestReplica, topics: readonly string[]): Promise<void> {
+  for (const topic of topics) await bus.send(anOrganizationId, message(topic))
+}
+
+const cut = (): Promise<unknown> => control.client('KILL', 'TYPE', 'pubsub')
+
+/** Ends a connection until what this resolves with is called. */
+async function away(redis: Redis): Promise<() => Promise<void>> {
+  const ended = once(redis, 'end')
+  redis.disconnect(false)
+  await ended
+  return () => redis.connect()
+}
+
+describe('a lost connection', () => {
+  test('in the middle of many messages loses none, repeats none and changes no order', async () => {
+    const [one, two, three] = [await replica(), await replica(), await replica()]
+    const [second, third] = [await follow(two), await follow(three)]
+    const topics = named(0, 3_000)
+    for (const [index, topic] of topics.entries()) {
+      await one.bus.send(anOrganizationId, message(topic))
+      if (index % 700 === 350) await cut()
+    }
+    await eventually('all have arrived', () => second.length >= 3_000 && third.length >= 3_000)
+    expect(second).toEqual(topics)
+    expect(third).toEqual(topics)
+  })
+
+  test('during the last message is noticed without a next one', async () => {
+    const [one, two] = [await replica(), await replica()]
+    await follow(one)
+    const seen = await follow(two)
+    await send(one, ['a'])
+    await eventually('the first arrives', () => seen.length === 1)
+    const back = await away(two.subscriber)
+    await send(one, ['b', 'c'])
+    await back()
+    await eventually('the others arrive', () => seen.length === 3)
+    expect(seen).toEqual(['a', 'b', 'c'])
+  })
+
+  test('hides no sender that began while it was away', async () => {
+    const two = await replica()
+    const seen = await follow(two)
+    const back = await away(two.subscriber)
+    const one = await replica()
+    await follow(one)
+    await send(one, named(0, 5))
+    await back()
+    await eventually('all arrive', () => seen.length === 5)
+    expect(seen).toEqual(named(0, 5))
+  })
+
+  test('brings nothing from before the replica followed the organization', async () => {
+    const [one, two] = [await replica(), await replica()]
+    await follow(one)
+    await send(one, ['before'])
+    const seen = await follow(two)
+    await pause(100)
+    const back = await away(two.subscriber)
+    await send(one, ['while away'])
+    await back()
+    await eventually('it arrives', () => seen.length > 0)
+    await send(one, ['after'])
+    await eventually('that too', () => seen.includes('after'))
+    expect(seen).toEqual(['while away', 'after'])
+  })
+
+  test('longer than the ring remembers is told, with how much is gone', async () => {
+    const one = await replica({ ring: { maxBytes: 300 } })
+    const two = await replica()
+    let lost = 0
+    const seen = await follow(two, (batches) => (lost += batches))
+    await send(one, ['first'])
+    await eventually('it arrives', () => seen.length === 1)
+    const back = await away(two.subscriber)
+    await send(one, named(0, 20))
+    await back()
+    await eventually('the rest arrives', () => seen.includes('t/19'))
+    expect(lost).toBeGreaterThan(0)
+    expect(seen).toEqual(['first', ...named(lost, 20 - lost)])
+  })
+
+  test('of the sender only: nothing is said to be sent, and what follows arrives', async () => {
+    const [one, two] = [await replica(), await replica()]
+    const seen = await follow(two)
+    await send(one, ['a'])
+    const back = await away(one.publisher)
+    await expect(send(one, ['b'])).rejects.toMatchObject({ code: 'store-unavailable' })
+    await back()
+    await send(one, ['c'])
+    await eventually('it arrives', () => seen.includes('c'))
+    expect(seen).toEqual(['a', 'b', 'c'])
+  })
+})
+
+describe('a sender that is gone', () => {
+  test('holds back what came after a gap for a few seconds, then the gap is told', async () => {
+    const [one, two] = [await replica(), await replica()]
+    let lost = 0
+    const seen = await follow(two, (batches) => (lost += batches))
+    await send(one, ['a'])
+    await eventually('it arrives', () => seen.length === 1)
+    const back = await away(two.subscriber)
+    await send(one, ['b'])
+    await away(one.subscriber)
+    await back()
+    await send(one, ['c'])
+    one.bus.close()
+    await eventually('what came after it arrives', () => seen.includes('c'))
+    expect([seen, lost]).toEqual([['a', 'c'], 1])
+  })
+})
+
+describe('an organization that closes and opens again', () => {
+  test('at the sender at once is still asked for what was missed', async () => {
+    const [one, two] = [await replica(), await replica()]
+    const leave = await one.bus.join(anOrganizationId, () => {})
+    const seen = await follow(two)
+    await send(one, ['a'])
+    await eventually('it arrives', () => seen.length === 1)
+    const back = await away(two.subscriber)
+    await send(one, ['b'])
+    leave()
+    await pause(1_500)
+    await back()
+    await eventually('it arrives', () => seen.length === 2)
+    expect(seen).toEqual(['a', 'b'])
+  })
+
+  test('at the sender loses and repeats nothing', async () => {
+    const [one, two] = [await replica({ ring: { maxAgeMs: 0 } }), await replica()]
+    const seen = await follow(two)
+    const leave = await one.bus.join(anOrganizationId, () => {})
+    await send(one, ['a'])
+    leave()
+    await pause(2_500)
+    await one.bus.send(anotherOrganizationId, message('elsewhere'))
+    await send(one, ['b', 'c'])
+    await eventually('all arrive', () => seen.length === 3)
+    expect(seen).toEqual(['a', 'b', 'c'])
+  })
+
+  test('at the receiver brings what is sent from then on', async () => {
+    const [one, two] = [await replica(), await replica()]
+    const leave = await two.bus.join(anOrganizationId, () => {})
+    await send(one, ['a'])
+    leave()
+    await send(one, ['b'])
+    const seen = await follow(two)
+    await send(one, ['c'])
+    await eventually('it arrives', () => seen.length > 0)
+    expect(seen).toEqual(['c'])
+  })
+})
