@@ -14,8 +14,9 @@ import {
   PacketParser,
   parseConnect,
   type ProtocolVersion,
+  UnsupportedLevel,
 } from '../wire/packets.ts'
-import { PublishFault } from '../wire/publish-fault.ts'
+import { PacketFault } from '../wire/packet-fault.ts'
 import { isPublishFrame, parsePublish, withMessageId } from '../wire/publish.ts'
 import { ConnectionReview } from './connection-review.ts'
 import type { ConnectionOptions } from './connection-options.ts'
@@ -174,7 +175,9 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
       }
     } catch (error) {
       this.options.log.debug({ ...this.#names(), ...errorFields(error) }, 'a malformed packet')
-      void this.end(error instanceof PublishFault ? error.kind : 'malformed-packet')
+      // [MQTT-3.1.2-2]
+      if (error instanceof UnsupportedLevel) this.send({ cmd: 'connack', returnCode: 1, sessionPresent: false })
+      void this.end(error instanceof PacketFault ? error.kind : 'malformed-packet')
     }
   }
 

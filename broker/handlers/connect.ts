@@ -11,7 +11,7 @@ import { PublishWindow } from '../connection/publish-window.ts'
 import type { Session } from '../connection/session.ts'
 import { type DeliveryTerms, type Subscription, Subscriptions } from '../connection/subscriptions.ts'
 import type { RoutedMessage, StoredMessage } from '../aedes/messages.ts'
-import { type ConnectPacket, type IConnectPacket, isCleanText, propertyBytes } from '../wire/packets.ts'
+import type { ConnectPacket } from '../wire/packets.ts'
 import { connackReturnCode, reason, type ReasonCode } from '../wire/reason-codes.ts'
 
 const longestClientId = 256
@@ -47,10 +47,10 @@ const connectSteps: readonly Step[] = [
 ]
 
 /** The first packet of a connection. */
-export async function handleConnect(connection: Connection, packet: IConnectPacket): Promise<void> {
+export async function handleConnect(connection: Connection, packet: ConnectPacket): Promise<void> {
   const attempt: Attempt = {
     connection,
-    packet: { ...packet, protocolVersion: connection.version },
+    packet,
     clientId: packet.clientId,
     sessionPresent: false,
   }
@@ -94,9 +94,12 @@ function refuseExtendedAuthentication({ packet }: Attempt): ReasonCode | void {
 /** [MQTT-3.1.3-6] to [MQTT-3.1.3-8] */
 function nameClient(attempt: Attempt): ReasonCode | void {
   const { packet, clientId } = attempt
-  if (clientId.length > longestClientId || !isCleanText(clientId)) return reason.clientIdentifierNotValid
+  if (clientId.length > longestClientId) return reason.clientIdentifierNotValid
   if (clientId !== '') return
-  if (packet.protocolVersion < 5 && packet.clean !== true) return reason.clientIdentifierNotValid
+  // 3.1 knows no empty one.
+  if (packet.protocolVersion === 3 || (packet.protocolVersion === 4 && !packet.clean)) {
+    return reason.clientIdentifierNotValid
+  }
   attempt.clientId = `auto-${randomUUID()}`
 }
 
@@ -104,16 +107,16 @@ function readWill(attempt: Attempt): ReasonCode | void {
   const { will } = attempt.packet
   if (will === undefined) return
   const { limits } = attempt.connection.options
-  if (!isTopicName(will.topic) || !isCleanText(will.topic)) return reason.topicNameInvalid
+  if (!isTopicName(will.topic)) return reason.topicNameInvalid
   if (will.topic.split('/').length > limits.maxTopicLevels) return reason.topicNameInvalid
-  const { willDelayInterval: _, ...properties } = will.properties ?? {}
-  const bytes = propertyBytes(properties)
+  const { topic, payload, qos, retain, propertyBytes } = will
   attempt.will = {
-    topic: will.topic,
-    payload: Buffer.from(will.payload ?? ''),
-    qos: will.qos ?? 0,
-    retain: will.retain ?? false,
-    ...(bytes === undefined ? {} : { properties: bytes }),
+    topic,
+    // Kept for long: a view would keep everything alive that was read with it.
+    payload: Buffer.from(payload),
+    qos,
+    retain,
+    ...(propertyBytes.length === 0 ? {} : { properties: propertyBytes }),
   }
 }
 

@@ -1,13 +1,13 @@
-import type { IDisconnectPacket } from 'mqtt-packet'
 import type { Connection } from '../connection/connection.ts'
 import type { Session } from '../connection/session.ts'
+import type { DisconnectPacket } from '../wire/parse-packet.ts'
 import { reason } from '../wire/reason-codes.ts'
 
 /** The client says goodbye, with its will or without. */
 export async function handleDisconnect(
   connection: Connection,
   session: Session,
-  packet: IDisconnectPacket,
+  packet: DisconnectPacket,
 ): Promise<void> {
   const expiry = packet.properties?.sessionExpiryInterval
   if (expiry !== undefined) {
@@ -15,7 +15,7 @@ export async function handleDisconnect(
     if (session.endsWithConnection && expiry > 0) return connection.end('protocol-error')
     session.endsWithConnection = expiry === 0
   }
-  await connection.end(
-    packet.reasonCode === reason.disconnectWithWill ? 'disconnected-with-will' : 'disconnected',
-  )
+  // [MQTT-3.14.4-3]: only a normal disconnection forgets the will.
+  const isNormal = (packet.reasonCode ?? reason.success) === reason.success
+  await connection.end(isNormal ? 'disconnected' : 'disconnected-with-will')
 }

@@ -2,10 +2,8 @@ import { isTopicFilter } from '#core/access/topic-filter.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { Session } from '../connection/session.ts'
 import type { Qos, Subscription } from '../connection/subscriptions.ts'
-import { isCleanText, type ISubscribePacket } from '../wire/packets.ts'
+import type { RequestedSubscription, SubscribePacket } from '../wire/parse-packet.ts'
 import { reason, type ReasonCode } from '../wire/reason-codes.ts'
-
-type Requested = ISubscribePacket['subscriptions'][number]
 
 /** What became of one filter: its subscription, or why it was refused. */
 type Verdict =
@@ -19,7 +17,7 @@ type Verdict =
 export async function handleSubscribe(
   connection: Connection,
   session: Session,
-  packet: ISubscribePacket,
+  packet: SubscribePacket,
 ): Promise<void> {
   // CONNACK said that there are none (MQTT 5 §3.8.2.1.2).
   if (packet.properties?.subscriptionIdentifier !== undefined)
@@ -39,15 +37,15 @@ export async function handleSubscribe(
   }
   connection.send({
     cmd: 'suback',
-    messageId: packet.messageId ?? 0,
+    messageId: packet.messageId,
     granted: verdicts.map((verdict) => answerTo(verdict, connection.version)),
   })
   await sendRetained(session, granted)
 }
 
-function judge({ options }: Connection, session: Session, requested: Requested): Verdict {
+function judge({ options }: Connection, session: Session, requested: RequestedSubscription): Verdict {
   const { topic, qos, nl, rap, rh } = requested
-  if (!isTopicFilter(topic) || !isCleanText(topic)) return { code: reason.topicFilterInvalid }
+  if (!isTopicFilter(topic)) return { code: reason.topicFilterInvalid }
   if (topic.split('/').length > options.limits.maxTopicLevels) return { code: reason.topicFilterInvalid }
   if (topic.startsWith('$share/')) return { code: reason.sharedSubscriptionsNotSupported }
   const isNew = !session.subscriptions.has(topic)
@@ -63,9 +61,9 @@ function judge({ options }: Connection, session: Session, requested: Requested):
   const subscription: Subscription = {
     topic,
     qos: Math.min(qos, verdict.maxQos) as Qos,
-    rh: rh ?? 0,
-    rap: rap ?? false,
-    nl: nl ?? false,
+    rh,
+    rap,
+    nl,
     checkDelivery: access.checkDelivery(topic),
   }
   return { subscription, isNew }

@@ -1,16 +1,14 @@
 import type { Connection } from '../connection/connection.ts'
 import type { Session } from '../connection/session.ts'
-import type { IUnsubscribePacket } from '../wire/packets.ts'
+import type { UnsubscribePacket } from '../wire/parse-packet.ts'
 import { reason } from '../wire/reason-codes.ts'
 
 /** [MQTT-3.10.4-1] to [MQTT-3.10.4-6] */
 export async function handleUnsubscribe(
   connection: Connection,
   session: Session,
-  packet: IUnsubscribePacket,
+  packet: UnsubscribePacket,
 ): Promise<void> {
-  // [MQTT-3.10.3-2]
-  if (packet.unsubscriptions.length === 0) return connection.end('malformed-packet')
   const codes: number[] = []
   const removed: string[] = []
   for (const filter of packet.unsubscriptions) {
@@ -21,5 +19,5 @@ export async function handleUnsubscribe(
     await session.broker.unsubscribe(filter, connection.deliver)
   }
   if (session.isStored) await session.broker.persistence.removeSubscriptions(session, removed)
-  connection.send({ cmd: 'unsuback', messageId: packet.messageId ?? 0, granted: codes })
+  connection.send({ cmd: 'unsuback', messageId: packet.messageId, granted: codes })
 }

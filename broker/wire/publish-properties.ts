@@ -1,5 +1,5 @@
-import { isUtf8 } from 'node:buffer'
-import { PublishFault } from './publish-fault.ts'
+import { PacketFault } from './packet-fault.ts'
+import { isName, isText } from './text.ts'
 
 /** The properties of a PUBLISH (MQTT 5 §3.3.2.3) as they came, and what the broker itself looks at. */
 export interface PublishProperties {
@@ -24,8 +24,20 @@ const text: Reader = (frame, at, end) => {
   const after = binary(frame, at, end)
   if (after > end) return after
   const bytes = frame.subarray(at + 2, after)
-  if (!isUtf8(bytes) || bytes.includes(0))
-    throw new PublishFault('malformed-packet', 'ill-formed text in a property')
+  if (!isText(bytes)) throw new PacketFault('malformed-packet', 'ill-formed text in a property')
+  return after
+}
+
+/** [MQTT-3.3.2-14] */
+const topicName: Reader = (frame, at, end) => {
+  const after = binary(frame, at, end)
+  if (after > end) return after
+  if (!isName(frame, at + 2, after)) throw new PacketFault('malformed-packet', 'ill-formed response topic')
+  for (let index = at + 2; index < after; index += 1) {
+    if (frame[index] === plus || frame[index] === hash) {
+      throw new PacketFault('protocol-error', 'a response topic with a wildcard')
+    }
+  }
   return after
 }
 
@@ -34,20 +46,22 @@ const pair: Reader = (frame, at, end) => text(frame, text(frame, at, end), end)
 const variableInteger: Reader = (frame, at, end) => readVariableInteger(frame, at, end).end
 
 const flag: Reader = (frame, at) => {
-  if ((frame[at] ?? 0) > 1) throw new PublishFault('protocol-error', 'the payload format is neither 0 nor 1')
+  if ((frame[at] ?? 0) > 1) throw new PacketFault('protocol-error', 'the payload format is neither 0 nor 1')
   return at + 1
 }
 
 const topicAlias = 0x23
 const subscriptionIdentifier = 0x0b
 const userProperty = 0x26
+const plus = 0x2b
+const hash = 0x23
 
 /** By identifier (MQTT 5 §2.2.2.2). Each returns where its value ends. */
 const readers: Readonly<Record<number, Reader>> = {
   0x01: flag,
   0x02: fixed(4),
   0x03: text,
-  0x08: text,
+  0x08: topicName,
   0x09: binary,
   [subscriptionIdentifier]: variableInteger,
   [topicAlias]: fixed(2),
@@ -60,26 +74,26 @@ const none: Omit<PublishProperties, 'end'> = {
   hasSubscriptionIdentifier: false,
 }
 
-/** Checks every property; throws a PublishFault. */
+/** Checks every property; throws a PacketFault. */
 export function readPublishProperties(frame: Buffer, at: number): PublishProperties {
   const length = readVariableInteger(frame, at, frame.length)
   if (length.value === 0) return { ...none, end: length.end }
   const end = length.end + length.value
   if (end > frame.length)
-    throw new PublishFault('malformed-packet', 'the properties are longer than the packet')
+    throw new PacketFault('malformed-packet', 'the properties are longer than the packet')
   const seen = new Set<number>()
   for (let position = length.end; position < end;) {
     const identifier = frame.readUInt8(position)
     const reader = readers[identifier]
     if (reader === undefined)
-      throw new PublishFault('malformed-packet', 'a property that PUBLISH does not have')
+      throw new PacketFault('malformed-packet', 'a property that PUBLISH does not have')
     // MQTT 5 §3.3.2.3: all but these stand once at most.
     if (seen.has(identifier) && identifier !== userProperty && identifier !== subscriptionIdentifier) {
-      throw new PublishFault('protocol-error', 'a property stands twice')
+      throw new PacketFault('protocol-error', 'a property stands twice')
     }
     seen.add(identifier)
     position = reader(frame, position + 1, end)
-    if (position > end) throw new PublishFault('malformed-packet', 'a property is longer than the properties')
+    if (position > end) throw new PacketFault('malformed-packet', 'a property is longer than the properties')
   }
   return {
     bytes: frame.subarray(length.end, end),
@@ -94,7 +108,11 @@ function readVariableInteger(frame: Buffer, at: number, end: number): { value: n
   for (let index = 0; index < 4; index += 1) {
     const byte = at + index < end ? (frame[at + index] ?? 0) : 0x80
     value += (byte & 0x7f) * 128 ** index
-    if (byte < 0x80) return { value, end: at + index + 1 }
+    if (byte < 0x80) {
+      // [MQTT-1.5.5-1]
+      if (byte === 0 && index > 0) break
+      return { value, end: at + index + 1 }
+    }
   }
-  throw new PublishFault('malformed-packet', 'a length that does not end')
+  throw new PacketFault('malformed-packet', 'a length that does not end')
 }

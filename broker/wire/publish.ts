@@ -1,6 +1,6 @@
-import { isUtf8 } from 'node:buffer'
-import { PublishFault } from './publish-fault.ts'
+import { PacketFault } from './packet-fault.ts'
 import { type PublishProperties, readPublishProperties } from './publish-properties.ts'
+import { isName } from './text.ts'
 
 /** A PUBLISH packet, taken apart without copying: all buffers are views of the frame it came in. */
 export interface Publish {
@@ -22,28 +22,29 @@ export function isPublishFrame(frame: Buffer): boolean {
   return ((frame[0] ?? 0) & 0xf0) === publishType
 }
 
-/** Reads one complete frame (MQTT 5 §3.3, 3.1.1 §3.3); throws a PublishFault. */
+/** Reads one complete frame (MQTT 5 §3.3, 3.1.1 §3.3); throws a PacketFault. */
 export function parsePublish(frame: Buffer, version: number): Publish {
   const flags = frame.readUInt8(0)
   const qos = (flags >> 1) & 3
   // [MQTT-3.3.1-4]
-  if (qos === 3) throw new PublishFault('malformed-packet', 'QoS 3')
+  if (qos === 3) throw new PacketFault('malformed-packet', 'QoS 3')
+  // [MQTT-3.3.1-2]
+  if (qos === 0 && (flags & 8) !== 0) throw new PacketFault('malformed-packet', 'DUP with QoS 0')
   let at = endOfHeader(frame)
-  if (at + 2 > frame.length) throw new PublishFault('malformed-packet', 'no topic')
+  if (at + 2 > frame.length) throw new PacketFault('malformed-packet', 'no topic')
   const topicEnd = at + 2 + frame.readUInt16BE(at)
   if (topicEnd > frame.length)
-    throw new PublishFault('malformed-packet', 'the topic is longer than the packet')
-  const topicBytes = frame.subarray(at + 2, topicEnd)
+    throw new PacketFault('malformed-packet', 'the topic is longer than the packet')
   // [MQTT-1.5.4-1] [MQTT-1.5.4-2]
-  if (!isUtf8(topicBytes) || topicBytes.includes(0))
-    throw new PublishFault('malformed-packet', 'ill-formed topic')
+  if (!isName(frame, at + 2, topicEnd)) throw new PacketFault('malformed-packet', 'ill-formed topic')
+  const topic = frame.toString('utf8', at + 2, topicEnd)
   at = topicEnd
   let messageId = 0
   if (qos > 0) {
-    if (at + 2 > frame.length) throw new PublishFault('malformed-packet', 'no packet id')
+    if (at + 2 > frame.length) throw new PacketFault('malformed-packet', 'no packet id')
     messageId = frame.readUInt16BE(at)
     // [MQTT-2.2.1-3]
-    if (messageId === 0) throw new PublishFault('malformed-packet', 'packet id 0')
+    if (messageId === 0) throw new PacketFault('protocol-error', 'packet id 0')
     at += 2
   }
   let properties: PublishProperties | undefined
@@ -53,7 +54,7 @@ export function parsePublish(frame: Buffer, version: number): Publish {
   }
   return {
     cmd: 'publish',
-    topic: topicBytes.toString('utf8'),
+    topic,
     payload: frame.subarray(at),
     qos: qos as 0 | 1 | 2,
     retain: (flags & 1) === 1,

@@ -51,7 +51,6 @@ const hostileStarts: readonly (readonly [string, Buffer])[] = [
   ['a CONNECT over the limit', connectBytes(4, { clientId: 'x'.repeat(2_000) })],
   ['an empty CONNECT', bytes(0x10, 0)],
   ['a CONNECT of another protocol', bytes(0x10, 8, 0, 4, 0x58, 0x58, 0x58, 0x58, 4, 2)],
-  ['a CONNECT of version 6', bytes(0x10, 12, 0, 4, 0x4d, 0x51, 0x54, 0x54, 6, 2, 0, 0, 0, 0)],
   ['a CONNECT with reserved flag', bytes(0x10, 12, 0, 4, 0x4d, 0x51, 0x54, 0x54, 4, 3, 0, 0, 0, 0)],
   ['a packet of type 0', bytes(0x00, 0)],
 ]
@@ -201,6 +200,15 @@ describe('a CONNECT', () => {
     stays.send(packet)
     expect(await stays.next('connack')).toMatchObject({ returnCode: 2 })
     await stays.untilClosed()
+  })
+
+  test('of another version is told so [MQTT-3.1.2-2]', async () => {
+    for (const level of [2, 6]) {
+      const client = await raw()
+      client.send(bytes(0x10, 12, 0, 4, 0x4d, 0x51, 0x54, 0x54, level, 2, 0, 0, 0, 0))
+      expect(await client.next('connack')).toMatchObject({ returnCode: 1 })
+      await client.untilClosed()
+    }
   })
 
   test('with an authentication method is refused', async () => {
