@@ -7,15 +7,22 @@ const retryMs = 1_000
 /** Looks again at what a connection was let in as. Any number of requests at once become one more look. */
 export class ConnectionReview {
   readonly #connection: Connection
-  #state: 'idle' | 'running' | 'again' = 'idle'
+  #state: 'early' | 'early-asked' | 'idle' | 'running' | 'again' = 'early'
 
   constructor(connection: Connection) {
     this.#connection = connection
   }
 
+  /** Before this, requests are only kept in mind: there is nothing yet to look at again. */
+  begin(): void {
+    const wasAsked = this.#state === 'early-asked'
+    this.#state = 'idle'
+    if (wasAsked) this.request()
+  }
+
   request(): void {
     if (this.#state !== 'idle') {
-      this.#state = 'again'
+      this.#state = this.#state.startsWith('early') ? 'early-asked' : 'again'
       return
     }
     this.#state = 'running'
@@ -32,7 +39,6 @@ export class ConnectionReview {
 
   async #look(): Promise<void> {
     const { session, options } = this.#connection
-    // One that is still connecting asks once it is open.
     if (session === undefined || this.#connection.closed) return
     const { admission, refusal, cause } = {
       admission: undefined,

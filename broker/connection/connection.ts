@@ -5,6 +5,7 @@ import type { Deliver } from '../aedes/organization-aedes.ts'
 import { handleConnect } from '../handlers/connect.ts'
 import { handlers } from '../handlers/index.ts'
 import type { Transport, TransportReceiver } from '../listeners/transport.ts'
+import { encodeAcknowledgement, parseAcknowledgement } from '../wire/acknowledgements.ts'
 import { Framer } from '../wire/framer.ts'
 import {
   encodePacket,
@@ -109,6 +110,11 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     this.armExpiry()
   }
 
+  /** CONNACK is sent: what was asked for meanwhile is done. */
+  opened(): void {
+    this.#review.begin()
+  }
+
   /** Ends the connection when its credential ends, however quiet it is. */
   armExpiry(): void {
     clearTimeout(this.#expiry)
@@ -118,7 +124,7 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     this.#expiry = setTimeout(() => void this.end('expired'), left)
   }
 
-  /** Looks at the records again and follows them. */
+  /** Looks at the records again and follows them; while it is still connecting, once it is open. */
   review(): void {
     this.#review.request()
   }
@@ -135,6 +141,11 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     this.#writer.write(bytes)
     if (this.pending > this.options.limits.disconnectAboveBytes) void this.end('too-slow')
     return true
+  }
+
+  /** PUBACK and its kin, without a reason other than success. */
+  acknowledge(cmd: 'puback' | 'pubrec' | 'pubrel' | 'pubcomp', messageId: number): void {
+    this.#write(encodeAcknowledgement(cmd, messageId))
   }
 
   sendPublish(message: Message, { qos, retain }: DeliveryTerms, messageId: number, dup: boolean): boolean {
@@ -169,9 +180,7 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
         this.#parser = new PacketParser(packet.protocolVersion)
         this.#packets.push(packet)
       } else {
-        this.#packets.push(
-          isPublishFrame(frame) ? parsePublish(frame, this.version) : this.#parser.parse(frame),
-        )
+        this.#packets.push(this.#parse(frame, this.#parser))
       }
     } catch (error) {
       this.options.log.debug({ ...this.#names(), ...errorFields(error) }, 'a malformed packet')
@@ -179,6 +188,11 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
       if (error instanceof UnsupportedLevel) this.send({ cmd: 'connack', returnCode: 1, sessionPresent: false })
       void this.end(error instanceof PacketFault ? error.kind : 'malformed-packet')
     }
+  }
+
+  #parse(frame: Buffer, parser: PacketParser): IncomingPacket {
+    if (isPublishFrame(frame)) return parsePublish(frame, this.version)
+    return parseAcknowledgement(frame) ?? parser.parse(frame)
   }
 
   #handle(packet: IncomingPacket): Promise<void> | void {

@@ -59,8 +59,7 @@ export async function handleConnect(connection: Connection, packet: ConnectPacke
     if (connection.closed) return leaveNothing(attempt)
     if (code !== undefined) return refuse(attempt, code)
   }
-  // What changed while the records were being read.
-  connection.review()
+  connection.opened()
 }
 
 async function attemptStep(step: Step, attempt: Attempt): Promise<ReasonCode | void> {

@@ -77,11 +77,9 @@ async function publishExactlyOnce(
 }
 
 function acknowledge(connection: Connection, packet: Publish, code: ReasonCode = reason.success): void {
-  connection.send({
-    cmd: packet.qos === 1 ? 'puback' : 'pubrec',
-    messageId: packet.messageId,
-    ...(code === reason.success || connection.version < 5 ? {} : { reasonCode: code }),
-  })
+  const cmd = packet.qos === 1 ? 'puback' : 'pubrec'
+  if (code === reason.success || connection.version < 5) connection.acknowledge(cmd, packet.messageId)
+  else connection.send({ cmd, messageId: packet.messageId, reasonCode: code })
 }
 
 /**
