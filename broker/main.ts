@@ -45,7 +45,7 @@ await runProgram({
       readiness: {
         process: () => (shutdown.signal.aborted ? 'shutting down' : undefined),
         redis: () =>
-          redis.status === 'ready' && subscriber.status === 'ready' ? undefined : 'not reachable',
+          clock.reachable() && subscriber.status === 'ready' ? undefined : 'not reachable',
         broker: () => (broker === undefined ? 'not started' : undefined),
         'control log': () =>
           broker !== undefined && broker.staleness() > longestStalenessMs

@@ -4,6 +4,7 @@ import { collectDefaultMetrics, Registry } from 'prom-client'
 import { startProbeServer } from '#core/process/probe-server.ts'
 import type { ProgramContext } from '#core/process/program.ts'
 import type { SettingsOf } from '#core/process/settings.ts'
+import { startRedisClock } from '#core/stores/redis-clock.ts'
 import { closeRedis, connectRedis } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
@@ -41,6 +42,8 @@ export async function runOperator({
   const metrics = createRuntimeMetrics({ registry, prefix: 'cloudsignal_operator' })
   const redis = connectRedis(settings.redisUrl, 'operator', log)
   shutdown.add('Redis', () => closeRedis(redis))
+  const clock = startRedisClock(redis)
+  shutdown.add('clock', clock.close)
   const keys = redisKeys(settings.keyPrefix)
   const store = new RedisIdentityStore(redis, keys, new RedisControlLog(redis, keys))
 
@@ -71,7 +74,7 @@ export async function runOperator({
     registry,
     readiness: {
       program: () => (shutdown.signal.aborted ? 'is shutting down' : undefined),
-      redis: () => (redis.status === 'ready' ? undefined : 'does not answer'),
+      redis: () => (clock.reachable() ? undefined : 'does not answer'),
       'API server': () => silenceOf(cache),
     },
   })

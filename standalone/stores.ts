@@ -64,6 +64,6 @@ export async function redisStores(
     cluster: redisCluster(redis, keys, new RedisBus({ publisher: redis, subscriber, keys, log })),
     now: clock.now,
     problem: () =>
-      redis.status === 'ready' && subscriber.status === 'ready' ? undefined : 'Redis is not reachable',
+      clock.reachable() && subscriber.status === 'ready' ? undefined : 'Redis is not reachable',
   }
 }

@@ -3,6 +3,7 @@ import { collectDefaultMetrics, Registry } from 'prom-client'
 import { systemClock } from '#core/clock.ts'
 import { listenError, startProbeServer } from '#core/process/probe-server.ts'
 import { type ProgramContext, runProgram } from '#core/process/program.ts'
+import { startRedisClock } from '#core/stores/redis-clock.ts'
 import { closeRedis, connectRedis } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
@@ -27,12 +28,15 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
   const redis = connectRedis(settings.redisUrl, 'token-service', log)
   shutdown.add('redis', () => closeRedis(redis))
 
+  const clock = startRedisClock(redis)
+  shutdown.add('clock', clock.close)
+
   const probes = await startProbeServer({
     host: settings.probeHost,
     port: settings.probePort,
     registry,
     readiness: {
-      redis: () => (redis.status === 'ready' ? undefined : 'Redis can not be reached'),
+      redis: () => (clock.reachable() ? undefined : 'Redis can not be reached'),
       shutdown: () => (shutdown.signal.aborted ? 'shutting down' : undefined),
     },
   })

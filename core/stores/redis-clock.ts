@@ -1,25 +1,29 @@
 import type { Redis } from 'ioredis'
 import type { Clock } from '#core/clock.ts'
 
-const everyMs = 30_000
+const everyMs = 500
+const longestSilenceMs = 1_500
 
-/** Redis' time, for deciding when something expires that Redis expires too. */
+/** Redis' time, for deciding when something expires that Redis expires too; and whether Redis answers at all. */
 export interface RedisClock {
   readonly now: Clock
+  /** False when the last answer is too old: a Redis that hangs has an open connection all the same. */
+  reachable(): boolean
   close(): void
 }
 
-/** Asks Redis now and then how far its clock is from ours; between, and while it is away, ours runs on. */
+/** Asks Redis for its time twice a second; while it is away our own clock runs on with the last difference. */
 export function startRedisClock(redis: Redis): RedisClock {
   let offset = 0
+  let answeredAt = -Infinity
   const measure = async (): Promise<void> => {
     try {
       const before = Date.now()
       const [seconds, microseconds] = await redis.time()
-      const after = Date.now()
-      offset = Number(seconds) * 1_000 + Number(microseconds) / 1_000 - (before + after) / 2
+      answeredAt = performance.now()
+      offset = Number(seconds) * 1_000 + Number(microseconds) / 1_000 - (before + Date.now()) / 2
     } catch {
-      // The last offset is better than none.
+      // The last difference is better than none.
     }
   }
   const onReady = (): void => void measure()
@@ -29,6 +33,7 @@ export function startRedisClock(redis: Redis): RedisClock {
   void measure()
   return {
     now: () => Date.now() + offset,
+    reachable: () => redis.status === 'ready' && performance.now() - answeredAt < longestSilenceMs,
     close() {
       clearInterval(timer)
       redis.off('ready', onReady)

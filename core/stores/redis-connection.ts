@@ -13,8 +13,10 @@ export function connectRedis(url: string, name: string, log: Log, options: Redis
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     connectTimeout: 5_000,
-    commandTimeout: 5_000,
+    commandTimeout: 2_000,
     keepAlive: 10_000,
+    // After a failover the address may lead to the new master.
+    reconnectOnError: (error) => error.message.startsWith('READONLY'),
     retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), 2_000),
     ...options,
   })
