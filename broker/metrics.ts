@@ -11,7 +11,7 @@ export interface BrokerMetrics {
   received(qos: number): void
   delivered(qos: number): void
   denied(action: 'publish' | 'subscribe'): void
-  dropped(reason: 'slow-consumer' | 'packet-too-large'): void
+  dropped(reason: 'slow-consumer' | 'packet-too-large' | 'queue-full' | 'retained-quota'): void
 }
 
 export function createBrokerMetrics(registry: Registry): BrokerMetrics {

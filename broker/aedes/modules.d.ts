@@ -30,16 +30,13 @@ declare module 'mqemitter-redis' {
 }
 
 declare module 'aedes-persistence/asyncPersistence.js' {
-  type SessionPersistence = import('../persistence/session-persistence.ts').SessionPersistence
-  const AsyncMemoryPersistence: new () => SessionPersistence
+  type Overridden = import('../persistence/session-persistence.ts').PackagePersistence
+  const AsyncMemoryPersistence: new () => Overridden
   export default AsyncMemoryPersistence
 }
 
 declare module 'aedes-persistence-redis/asyncPersistence.js' {
-  type SessionPersistence = import('../persistence/session-persistence.ts').SessionPersistence
-  const AsyncRedisPersistence: new (options: {
-    conn: unknown
-    packetTTL?: () => number
-  }) => SessionPersistence
+  type Overridden = import('../persistence/session-persistence.ts').PackagePersistence
+  const AsyncRedisPersistence: new (options: { conn: object }) => Overridden
   export default AsyncRedisPersistence
 }

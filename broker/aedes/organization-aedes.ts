@@ -82,7 +82,9 @@ export class OrganizationAedes {
    */
   publish(message: Message, client?: AedesClient): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#inside.publish(message, client, (error) => (error ? reject(error) : resolve()))
+      // Aedes names the publisher only after it has queued; no-local is decided before [MQTT-3.8.3-3].
+      const named = client === undefined || message.qos === 0 ? message : { ...message, clientId: client.id }
+      this.#inside.publish(named, client, (error) => (error ? reject(error) : resolve()))
     })
   }
 
@@ -102,7 +104,8 @@ export class OrganizationAedes {
     return new Promise((resolve) => this.#inside.unsubscribe(filter, deliver, resolve))
   }
 
-  close(): Promise<void> {
-    return new Promise((resolve) => this.#aedes.close(resolve))
+  async close(): Promise<void> {
+    await new Promise<void>((resolve) => this.#aedes.close(resolve))
+    await this.persistence.destroy()
   }
 }

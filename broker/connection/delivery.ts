@@ -1,15 +1,15 @@
-import type { Message, RoutedMessage, StoredMessage } from '../aedes/messages.ts'
+import type { Message, RoutedMessage } from '../aedes/messages.ts'
 import type { Limits } from '../limits.ts'
 import type { BrokerMetrics } from '../metrics.ts'
-import type { SessionOwner, SessionPersistence } from '../persistence/session-persistence.ts'
-import type { Packet } from '../wire/packets.ts'
+import { messageName, type QueuedMessage, type SentMessage } from '../persistence/session-persistence.ts'
+import { SessionQueue, type SessionQueueOptions } from './session-queue.ts'
 import type { DeliveryTerms, Qos } from './subscriptions.ts'
 
 /** What a delivery needs of its connection. */
 export interface DeliveryTarget {
   /** False when the client would not accept a packet of that size; `messageId` is 0 for QoS 0. */
   sendPublish(message: Message, terms: DeliveryTerms, messageId: number, dup: boolean): boolean
-  send(packet: Packet): boolean
+  acknowledge(cmd: 'pubrel', messageId: number): void
   /** Bytes that the client has not taken. */
   readonly pending: number
   end(cause: 'too-slow' | 'unavailable'): void
@@ -22,43 +22,68 @@ export interface DeliveryOptions {
   readonly receiveMaximum: number
   readonly metrics: BrokerMetrics
   /** Where messages above QoS 0 wait for this client; absent for a session that ends with the connection. */
-  readonly queue?: { readonly persistence: SessionPersistence; readonly owner: SessionOwner }
+  readonly queue?: SessionQueueOptions
 }
+
+/** How a message goes to this client now; undefined when it no longer does. */
+export type TermsFor = (message: RoutedMessage) => DeliveryTerms | undefined
 
 interface Outgoing {
   readonly message: Message
   readonly terms: DeliveryTerms
-  /** Set when the message also waits in the session's queue. */
-  readonly stored?: { readonly brokerId: string; readonly brokerCounter: number }
+  /** Its name in the session's queue, when it is in there. */
+  readonly name?: string
+  /** Set when it was sent before, on another connection. */
+  readonly messageId?: number
 }
+
+/** A session with more than this waiting here reads on from its queue. */
+const mostWaitingOfQueue = 1_000
+const messagesPerPage = 200
+const retryMs = 20
 
 /**
  * Sends messages to one client: QoS 0 at once, above that within the client's window, in order, each until it
- * is acknowledged (MQTT 5 §4.3, §4.9).
+ * is acknowledged (MQTT 5 §4.3, §4.9). Waits while the client does not take what was sent.
  */
 export class Delivery {
   readonly #options: DeliveryOptions
   readonly #window: number
-  readonly #inflight = new Map<number, Outgoing | 'pubrel'>()
+  readonly #queue: SessionQueue | undefined
+  readonly #inflight = new Map<number, Outgoing | 'released'>()
+  /** Names of released messages, by packet id. */
+  readonly #released = new Map<number, string | undefined>()
   #waiting: Outgoing[] = []
+  /** Names of what is waiting or under way. */
+  readonly #names = new Set<string>()
+  /** Packet ids of messages of the queue that were sent before and are not read yet. */
+  readonly #reserved = new Set<number>()
+  #termsFor: TermsFor | undefined
   #nextId = 1
-  /** Runs one step of the session's queue after the other. */
-  #steps: Promise<unknown> = Promise.resolve()
-  /** Names of messages that went out while the queue of a resumed session is being emptied. */
-  #replayed: Set<string> | undefined
+  #waitingBytes = 0
+  #unsentBytes = 0
+  #isClosed = false
+  #retry: NodeJS.Timeout | undefined
+  #room: PromiseWithResolvers<void> | undefined
 
   constructor(options: DeliveryOptions) {
     this.#options = options
     this.#window = Math.min(options.receiveMaximum, options.limits.maxInflight)
+    if (options.queue !== undefined) {
+      this.#queue = new SessionQueue(options.queue, () => options.target.end('unavailable'))
+    }
   }
 
   /** A message that matched a subscription just now. */
   live(message: RoutedMessage, terms: DeliveryTerms): void {
     if (terms.qos === 0) return this.#sendNow(message, terms)
-    if (!this.#isFirst(message)) return
-    const { brokerId, brokerCounter } = message
-    const stored = this.#options.queue === undefined ? {} : { stored: { brokerId, brokerCounter } }
-    this.#enqueue({ message, terms, ...stored })
+    if (this.#queue === undefined) return this.#enqueue({ message, terms })
+    const name = messageName(message)
+    if (!this.#queue.takesLive(name) || this.#names.has(name)) return this.#fillWindow()
+    const { maxWaiting, dropAboveBytes } = this.#options.limits
+    const most = Math.min(mostWaitingOfQueue, maxWaiting)
+    if (this.#waiting.length >= most || this.#waitingBytes > dropAboveBytes) return this.#fallBehind()
+    this.#enqueue({ message, terms, name })
   }
 
   /** A retained message for a new subscription: no queue holds it for this client. */
@@ -68,22 +93,38 @@ export class Delivery {
     else this.#enqueue({ message, terms })
   }
 
-  /**
-   * Sends what waited while the client was away, oldest first. `termsFor` says how each goes now, or that it no
-   * longer does.
-   */
-  async replay(termsFor: (message: StoredMessage) => DeliveryTerms | undefined): Promise<void> {
-    const { queue } = this.#options
-    if (queue === undefined) return
-    this.#replayed = new Set()
-    try {
-      for await (const message of queue.persistence.outgoingStream(queue.owner)) {
-        if (message.cmd === 'pubrel') this.#resumeRelease(message)
-        else await this.#replayOne(message, termsFor(message))
-      }
-    } finally {
-      this.#replayed = undefined
-    }
+  /** For who has much to send: resolves when there is room for more, or the connection has ended. */
+  room(): Promise<void> | undefined {
+    if (this.#hasRoom()) return undefined
+    this.#room ??= Promise.withResolvers<void>()
+    this.#retryLater()
+    return this.#room.promise
+  }
+
+  /** From `start` on sends what waited while the client was away; `sent` are the packet ids that are taken. */
+  resume(sent: readonly SentMessage[], termsFor: TermsFor): void {
+    for (const { messageId } of sent) this.#reserved.add(messageId)
+    this.#termsFor = termsFor
+    this.#queue?.fallBehind()
+  }
+
+  /** CONNACK is sent. */
+  start(): void {
+    void this.#readOn()
+  }
+
+  /** Of a session with a queue: whatever may not have come live is looked for there. */
+  lookForMissed(): void {
+    if (this.#queue !== undefined && !this.#isClosed) this.#fallBehind()
+  }
+
+  /** Access has changed: what waits is sent as it says now, or not at all. */
+  judgeAgain(termsFor: TermsFor): void {
+    this.#keepWaiting((outgoing) => {
+      if (termsFor(outgoing.message as RoutedMessage) !== undefined) return true
+      if (outgoing.name !== undefined) this.#forget(outgoing.name, 0)
+      return false
+    })
   }
 
   /** PUBACK, or PUBCOMP for the last step of QoS 2. False for a packet id that is not under way. */
@@ -91,54 +132,96 @@ export class Delivery {
     const outgoing = this.#inflight.get(messageId)
     if (outgoing === undefined) return false
     this.#inflight.delete(messageId)
-    if (outgoing === 'pubrel' || outgoing.stored !== undefined) this.#forget(messageId)
+    const name = outgoing === 'released' ? this.#released.get(messageId) : outgoing.name
+    this.#released.delete(messageId)
+    if (name !== undefined) this.#forget(name, messageId)
     this.#fillWindow()
     return true
   }
 
-  /** PUBREC: from here on the message itself is not sent again [MQTT-4.3.3-4]. */
+  /**
+   * PUBREC: from here on the message itself is not sent again [MQTT-4.3.3-4]. PUBREL goes out once that is
+   * remembered. False for a packet id that is not under way.
+   */
   received(messageId: number): boolean {
     const outgoing = this.#inflight.get(messageId)
     if (outgoing === undefined) return false
-    const { queue } = this.#options
-    this.#inflight.set(messageId, 'pubrel')
-    if (queue !== undefined && outgoing !== 'pubrel' && outgoing.stored !== undefined) {
-      const release = { cmd: 'pubrel' as const, messageId, ...outgoing.stored }
-      this.#step(() => queue.persistence.outgoingUpdate(queue.owner, release))
-    }
+    const release = (): void => this.#options.target.acknowledge('pubrel', messageId)
+    if (outgoing === 'released' || outgoing.name === undefined || this.#queue === undefined) release()
+    else this.#queue.write({ kind: 'received', name: outgoing.name, messageId }, release)
+    if (outgoing !== 'released') this.#released.set(messageId, outgoing.name)
+    this.#inflight.set(messageId, 'released')
     return true
   }
 
+  /** Nothing is sent any more. Resolves once what the client acknowledged is remembered. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    clearTimeout(this.#retry)
+    this.#keepWaiting(() => false)
+    this.#room?.resolve()
+    await this.#queue?.close()
+  }
+
   #enqueue(outgoing: Outgoing): void {
-    if (this.#waiting.length >= this.#options.limits.maxWaiting) return this.#options.target.end('too-slow')
+    const { maxWaiting, disconnectAboveBytes } = this.#options.limits
+    if (this.#waiting.length >= maxWaiting || this.#waitingBytes > disconnectAboveBytes) {
+      return this.#options.target.end('too-slow')
+    }
+    this.#wait(outgoing)
+    this.#fillWindow()
+  }
+
+  #wait(outgoing: Outgoing): void {
+    if (outgoing.name !== undefined) this.#names.add(outgoing.name)
     this.#waiting.push(outgoing)
+    this.#waitingBytes += outgoing.message.payload.length
+  }
+
+  #keepWaiting(keeps: (outgoing: Outgoing) => boolean): void {
+    this.#waiting = this.#waiting.filter(keeps)
+    this.#waitingBytes = this.#waiting.reduce((sum, { message }) => sum + message.payload.length, 0)
+  }
+
+  /** What waits here is in the queue, and is read from there when its turn comes. */
+  #fallBehind(): void {
+    this.#keepWaiting(({ name }) => name === undefined || !this.#names.delete(name))
+    this.#queue?.fallBehind()
     this.#fillWindow()
   }
 
   #fillWindow(): void {
-    while (this.#inflight.size < this.#window) {
+    while (this.#inflight.size < this.#window && !this.#isBlocked()) {
       const outgoing = this.#waiting.shift()
-      if (outgoing === undefined) return
-      const messageId = this.#takeId()
-      this.#inflight.set(messageId, outgoing)
-      this.#sendTracked(outgoing, messageId)
+      if (outgoing === undefined) break
+      this.#waitingBytes -= outgoing.message.payload.length
+      this.#sendTracked(outgoing)
+    }
+    if (this.#isBlocked()) this.#retryLater()
+    else if (this.#queue?.isBehind === true && this.#waiting.length < messagesPerPage) void this.#readOn()
+    if (this.#room !== undefined && this.#hasRoom()) {
+      this.#room.resolve()
+      this.#room = undefined
     }
   }
 
-  #sendTracked(outgoing: Outgoing, messageId: number): void {
-    const { queue } = this.#options
-    const { message, terms, stored } = outgoing
-    if (queue === undefined || stored === undefined) return this.#sendPublish(outgoing, messageId)
-    const update = { ...message, ...stored, cmd: 'publish' as const, qos: terms.qos, messageId }
-    // The queue learns the packet id first, or an early PUBACK would find nothing to clear.
-    this.#step(async () => {
-      await queue.persistence.outgoingUpdate(queue.owner, update)
-      this.#sendPublish(outgoing, messageId)
+  #sendTracked(outgoing: Outgoing): void {
+    const { message, name } = outgoing
+    const messageId = outgoing.messageId ?? this.#takeId()
+    this.#reserved.delete(messageId)
+    this.#inflight.set(messageId, outgoing)
+    if (this.#queue === undefined) return this.#sendPublish(outgoing, messageId)
+    this.#unsentBytes += message.payload.length
+    // The queue learns the packet id first: after a crash a message of QoS 2 under another one is another one.
+    const isNew = name !== undefined && outgoing.messageId === undefined
+    this.#queue.write(isNew ? { kind: 'sent', name, messageId } : undefined, () => {
+      this.#unsentBytes -= message.payload.length
+      if (!this.#isClosed) this.#sendPublish(outgoing, messageId)
     })
   }
 
-  #sendPublish({ message, terms }: Outgoing, messageId: number): void {
-    const isSent = this.#options.target.sendPublish(message, terms, messageId, false)
+  #sendPublish({ message, terms, messageId: former }: Outgoing, messageId: number): void {
+    const isSent = this.#options.target.sendPublish(message, terms, messageId, former !== undefined)
     this.#options.metrics.delivered(terms.qos)
     // MQTT 5 §3.1.2.11.4: one too large for the client counts as delivered.
     if (!isSent) this.acknowledged(messageId)
@@ -150,48 +233,61 @@ export class Delivery {
     if (target.sendPublish(message, terms, 0, false)) metrics.delivered(0)
   }
 
-  async #replayOne(message: StoredMessage, terms: DeliveryTerms | undefined): Promise<void> {
-    const { queue } = this.#options
-    if (queue === undefined || !this.#isFirst(message)) return
-    const { brokerId, brokerCounter } = message
-    if (terms === undefined || terms.qos === 0) {
-      const messageId = this.#takeId()
-      await queue.persistence.outgoingUpdate(queue.owner, { ...message, messageId })
-      await queue.persistence.outgoingClearMessageId(queue.owner, { messageId })
-      if (terms !== undefined) this.#sendNow(message as Message, terms)
+  async #readOn(): Promise<void> {
+    const messages = await this.#queue?.read(messagesPerPage)
+    if (messages === undefined || this.#isClosed) return
+    for (const queued of messages) this.#takeQueued(queued)
+    if (this.#queue?.isBehind === false) this.#reserved.clear()
+    this.#fillWindow()
+  }
+
+  #takeQueued({ name, message, messageId, isReleased }: QueuedMessage): void {
+    if (this.#names.has(name)) return
+    if (isReleased && messageId !== undefined) {
+      this.#names.add(name)
+      this.#reserved.delete(messageId)
+      this.#inflight.set(messageId, 'released')
+      this.#released.set(messageId, name)
+      return this.#options.target.acknowledge('pubrel', messageId)
+    }
+    const terms = message && this.#termsFor?.(message)
+    if (message === undefined || terms === undefined || terms.qos === 0) {
+      this.#forget(name, messageId ?? 0)
+      if (message !== undefined && terms !== undefined) this.#sendNow(message, terms)
       return
     }
-    this.#enqueue({ message: message as Message, terms, stored: { brokerId, brokerCounter } })
+    // One that was sent before keeps its packet id and its QoS [MQTT-4.4.0-1].
+    const again = messageId === undefined ? {} : { messageId }
+    const qos = messageId === undefined ? terms.qos : message.qos
+    this.#wait({ message, terms: { ...terms, qos }, name, ...again })
   }
 
-  #resumeRelease({ messageId }: StoredMessage): void {
-    if (messageId === undefined) return
-    this.#inflight.set(messageId, 'pubrel')
-    this.#options.target.send({ cmd: 'pubrel', messageId })
+  #forget(name: string, messageId: number): void {
+    this.#names.delete(name)
+    this.#queue?.write({ kind: 'done', name, messageId })
   }
 
-  #forget(messageId: number): void {
-    const { queue } = this.#options
-    if (queue !== undefined) {
-      this.#step(() => queue.persistence.outgoingClearMessageId(queue.owner, { messageId }))
-    }
+  #isBlocked(): boolean {
+    return this.#options.target.pending + this.#unsentBytes > this.#options.limits.dropAboveBytes
   }
 
-  /** While a queue is emptied, a message may come from it and live. */
-  #isFirst({ brokerId, brokerCounter }: { brokerId: string; brokerCounter: number }): boolean {
-    if (this.#replayed === undefined) return true
-    const name = `${brokerId}:${brokerCounter}`
-    if (this.#replayed.has(name)) return false
-    this.#replayed.add(name)
-    return true
+  #hasRoom(): boolean {
+    return this.#isClosed || (this.#waiting.length < messagesPerPage && !this.#isBlocked())
   }
 
-  #step(step: () => Promise<unknown>): void {
-    this.#steps = this.#steps.then(step).catch(() => this.#options.target.end('unavailable'))
+  #retryLater(): void {
+    if (this.#isClosed) return
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined
+      this.#fillWindow()
+      if (this.#room !== undefined) this.#retryLater()
+    }, retryMs).unref()
   }
 
   #takeId(): number {
-    while (this.#inflight.has(this.#nextId)) this.#nextId = (this.#nextId % 65_535) + 1
+    while (this.#inflight.has(this.#nextId) || this.#reserved.has(this.#nextId)) {
+      this.#nextId = (this.#nextId % 65_535) + 1
+    }
     const id = this.#nextId
     this.#nextId = (id % 65_535) + 1
     return id

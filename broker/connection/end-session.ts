@@ -16,7 +16,8 @@ export async function endSession(
     () => unsubscribeAll(connection, session),
     () => broker.unregister(connection),
     () => publishWill(session, endCauses[cause]),
-    () => forgetStored(session),
+    () => session.delivery.close(),
+    () => closeStored(session),
     () => connection.options.organizations.release(session.admission.organizationId),
   ]
   const failures: unknown[] = []
@@ -47,8 +48,7 @@ async function publishWill(session: Session, cause: EndCause): Promise<void> {
 }
 
 /** [MQTT-3.1.2-23]: the state of a session that has ended is deleted. */
-async function forgetStored(session: Session): Promise<void> {
-  if (!session.isStored || !session.endsWithConnection) return
-  await session.broker.persistence.cleanSubscriptions(session)
-  await session.broker.persistence.cleanIncoming(session)
+async function closeStored(session: Session): Promise<void> {
+  const { epoch, expirySeconds, broker } = session
+  if (epoch !== undefined) await broker.persistence.closeSession(session, epoch, expirySeconds)
 }

@@ -24,6 +24,8 @@ export interface Session {
   will: Message | undefined
   /** Its subscriptions and queue are in the store. */
   readonly isStored: boolean
-  /** What is in the store goes when the connection ends. May change with DISCONNECT (MQTT 5 §3.14.2.2.2). */
-  endsWithConnection: boolean
+  /** How long what is in the store outlives the connection. May change with DISCONNECT (MQTT 5 §3.14.2.2.2). */
+  expirySeconds: number
+  /** Names this opening of what is in the store. */
+  epoch: string | undefined
 }

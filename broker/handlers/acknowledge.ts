@@ -17,12 +17,10 @@ export function handlePubrec(connection: Connection, session: Session, packet: I
     session.delivery.acknowledged(messageId)
     return
   }
-  const isKnown = session.delivery.received(messageId)
-  connection.send({
-    cmd: 'pubrel',
-    messageId,
-    ...(isKnown || connection.version < 5 ? {} : { reasonCode: reason.packetIdentifierNotFound }),
-  })
+  // It answers with PUBREL.
+  if (session.delivery.received(messageId)) return
+  const code = connection.version < 5 ? {} : { reasonCode: reason.packetIdentifierNotFound }
+  connection.send({ cmd: 'pubrel', messageId, ...code })
 }
 
 /** The client has released a QoS 2 message of its own [MQTT-4.3.3-11]. */
@@ -33,16 +31,11 @@ export async function handlePubrel(
 ): Promise<void> {
   const messageId = packet.messageId ?? 0
   const isKnown = session.incoming.delete(messageId)
-  if (session.isStored) {
-    // Rejects for one that is not there: a PUBREL that comes twice is answered all the same.
-    await session.broker.persistence.incomingDelPacket(session, { messageId }).catch(() => {})
-  }
+  if (isKnown && session.isStored) await session.broker.persistence.incomingForget(session, messageId)
   connection.send({
     cmd: 'pubcomp',
     messageId,
-    ...(isKnown || session.isStored || connection.version < 5
-      ? {}
-      : { reasonCode: reason.packetIdentifierNotFound }),
+    ...(isKnown || connection.version < 5 ? {} : { reasonCode: reason.packetIdentifierNotFound }),
   })
 }
 

@@ -9,10 +9,10 @@ import type { Connection } from '../connection/connection.ts'
 import { Delivery } from '../connection/delivery.ts'
 import { PublishWindow } from '../connection/publish-window.ts'
 import type { Session } from '../connection/session.ts'
-import { type DeliveryTerms, type Subscription, Subscriptions } from '../connection/subscriptions.ts'
-import type { RoutedMessage, StoredMessage } from '../aedes/messages.ts'
+import { Subscriptions } from '../connection/subscriptions.ts'
 import type { ConnectPacket } from '../wire/packets.ts'
 import { connackReturnCode, reason, type ReasonCode } from '../wire/reason-codes.ts'
+import { resumeSession, sessionExpiry } from './resume-session.ts'
 
 const longestClientId = 256
 const largestReceiveMaximum = 65_535
@@ -179,12 +179,8 @@ function createSession(
   clientId: string,
 ): Session {
   const id = `${admission.principal}/${clientId}`
-  // MQTT 5 §3.1.2.11.2: without an expiry interval the session ends with the connection.
-  const endsWithConnection =
-    packet.protocolVersion === 5
-      ? (packet.properties?.sessionExpiryInterval ?? 0) === 0
-      : packet.clean === true
-  const isStored = !(packet.clean === true && endsWithConnection)
+  const expirySeconds = sessionExpiry(packet, admission.organization.sessionMaxExpiry)
+  const isStored = !(packet.clean === true && expirySeconds === 0)
   return {
     id,
     clientId,
@@ -196,7 +192,8 @@ function createSession(
     admission,
     will,
     isStored,
-    endsWithConnection,
+    expirySeconds,
+    epoch: undefined,
     delivery: new Delivery({
       target: connection,
       limits: connection.options.limits,
@@ -212,37 +209,9 @@ async function takeOver({ connection, session }: Attempt): Promise<void> {
   await session?.broker.register(connection)
 }
 
-/** [MQTT-3.1.2-4] [MQTT-3.1.2-5]: a clean start forgets, otherwise the session goes on, judged by the access of now. */
 async function resume(attempt: Attempt): Promise<void> {
-  const { packet } = attempt
-  const session = attempt.session as Session
-  const { persistence } = session.broker
-  if (packet.clean === true) {
-    await persistence.cleanSubscriptions(session)
-    await persistence.cleanIncoming(session)
-    return
-  }
-  const stored = await persistence.subscriptionsByClient(session)
-  attempt.sessionPresent = stored.length > 0
-  const { access } = session.admission
-  const lost: string[] = []
-  for (const { topic, qos, rh, rap, nl } of stored) {
-    const verdict = access.subscribe(topic)
-    if (!verdict.allowed) {
-      lost.push(topic)
-      continue
-    }
-    const subscription: Subscription = {
-      topic,
-      qos: Math.min(qos, verdict.maxQos) as 0 | 1 | 2,
-      rh: rh ?? 0,
-      rap: rap ?? false,
-      nl: nl ?? false,
-      checkDelivery: access.checkDelivery(topic),
-    }
-    session.subscriptions.set(subscription)
-  }
-  await persistence.removeSubscriptions(session, lost)
+  const { connection, packet, session } = attempt
+  attempt.sessionPresent = await resumeSession(connection, session as Session, packet.clean === true)
 }
 
 function acknowledge({ connection, packet, clientId, sessionPresent }: Attempt): void {
@@ -272,9 +241,6 @@ async function subscribeAgain({ connection, session }: Attempt): Promise<void> {
   }
 }
 
-async function replay({ session }: Attempt): Promise<void> {
-  if (session?.isStored !== true) return
-  await session.delivery.replay((message: StoredMessage): DeliveryTerms | undefined =>
-    session.subscriptions.termsFor(message as RoutedMessage, session.id, session.admission.access),
-  )
+function replay({ session }: Attempt): void {
+  session?.delivery.start()
 }

@@ -12,8 +12,8 @@ export async function handleDisconnect(
   const expiry = packet.properties?.sessionExpiryInterval
   if (expiry !== undefined) {
     // MQTT 5 §3.14.2.2.2: one that was zero at CONNECT stays zero.
-    if (session.endsWithConnection && expiry > 0) return connection.end('protocol-error')
-    session.endsWithConnection = expiry === 0
+    if (session.expirySeconds === 0 && expiry > 0) return connection.end('protocol-error')
+    session.expirySeconds = Math.min(expiry, session.admission.organization.sessionMaxExpiry)
   }
   // [MQTT-3.14.4-3]: only a normal disconnection forgets the will.
   const isNormal = (packet.reasonCode ?? reason.success) === reason.success

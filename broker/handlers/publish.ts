@@ -58,20 +58,14 @@ async function publishExactlyOnce(
   packet: Publish,
   message: Message,
 ): Promise<void> {
-  const { persistence } = session.broker
   const { messageId } = packet
-  const isStored =
-    session.isStored &&
-    (await persistence.incomingGetPacket(session, { messageId }).then(
-      () => true,
-      () => false,
-    ))
-  if (!session.incoming.has(messageId) && !isStored) {
+  if (!session.incoming.has(messageId)) {
     if (session.incoming.size >= connection.options.limits.maxInflight)
       return connection.end('receive-maximum')
-    session.incoming.add(messageId)
-    if (session.isStored) await persistence.incomingStorePacket(session, { ...message, messageId })
     await session.broker.publish(message, connection)
+    // After it is stored, not before: what breaks off between is published twice, but never lost.
+    if (session.isStored) await session.broker.persistence.incomingStore(session, messageId)
+    session.incoming.add(messageId)
   }
   acknowledge(connection, packet)
 }

@@ -1,26 +1,239 @@
 import AsyncRedisPersistence from 'aedes-persistence-redis/asyncPersistence.js'
 import type { Redis } from 'ioredis'
-import { prefixedRedis } from './prefixed-redis.ts'
-import type { SessionOwner, StoredSubscription } from './session-persistence.ts'
+import { fromRedis } from '#core/stores/redis-connection.ts'
+import type { Message, RoutedMessage } from '../aedes/messages.ts'
+import { RedisQueues } from './redis-queues.ts'
+import { RedisRetained } from './redis-retained.ts'
+import {
+  defaultPersistenceLimits,
+  type MatchingSubscription,
+  type OpenedSession,
+  type PersistenceLimits,
+  type QueuePage,
+  type QueueStep,
+  type SessionOwner,
+  type SessionPersistence,
+  type StoredSubscription,
+} from './session-persistence.ts'
+import {
+  addSubscriptions,
+  closeSession,
+  endSession,
+  openSession,
+  removeSubscriptions,
+  renewSessions,
+  storeIncoming,
+  sweepSessions,
+} from './session-scripts.ts'
+import {
+  type Announcer,
+  SharedSubscriptions,
+  subscriptionsOf,
+  subscriptionText,
+} from './shared-subscriptions.ts'
+import { grantsFor } from './subscription-table.ts'
 
-/** Longest that a queued message waits, in seconds; a queue whose client never returns does not stay for ever. */
-const queuedMessageTtl = 86_400
+/** How long a session outlives its replica, on top of its expiry: a connection may last longer than that. */
+const leaseMs = 15 * 60_000
+const renewMs = leaseMs / 3
+/** How often changes that nobody told are looked for, and sessions that have ended are put away. */
+const tickMs = 15_000
+const sessionsPerSweep = 100
+const sessionsPerRenewal = 500
 
-/** Sessions, queues and retained messages of one organization in Redis, under its own prefix. */
-export class RedisPersistence extends AsyncRedisPersistence {
+/**
+ * Sessions, queues and retained messages of one organization in Redis, under its own prefix, on a connection
+ * that all organizations share. What the package does in another way is overridden: it gets no connection.
+ */
+export class RedisPersistence extends AsyncRedisPersistence implements SessionPersistence {
+  readonly #redis: Redis
+  readonly #prefix: string
+  readonly #subscriptions: SharedSubscriptions
+  readonly #retained: RedisRetained
+  readonly #queues: RedisQueues
+  readonly #connected = new Map<string, { readonly epoch: string; readonly ms: number }>()
+  #limits = defaultPersistenceLimits
+  #tick: NodeJS.Timeout | undefined
+  #renewal: NodeJS.Timeout | undefined
+
   constructor(redis: Redis, prefix: string) {
-    super({ conn: prefixedRedis(redis, prefix), packetTTL: () => queuedMessageTtl })
+    super({ conn: noConnection })
+    this.#redis = redis
+    this.#prefix = prefix
+    this.#subscriptions = new SharedSubscriptions(redis, prefix)
+    this.#retained = new RedisRetained(redis, prefix)
+    this.#queues = new RedisQueues(redis, prefix)
   }
 
-  /** Nothing to store is nothing to wait for: the package would wait for its own announcement of it. */
+  override async setup(broker: Announcer): Promise<void> {
+    await this.#subscriptions.open(broker)
+    this.#tick = setInterval(() => void this.#lookAround(), tickMs).unref()
+    this.#renewal = setInterval(() => void this.#renew().catch(() => {}), renewMs).unref()
+  }
+
+  override async destroy(): Promise<void> {
+    clearInterval(this.#tick)
+    clearInterval(this.#renewal)
+    this.#subscriptions.close()
+  }
+
+  configure(limits: PersistenceLimits): void {
+    this.#limits = limits
+  }
+
+  override async storeRetained(message: RoutedMessage): Promise<void> {
+    await this.#retained.store(message, this.#limits.retained)
+  }
+
+  override createRetainedStreamCombi(filters: readonly string[]): AsyncIterable<Message> {
+    return this.#retained.find(filters)
+  }
+
+  override async subscriptionsByTopic(topic: string): Promise<MatchingSubscription[]> {
+    return this.#subscriptions.match(topic)
+  }
+
+  override async outgoingEnqueueCombi(
+    subscriptions: readonly MatchingSubscription[],
+    message: RoutedMessage,
+  ): Promise<void> {
+    if (subscriptions.length === 0) return
+    const given = grantsFor(subscriptions, message)
+    const first = await this.#enqueue(given, message)
+    await this.#subscriptions.upTo(first)
+    // What other replicas had added by then and nobody had told us.
+    const now = grantsFor(this.#subscriptions.match(message.topic), message)
+    for (const id of given.keys()) now.delete(id)
+    await this.#enqueue(now, message)
+  }
+
+  async openSession(owner: SessionOwner, clean: boolean, expirySeconds: number): Promise<OpenedSession> {
+    const ms = expirySeconds * 1_000 + leaseMs
+    const values = [owner.id, clean ? 1 : 0, ms]
+    const answer = (await openSession(this.#redis, this.#prefix, values)) as [
+      number,
+      number,
+      number,
+      ...Buffer[][],
+    ]
+    const [ended, present, epoch, session = [], incoming = [], sent = []] = answer
+    this.#ended(owner.id, ended)
+    this.#connected.set(owner.id, { epoch: String(epoch), ms })
+    return {
+      isPresent: present === 1,
+      epoch: String(epoch),
+      subscriptions: subscriptionsOf(recordOf(session)),
+      incoming: incoming.map(Number),
+      sent: Object.entries(recordOf(sent)).map(([name, id]) => ({
+        name,
+        messageId: Number.parseInt(id, 10),
+      })),
+    }
+  }
+
+  async closeSession(owner: SessionOwner, epoch: string, expirySeconds: number): Promise<void> {
+    if (this.#connected.get(owner.id)?.epoch === epoch) this.#connected.delete(owner.id)
+    const values = [owner.id, epoch, expirySeconds * 1_000]
+    this.#ended(owner.id, (await closeSession(this.#redis, this.#prefix, values)) as number)
+  }
+
+  async endSession(owner: SessionOwner): Promise<void> {
+    this.#ended(owner.id, (await endSession(this.#redis, this.#prefix, [owner.id])) as number)
+  }
+
   override async addSubscriptions(
-    owner: SessionOwner,
+    { id }: SessionOwner,
     subscriptions: readonly StoredSubscription[],
-  ): Promise<unknown> {
-    return subscriptions.length === 0 ? undefined : super.addSubscriptions(owner, subscriptions)
+  ): Promise<void> {
+    if (subscriptions.length === 0) return
+    const stored = subscriptions.map(onlyStored)
+    const value = JSON.stringify(stored)
+    const pairs = stored.flatMap((each) => [each.topic, subscriptionText(each)])
+    const revision = await addSubscriptions(this.#redis, this.#prefix, [id, value, ...pairs])
+    this.#subscriptions.changed(revision as number, { id, kind: 'add', value })
   }
 
-  override async removeSubscriptions(owner: SessionOwner, filters: readonly string[]): Promise<unknown> {
-    return filters.length === 0 ? undefined : super.removeSubscriptions(owner, filters)
+  override async removeSubscriptions({ id }: SessionOwner, filters: readonly string[]): Promise<void> {
+    if (filters.length === 0) return
+    const value = JSON.stringify(filters)
+    const revision = await removeSubscriptions(this.#redis, this.#prefix, [id, value, ...filters])
+    this.#subscriptions.changed(revision as number, { id, kind: 'remove', value })
   }
+
+  outgoingPage(owner: SessionOwner, after: string, count: number): Promise<QueuePage> {
+    return this.#queues.page(owner.id, after, count)
+  }
+
+  outgoingApply(owner: SessionOwner, steps: readonly QueueStep[]): Promise<void> {
+    return this.#queues.apply(owner.id, steps)
+  }
+
+  async incomingStore({ id }: SessionOwner, messageId: number): Promise<void> {
+    await storeIncoming(this.#redis, this.#prefix, [id, messageId])
+  }
+
+  async incomingForget({ id }: SessionOwner, messageId: number): Promise<void> {
+    await fromRedis(() => this.#redis.srem(`${this.#prefix}incoming:${id}`, messageId))
+  }
+
+  /** Resolves with the number of the last change of subscriptions at that moment. */
+  async #enqueue(grants: ReadonlyMap<string, number>, message: RoutedMessage): Promise<number> {
+    if (grants.size === 0) return 0
+    const { queued, onDropped } = this.#limits
+    const { revision, dropped, ended } = await this.#queues.enqueue(grants, message, queued)
+    if (dropped > 0) onDropped?.(dropped)
+    if (ended) void this.#lookAround()
+    return revision
+  }
+
+  #ended(id: string, revision: number): void {
+    this.#subscriptions.changed(revision, { id, kind: 'end', value: '' })
+  }
+
+  async #lookAround(): Promise<void> {
+    try {
+      const ended = (await sweepSessions(this.#redis, this.#prefix, [sessionsPerSweep])) as (
+        | Buffer
+        | number
+      )[]
+      for (let at = 0; at < ended.length; at += 2) this.#ended(String(ended[at]), Number(ended[at + 1]))
+      await this.#subscriptions.catchUp()
+    } catch {
+      // The next one may find Redis again.
+    }
+  }
+
+  async #renew(): Promise<void> {
+    const values = [...this.#connected].map(([id, { epoch, ms }]) => [id, epoch, ms] as const)
+    for (let at = 0; at < values.length; at += sessionsPerRenewal) {
+      await renewSessions(this.#redis, this.#prefix, values.slice(at, at + sessionsPerRenewal).flat())
+    }
+  }
+}
+
+/** Whatever of the package is not overridden fails at once instead of writing keys without a prefix. */
+const noConnection: object = Object.freeze({})
+
+function onlyStored({
+  topic,
+  qos,
+  rh,
+  rap,
+  nl,
+  subscriptionIdentifier,
+}: StoredSubscription): StoredSubscription {
+  return {
+    topic,
+    qos,
+    ...(rh === undefined ? {} : { rh }),
+    ...(rap === undefined ? {} : { rap }),
+    ...(nl === undefined ? {} : { nl }),
+    ...(subscriptionIdentifier === undefined ? {} : { subscriptionIdentifier }),
+  }
+}
+
+function recordOf(pairs: readonly Buffer[]): Record<string, string> {
+  const record: Record<string, string> = Object.create(null)
+  for (let at = 0; at + 1 < pairs.length; at += 2) record[String(pairs[at])] = String(pairs[at + 1])
+  return record
 }

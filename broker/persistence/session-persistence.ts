@@ -1,4 +1,4 @@
-import type { StoredMessage } from '../aedes/messages.ts'
+import type { Message, RoutedMessage } from '../aedes/messages.ts'
 
 /** Whose session: `<principal>/<client id>`, the id under which aedes knows the connection. */
 export interface SessionOwner {
@@ -12,32 +12,143 @@ export interface StoredSubscription {
   readonly rh?: number
   readonly rap?: boolean
   readonly nl?: boolean
+  /** MQTT 5 §3.8.2.1.2 */
+  readonly subscriptionIdentifier?: number
+}
+
+/** A subscription of a stored session, as aedes passes it from matching to queueing. */
+export interface MatchingSubscription extends StoredSubscription {
+  readonly clientId: string
+}
+
+/** What a connection finds of its session. */
+export interface OpenedSession {
+  /** There was one already: Session Present [MQTT-3.2.2-2]. */
+  readonly isPresent: boolean
+  /** Names this opening: a later one of the same session makes it void. */
+  readonly epoch: string
+  readonly subscriptions: readonly StoredSubscription[]
+  /** Packet ids of QoS 2 messages that the client sent and has not released. */
+  readonly incoming: readonly number[]
+  /** Messages that were sent to the client and not acknowledged. */
+  readonly sent: readonly SentMessage[]
+}
+
+export interface SentMessage {
+  /** Which message of the queue: `messageName`. */
+  readonly name: string
+  readonly messageId: number
+}
+
+/** One message of a session's queue, in the order in which they came. */
+export interface QueuedMessage {
+  readonly name: string
+  /** Redis' time of its arrival, in ms. */
+  readonly storedAt: number
+  /** Absent when its time is over (MQTT 5 §3.3.2.3.3) and when only PUBREL is left to say. */
+  readonly message?: RoutedMessage
+  /** Set when it was sent before, under this packet id. */
+  readonly messageId?: number
+  /** The client has it: PUBREL is next [MQTT-4.3.3-4]. */
+  readonly isReleased: boolean
+}
+
+export interface QueuePage {
+  readonly messages: readonly QueuedMessage[]
+  /** Where the next page begins. */
+  readonly next: string
+  /** Nothing was waiting behind this page when it was read. */
+  readonly isLast: boolean
+  /** The store's time, in ms. */
+  readonly now: number
 }
 
 /**
- * Sessions, queues and retained messages of one organization: what this broker uses of aedes' persistence
- * contract. Every promise rejects when the store does not answer; nothing is acknowledged then.
+ * What became of a queued message: `sent` under a packet id, `received` (PUBREC), `done` (PUBACK, PUBCOMP, or
+ * no longer wanted). Of one that is not in the queue nothing is remembered.
  */
-export interface SessionPersistence {
+export interface QueueStep {
+  readonly kind: 'sent' | 'received' | 'done'
+  readonly name: string
+  readonly messageId: number
+}
+
+/** What an organization may keep. Whoever was admitted last brings the newest. */
+export interface PersistenceLimits {
+  /** Messages in the queue of one session; the newest is dropped. */
+  readonly queued: number
+  /** Retained messages of the organization. */
+  readonly retained: number
+  /** Told of messages that did not go into a full queue. */
+  readonly onDropped?: (count: number) => void
+}
+
+export const defaultPersistenceLimits: PersistenceLimits = { queued: 10_000, retained: Infinity }
+
+/** Rejection of `storeRetained`: the organization keeps as many as it may; a topic that has one may change it. */
+export class RetainedQuotaError extends Error {
+  constructor() {
+    super('the organization keeps as many retained messages as it may')
+    this.name = 'RetainedQuotaError'
+  }
+}
+
+/** A message among all of its organization: aedes gives each one a replica and a number. */
+export function messageName({ brokerId, brokerCounter }: RoutedMessage): string {
+  return `${brokerId}:${brokerCounter}`
+}
+
+/** What aedes calls, and the package's own classes have. */
+export interface PackagePersistence {
+  /** Called once, with aedes itself. Loads the subscriptions of all sessions, in pages. */
   setup(broker: unknown): Promise<void>
+  /** Ends timers. What is stored stays. */
+  destroy(): Promise<void>
 
-  storeRetained(message: StoredMessage): Promise<void>
-  createRetainedStreamCombi(filters: readonly string[]): AsyncIterable<StoredMessage>
+  /** An empty payload removes. May reject with RetainedQuotaError. */
+  storeRetained(message: RoutedMessage): Promise<void>
+  /** Retained messages that match, read in pages at the pace of the reader; costs what it finds. */
+  createRetainedStreamCombi(filters: readonly string[]): AsyncIterable<Message>
 
-  addSubscriptions(owner: SessionOwner, subscriptions: readonly StoredSubscription[]): Promise<unknown>
-  removeSubscriptions(owner: SessionOwner, filters: readonly string[]): Promise<unknown>
-  subscriptionsByClient(owner: SessionOwner): Promise<readonly StoredSubscription[]>
-  cleanSubscriptions(owner: SessionOwner): Promise<unknown>
+  /** Replaces those of the same filters. Rejects when there is no such session. */
+  addSubscriptions(owner: SessionOwner, subscriptions: readonly StoredSubscription[]): Promise<void>
+  removeSubscriptions(owner: SessionOwner, filters: readonly string[]): Promise<void>
+  /** Of stored sessions, from memory. Never rejects: aedes would leave the publisher waiting. */
+  subscriptionsByTopic(topic: string): Promise<MatchingSubscription[]>
+  /**
+   * Puts a message into the queue of every session that these subscriptions, and those made meanwhile on other
+   * replicas, belong to, at the highest QoS granted. A second round trip only when there are such.
+   */
+  outgoingEnqueueCombi(subscriptions: readonly MatchingSubscription[], message: RoutedMessage): Promise<void>
+}
 
-  /** What waits for a client, oldest first. */
-  outgoingStream(owner: SessionOwner): AsyncIterable<StoredMessage>
-  /** Remembers the packet id that a waiting message was sent with, or that it stands at PUBREL. */
-  outgoingUpdate(owner: SessionOwner, message: Partial<StoredMessage>): Promise<unknown>
-  outgoingClearMessageId(owner: SessionOwner, message: { readonly messageId: number }): Promise<unknown>
+/**
+ * Sessions, queues and retained messages of one organization. Every promise rejects when the store does not
+ * answer; then nothing may be acknowledged. All of a method's work is one round trip unless it says otherwise.
+ *
+ * A session is there from `openSession` until `expirySeconds` after `closeSession`, whether it has
+ * subscriptions or not. One whose replica died ends a lease later than that. Everything of it has a time to
+ * live, so that nothing stays of an organization that nobody serves.
+ *
+ * A full queue takes no more: what was promised first stays, in order and without a hole, and a handshake under
+ * way is never cut. It is also what mosquitto and, by default, HiveMQ do.
+ */
+export interface SessionPersistence extends PackagePersistence {
+  configure(limits: PersistenceLimits): void
 
-  incomingStorePacket(owner: SessionOwner, message: Partial<StoredMessage>): Promise<unknown>
-  /** Rejects when there is none of that id. */
-  incomingGetPacket(owner: SessionOwner, message: { readonly messageId: number }): Promise<unknown>
-  incomingDelPacket(owner: SessionOwner, message: { readonly messageId: number }): Promise<unknown>
-  cleanIncoming(owner: SessionOwner): Promise<unknown>
+  /** `clean` ends a former session first. The newest opening of a session owns it. */
+  openSession(owner: SessionOwner, clean: boolean, expirySeconds: number): Promise<OpenedSession>
+  /** The connection is gone: the session ends `expirySeconds` later. Nothing when it was opened again. */
+  closeSession(owner: SessionOwner, epoch: string, expirySeconds: number): Promise<void>
+  /** Ends the session if there is one. */
+  endSession(owner: SessionOwner): Promise<void>
+
+  /** What waits after `after` ('' is the beginning), oldest first. At most `count`, fewer when they are large. */
+  outgoingPage(owner: SessionOwner, after: string, count: number): Promise<QueuePage>
+  /** In this order. */
+  outgoingApply(owner: SessionOwner, steps: readonly QueueStep[]): Promise<void>
+
+  /** QoS 2: a packet id that was taken and waits for PUBREL. */
+  incomingStore(owner: SessionOwner, messageId: number): Promise<void>
+  incomingForget(owner: SessionOwner, messageId: number): Promise<void>
 }

@@ -1,0 +1,66 @@
+import type { RoutedMessage } from '../aedes/messages.ts'
+import type { Connection } from '../connection/connection.ts'
+import type { TermsFor } from '../connection/delivery.ts'
+import type { Session } from '../connection/session.ts'
+import { defaultPersistenceLimits } from '../persistence/session-persistence.ts'
+import type { ConnectPacket } from '../wire/packets.ts'
+
+/** Seconds that the session outlives the connection: MQTT 5 §3.1.2.11.2, not above what the organization allows. */
+export function sessionExpiry(packet: ConnectPacket, mostSeconds: number): number {
+  if (packet.protocolVersion < 5) return packet.clean === true ? 0 : mostSeconds
+  return Math.min(packet.properties?.sessionExpiryInterval ?? 0, mostSeconds)
+}
+
+/**
+ * [MQTT-3.1.2-4] [MQTT-3.1.2-5]: a clean start forgets, otherwise the session goes on, judged by the access of
+ * now. Resolves with Session Present.
+ */
+export async function resumeSession(
+  connection: Connection,
+  session: Session,
+  isClean: boolean,
+): Promise<boolean> {
+  const { persistence } = session.broker
+  configure(connection, session)
+  if (!session.isStored) {
+    await persistence.endSession(session)
+    return false
+  }
+  const opened = await persistence.openSession(session, isClean, session.expirySeconds)
+  session.epoch = opened.epoch
+  // It was ended while this was under way, and found nothing to close.
+  if (connection.closed) await persistence.closeSession(session, opened.epoch, session.expirySeconds)
+  if (!opened.isPresent) return false
+  for (const messageId of opened.incoming) session.incoming.add(messageId)
+  const { access } = session.admission
+  const lost: string[] = []
+  for (const stored of opened.subscriptions) {
+    const verdict = access.subscribe(stored.topic)
+    if (!verdict.allowed) {
+      lost.push(stored.topic)
+      continue
+    }
+    const qos = Math.min(stored.qos, verdict.maxQos) as 0 | 1 | 2
+    session.subscriptions.set({ ...stored, qos, checkDelivery: access.checkDelivery(stored.topic) })
+  }
+  await persistence.removeSubscriptions(session, lost)
+  session.delivery.resume(opened.sent, termsFor(session))
+  return true
+}
+
+export function termsFor(session: Session): TermsFor {
+  return (message: RoutedMessage) =>
+    session.subscriptions.termsFor(message, session.id, session.admission.access)
+}
+
+/** What the organization's record allows now. */
+function configure({ options }: Connection, { broker, admission }: Session): void {
+  const { queued, retained } = admission.organization.limits
+  broker.persistence.configure({
+    queued: queued ?? defaultPersistenceLimits.queued,
+    retained: retained ?? defaultPersistenceLimits.retained,
+    onDropped: (count) => {
+      for (let index = 0; index < count; index += 1) options.metrics.dropped('queue-full')
+    },
+  })
+}

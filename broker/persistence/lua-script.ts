@@ -1,0 +1,41 @@
+import { createHash } from 'node:crypto'
+import type { Redis } from 'ioredis'
+import { fromRedis } from '#core/stores/redis-connection.ts'
+
+type Value = string | number | Buffer
+
+/**
+ * A Lua script on the keys of one organization, with bytes in and out. It gets the prefix of those keys and
+ * builds their names itself: they share a hash tag, so they lie in one slot of a Redis Cluster, and a message
+ * for a thousand sessions does not name four thousand keys.
+ *
+ * `now` is Redis' time in ms. `keepUntil(key, ms)` makes a key live at least that long.
+ */
+export type LuaScript = (redis: Redis, prefix: string, values: readonly Value[]) => Promise<unknown>
+
+const prelude = `
+local prefix = ARGV[1]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function whole(number) return string.format('%.0f', number) end
+local function keepUntil(key, ms)
+  local left = redis.call('PTTL', key)
+  if left == -1 or (left >= 0 and now + left < ms) then redis.call('PEXPIREAT', key, whole(ms)) end
+end
+`
+
+export function luaScript(body: string): LuaScript {
+  const lua = prelude + body
+  const digest = createHash('sha1').update(lua).digest('hex')
+  return (redis, prefix, values) =>
+    fromRedis(async () => {
+      // One key is named, so that a cluster client finds the slot.
+      const parameters = [1, `${prefix}sessions`, prefix, ...values] as const
+      try {
+        return await redis.callBuffer('EVALSHA', digest, ...parameters)
+      } catch (error) {
+        if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
+        return await redis.callBuffer('EVAL', lua, ...parameters)
+      }
+    })
+}

@@ -1,0 +1,57 @@
+import type { Redis } from 'ioredis'
+import type { Message, RoutedMessage } from '../aedes/messages.ts'
+import { messageExpiry } from '../wire/message-expiry.ts'
+import { findRetained, storeRetained } from './retained-scripts.ts'
+import { RetainedQuotaError } from './session-persistence.ts'
+import { decodeMessage, encodeMessage, unexpired } from './stored-message.ts'
+
+/** Of one call, so that nobody else waits long for Redis. */
+const seeksPerPage = 1_000
+const bytesPerPage = 262_144
+const storedAtBytes = 8
+
+/** The retained messages of one organization in Redis. */
+export class RedisRetained {
+  readonly #redis: Redis
+  readonly #prefix: string
+
+  constructor(redis: Redis, prefix: string) {
+    this.#redis = redis
+    this.#prefix = prefix
+  }
+
+  async store(message: RoutedMessage, most: number): Promise<void> {
+    const { topic, payload, properties } = message
+    const body = payload.length === 0 ? '' : encodeMessage(message)
+    const limit = Number.isFinite(most) ? most : Number.MAX_SAFE_INTEGER
+    const expiry = messageExpiry(properties) ?? ''
+    const values = [topic, topic.replaceAll('/', '\0'), body, limit, expiry]
+    if ((await storeRetained(this.#redis, this.#prefix, values)) === 0) throw new RetainedQuotaError()
+  }
+
+  async *find(filters: readonly string[]): AsyncGenerator<Message> {
+    const seen = new Set<string>()
+    for (const filter of filters) {
+      for await (const message of this.#findOne(filter)) {
+        if (seen.has(message.topic)) continue
+        if (filters.length > 1) seen.add(message.topic)
+        yield message
+      }
+    }
+  }
+
+  async *#findOne(filter: string): AsyncGenerator<Message> {
+    const levels = filter.split('/')
+    let from: Buffer | '' = ''
+    do {
+      const values: (Buffer | string | number)[] = [from, seeksPerPage, bytesPerPage, ...levels]
+      const [now, next, ...bodies] = (await findRetained(this.#redis, this.#prefix, values)) as Buffer[]
+      for (const body of bodies) {
+        const message = decodeMessage(body.subarray(storedAtBytes))
+        const left = message && unexpired(message, body.readDoubleBE(0), Number(now?.toString()))
+        if (left !== undefined) yield left
+      }
+      from = next === undefined || next.length === 0 ? '' : next
+    } while (from !== '')
+  }
+}
