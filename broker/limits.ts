@@ -2,6 +2,11 @@
 export interface Limits {
   /** Until CONNECT has arrived whole. */
   readonly connectTimeoutMs: number
+  /**
+   * Longest that a client may stay silent; MQTT 5 clients that ask for more, or for no limit, are told so
+   * (§3.2.2.3.14). 3.1.1 has no word for it.
+   */
+  readonly maxKeepAliveSeconds: number
   /** Of the CONNECT packet, its will included: it comes from somebody unknown. */
   readonly maxConnectBytes: number
   /** Of any later packet. */
@@ -24,6 +29,7 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   connectTimeoutMs: 10_000,
+  maxKeepAliveSeconds: 3_600,
   maxConnectBytes: 65_536,
   maxPacketBytes: 1_048_576,
   maxTopicLevels: 100,

@@ -148,8 +148,13 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     this.#write(encodeAcknowledgement(cmd, messageId))
   }
 
-  sendPublish(message: Message, { qos, retain }: DeliveryTerms, messageId: number, dup: boolean): boolean {
-    const encoded = this.options.frames.encode(message, this.version, qos, retain)
+  sendPublish(message: Message, terms: DeliveryTerms, messageId: number, dup: boolean): boolean {
+    const { qos, retain, identifiers } = terms
+    const { frames } = this.options
+    const encoded =
+      identifiers === undefined || this.version < 5
+        ? frames.encode(message, this.version, qos, retain)
+        : frames.encodeIdentified(message, terms, identifiers)
     return this.#write(qos === 0 ? encoded.bytes : withMessageId(encoded, messageId, dup))
   }
 
@@ -185,7 +190,8 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     } catch (error) {
       this.options.log.debug({ ...this.#names(), ...errorFields(error) }, 'a malformed packet')
       // [MQTT-3.1.2-2]
-      if (error instanceof UnsupportedLevel) this.send({ cmd: 'connack', returnCode: 1, sessionPresent: false })
+      if (error instanceof UnsupportedLevel)
+        this.send({ cmd: 'connack', returnCode: 1, sessionPresent: false })
       void this.end(error instanceof PacketFault ? error.kind : 'malformed-packet')
     }
   }
@@ -268,7 +274,9 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   #sayGoodbye(cause: EndCauseName): void {
     const { code }: EndCause = endCauses[cause]
     if (this.session !== undefined && this.version === 5 && code !== undefined) {
-      this.#writer.write(encodePacket({ cmd: 'disconnect', reasonCode: code }, 5))
+      const goodbye = encodePacket({ cmd: 'disconnect', reasonCode: code }, 5)
+      // [MQTT-3.1.2-24]
+      if (goodbye.length <= this.maxSendBytes) this.#writer.write(goodbye)
     }
     this.#writer.close()
     this.transport.end()

@@ -19,7 +19,6 @@ export const endCauses = {
   'protocol-error': { code: reason.protocolError, will: 'publish' },
   'packet-too-large': { code: reason.packetTooLarge, will: 'publish' },
   'topic-alias': { code: reason.topicAliasInvalid, will: 'publish' },
-  'subscription-identifier': { code: reason.subscriptionIdentifiersNotSupported, will: 'publish' },
   'receive-maximum': { code: reason.receiveMaximumExceeded, will: 'publish' },
   'keep-alive': { code: reason.keepAliveTimeout, will: 'publish' },
   'taken-over': { code: reason.sessionTakenOver, will: 'publish' },

@@ -1,5 +1,7 @@
 import type { Message } from '../aedes/messages.ts'
+import { withIdentifiers } from '../wire/publish-properties.ts'
 import { type EncodedPublish, encodePublish } from '../wire/publish.ts'
+import type { DeliveryTerms } from './subscriptions.ts'
 
 /**
  * The encoded packets of the message that is being delivered: its subscribers are served one after the other,
@@ -20,5 +22,15 @@ export class FrameCache {
     const encoded = encodePublish(message, version, qos, retain)
     this.#encoded[slot] = encoded
     return encoded
+  }
+
+  /** For a client that is told which of its subscriptions matched: a packet of its own. */
+  encodeIdentified(
+    message: Message,
+    { qos, retain }: DeliveryTerms,
+    identifiers: readonly number[],
+  ): EncodedPublish {
+    const properties = withIdentifiers(message.properties, identifiers)
+    return encodePublish({ ...message, properties }, 5, qos, retain)
   }
 }

@@ -6,6 +6,8 @@ import type { StoredSubscription } from '../persistence/session-persistence.ts'
 export type Qos = 0 | 1 | 2
 
 export interface Subscription extends StoredSubscription {
+  /** MQTT 5 §3.8.2.1.2 */
+  readonly subscriptionIdentifier?: number
   /** A deny overlaps it: each message has to be asked for. */
   readonly checkDelivery: boolean
 }
@@ -14,6 +16,8 @@ export interface Subscription extends StoredSubscription {
 export interface DeliveryTerms {
   readonly qos: Qos
   readonly retain: boolean
+  /** Subscription identifiers of all that match, where there are any (MQTT 5 §3.8.2.1.2). */
+  readonly identifiers?: readonly number[]
 }
 
 /** The filters of one client that were granted. */
@@ -44,7 +48,8 @@ export class Subscriptions {
   /**
    * How this message goes to the client `owner`: the highest granted QoS of all filters that match (MQTT 5
    * §3.3.4), not above the message's own. Undefined when none matches, all that do exclude the client's own
-   * messages, or access to the topic is denied.
+   * messages, or access to the topic is denied. One message carries the identifiers of all of them
+   * [MQTT-3.3.4-3].
    */
   termsFor(message: RoutedMessage, owner: string, access: Access): DeliveryTerms | undefined {
     // A filter that begins with a wildcard never reaches these, and no other is granted [MQTT-4.7.2-1].
@@ -52,14 +57,18 @@ export class Subscriptions {
     let best: Subscription | undefined
     let retain = false
     let mustAsk = false
+    let identifiers: number[] | undefined
     for (const subscription of this.#byFilter.values()) {
       if (!matches(subscription.topic, message.topic)) continue
       if (subscription.nl === true && message.clientId === owner) continue
       if (best === undefined || subscription.qos > best.qos) best = subscription
       retain ||= subscription.rap === true && message.retain
       mustAsk ||= subscription.checkDelivery
+      const { subscriptionIdentifier } = subscription
+      if (subscriptionIdentifier !== undefined) (identifiers ??= []).push(subscriptionIdentifier)
     }
     if (best === undefined || (mustAsk && !access.receive(message.topic))) return undefined
-    return { qos: Math.min(best.qos, message.qos) as Qos, retain }
+    const qos = Math.min(best.qos, message.qos) as Qos
+    return identifiers === undefined ? { qos, retain } : { qos, retain, identifiers }
   }
 }

@@ -169,7 +169,7 @@ async function openSession(attempt: Attempt): Promise<void> {
   if (connection.closed) return connection.options.organizations.release(organizationId)
   connection.maxSendBytes = packet.properties?.maximumPacketSize ?? Infinity
   attempt.session = createSession(attempt, admission, broker, clientId)
-  connection.open(attempt.session, packet.keepalive ?? 0)
+  connection.open(attempt.session, serverKeepAlive(attempt) ?? packet.keepalive)
 }
 
 function createSession(
@@ -214,13 +214,15 @@ async function resume(attempt: Attempt): Promise<void> {
   attempt.sessionPresent = await resumeSession(connection, session as Session, packet.clean === true)
 }
 
-function acknowledge({ connection, packet, clientId, sessionPresent }: Attempt): void {
+function acknowledge(attempt: Attempt): Promise<void> | void {
+  const { connection, packet, clientId, sessionPresent } = attempt
   if (packet.protocolVersion < 5) {
     connection.send({ cmd: 'connack', returnCode: 0, sessionPresent })
     return
   }
   const { limits } = connection.options
-  connection.send({
+  const keepAlive = serverKeepAlive(attempt)
+  const isSent = connection.send({
     cmd: 'connack',
     reasonCode: reason.success,
     sessionPresent,
@@ -228,10 +230,19 @@ function acknowledge({ connection, packet, clientId, sessionPresent }: Attempt):
       receiveMaximum: limits.maxInflight,
       maximumPacketSize: limits.maxPacketBytes,
       ...(packet.clientId === '' ? { assignedClientIdentifier: clientId } : {}),
-      subscriptionIdentifiersAvailable: false,
+      ...(keepAlive === undefined ? {} : { serverKeepAlive: keepAlive }),
       sharedSubscriptionAvailable: false,
     },
   })
+  // [MQTT-3.1.2-24]
+  if (!isSent) return connection.end('packet-too-large')
+}
+
+/** Set when the client wants to be silent for longer than the broker waits (MQTT 5 §3.2.2.3.14). */
+function serverKeepAlive({ connection, packet }: Attempt): number | undefined {
+  const { maxKeepAliveSeconds } = connection.options.limits
+  const isAccepted = packet.keepalive > 0 && packet.keepalive <= maxKeepAliveSeconds
+  return packet.protocolVersion < 5 || isAccepted ? undefined : maxKeepAliveSeconds
 }
 
 async function subscribeAgain({ connection, session }: Attempt): Promise<void> {

@@ -3,6 +3,7 @@ import type { Connection } from '../connection/connection.ts'
 import type { Session } from '../connection/session.ts'
 import type { Qos, Subscription } from '../connection/subscriptions.ts'
 import type { RequestedSubscription, SubscribePacket } from '../wire/parse-packet.ts'
+import { withIdentifiers } from '../wire/publish-properties.ts'
 import { reason, type ReasonCode } from '../wire/reason-codes.ts'
 
 /** What became of one filter: its subscription, or why it was refused. */
@@ -19,12 +20,9 @@ export async function handleSubscribe(
   session: Session,
   packet: SubscribePacket,
 ): Promise<void> {
-  // CONNACK said that there are none (MQTT 5 §3.8.2.1.2).
-  if (packet.properties?.subscriptionIdentifier !== undefined)
-    return connection.end('subscription-identifier')
   const verdicts: Verdict[] = []
   for (const requested of packet.subscriptions) {
-    const verdict = judge(connection, session, requested)
+    const verdict = judge(connection, session, requested, packet.properties?.subscriptionIdentifier)
     // At once, so that the limit counts the filters of one packet too.
     if ('subscription' in verdict) session.subscriptions.set(verdict.subscription)
     verdicts.push(verdict)
@@ -43,7 +41,12 @@ export async function handleSubscribe(
   await sendRetained(session, granted)
 }
 
-function judge({ options }: Connection, session: Session, requested: RequestedSubscription): Verdict {
+function judge(
+  { options }: Connection,
+  session: Session,
+  requested: RequestedSubscription,
+  identifier: number | undefined,
+): Verdict {
   const { topic, qos, nl, rap, rh } = requested
   if (!isTopicFilter(topic)) return { code: reason.topicFilterInvalid }
   if (topic.split('/').length > options.limits.maxTopicLevels) return { code: reason.topicFilterInvalid }
@@ -65,6 +68,7 @@ function judge({ options }: Connection, session: Session, requested: RequestedSu
     rap,
     nl,
     checkDelivery: access.checkDelivery(topic),
+    ...(identifier === undefined ? {} : { subscriptionIdentifier: identifier }),
   }
   return { subscription, isNew }
 }
@@ -85,7 +89,8 @@ async function sendRetained(
     if (subscription.rh === 2 || (subscription.rh === 1 && !isNew)) continue
     const messages = session.broker.persistence.createRetainedStreamCombi([subscription.topic])
     for await (const message of messages) {
-      const { topic, payload, properties } = message
+      const { topic, payload } = message
+      const properties = propertiesFor(subscription, message.properties)
       // Kept from another time, and a wildcard reaches no `$` topic.
       if (topic.startsWith('$') || !access.receive(topic)) continue
       const qos = Math.min(message.qos, subscription.qos) as Qos
@@ -95,4 +100,11 @@ async function sendRetained(
       )
     }
   }
+}
+
+/** [MQTT-3.3.4-3] */
+function propertiesFor({ subscriptionIdentifier }: Subscription, properties?: Buffer): Buffer | undefined {
+  return subscriptionIdentifier === undefined
+    ? properties
+    : withIdentifiers(properties, [subscriptionIdentifier])
 }

@@ -1,5 +1,6 @@
 import { PacketFault } from './packet-fault.ts'
 import { isName, isText } from './text.ts'
+import { lengthBytes, writeLength } from './variable-integer.ts'
 
 /** The properties of a PUBLISH (MQTT 5 §3.3.2.3) as they came, and what the broker itself looks at. */
 export interface PublishProperties {
@@ -101,6 +102,16 @@ export function readPublishProperties(frame: Buffer, at: number): PublishPropert
     hasTopicAlias: seen.has(topicAlias),
     hasSubscriptionIdentifier: seen.has(subscriptionIdentifier),
   }
+}
+
+/** Property bytes with these subscription identifiers added. */
+export function withIdentifiers(properties: Buffer | undefined, identifiers: readonly number[]): Buffer {
+  const added = identifiers.map((value) => {
+    const bytes = Buffer.alloc(1 + lengthBytes(value), subscriptionIdentifier)
+    writeLength(bytes, 1, value)
+    return bytes
+  })
+  return Buffer.concat(properties === undefined ? added : [properties, ...added])
 }
 
 function readVariableInteger(frame: Buffer, at: number, end: number): { value: number; end: number } {

@@ -1,6 +1,7 @@
 import { PacketFault } from './packet-fault.ts'
 import { type PublishProperties, readPublishProperties } from './publish-properties.ts'
 import { isName } from './text.ts'
+import { lengthBytes, writeLength } from './variable-integer.ts'
 
 /** A PUBLISH packet, taken apart without copying: all buffers are views of the frame it came in. */
 export interface Publish {
@@ -123,21 +124,4 @@ function endOfHeader(frame: Buffer): number {
   let at = 1
   while (((frame[at] ?? 0) & 0x80) !== 0) at += 1
   return at + 1
-}
-
-/** Bytes that a variable byte integer takes (MQTT 5 §1.5.5). */
-function lengthBytes(value: number): number {
-  return value < 128 ? 1 : value < 16_384 ? 2 : value < 2_097_152 ? 3 : 4
-}
-
-function writeLength(bytes: Buffer, at: number, value: number): number {
-  let rest = value
-  let position = at
-  for (;;) {
-    const digit = rest % 128
-    rest = (rest - digit) / 128
-    bytes[position] = rest > 0 ? digit | 0x80 : digit
-    position += 1
-    if (rest === 0) return position
-  }
 }

@@ -29,7 +29,6 @@ export const reason = {
   administrativeAction: 0x98,
   sharedSubscriptionsNotSupported: 0x9e,
   maximumConnectTime: 0xa0,
-  subscriptionIdentifiersNotSupported: 0xa1,
 } as const
 
 export type ReasonCode = (typeof reason)[keyof typeof reason]

@@ -161,19 +161,6 @@ describe('an MQTT 5 connection is told why it is closed when it', () => {
       encode({ ...publish, properties: { subscriptionIdentifier: 1 } }, 5),
       0x82,
     ],
-    [
-      'subscribes with an identifier',
-      encode(
-        {
-          cmd: 'subscribe',
-          messageId: 1,
-          subscriptions: [{ topic: 'a', qos: 0 }],
-          properties: { subscriptionIdentifier: 1 },
-        },
-        5,
-      ),
-      0xa1,
-    ],
   ])('%s', async (_name, packet, reasonCode) => {
     const client = await connected(5)
     client.send(packet)
