@@ -1,29 +1,8 @@
 import type { Message, RoutedMessage } from '../aedes/messages.ts'
-import type { Limits } from '../limits.ts'
-import type { BrokerMetrics } from '../metrics.ts'
 import { messageName, type QueuedMessage, type SentMessage } from '../persistence/session-persistence.ts'
-import { SessionQueue, type SessionQueueOptions } from './session-queue.ts'
+import type { DeliveryOptions } from './delivery-options.ts'
+import { SessionQueue } from './session-queue.ts'
 import type { DeliveryTerms, Qos } from './subscriptions.ts'
-
-/** What a delivery needs of its connection. */
-export interface DeliveryTarget {
-  /** False when the client would not accept a packet of that size; `messageId` is 0 for QoS 0. */
-  sendPublish(message: Message, terms: DeliveryTerms, messageId: number, dup: boolean): boolean
-  acknowledge(cmd: 'pubrel', messageId: number): void
-  /** Bytes that the client has not taken. */
-  readonly pending: number
-  end(cause: 'too-slow' | 'unavailable'): void
-}
-
-export interface DeliveryOptions {
-  readonly target: DeliveryTarget
-  readonly limits: Limits
-  /** The client's Receive Maximum (MQTT 5 §3.1.2.11.3). */
-  readonly receiveMaximum: number
-  readonly metrics: BrokerMetrics
-  /** Where messages above QoS 0 wait for this client; absent for a session that ends with the connection. */
-  readonly queue?: SessionQueueOptions
-}
 
 /** How a message goes to this client now; undefined when it no longer does. */
 export type TermsFor = (message: RoutedMessage) => DeliveryTerms | undefined
@@ -125,6 +104,15 @@ export class Delivery {
       if (outgoing.name !== undefined) this.#forget(outgoing.name, 0)
       return false
     })
+  }
+
+  /** Whether this is what its message waits for (MQTT 5 §4.3); true of a packet id that is not under way. */
+  awaits(cmd: 'puback' | 'pubrec' | 'pubcomp', messageId: number): boolean {
+    const outgoing = this.#inflight.get(messageId)
+    if (outgoing === undefined) return true
+    // A PUBREC that comes again is answered again.
+    if (outgoing === 'released') return cmd !== 'puback'
+    return cmd === (outgoing.terms.qos === 1 ? 'puback' : 'pubrec')
   }
 
   /** PUBACK, or PUBCOMP for the last step of QoS 2. False for a packet id that is not under way. */

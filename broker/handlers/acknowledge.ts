@@ -6,13 +6,22 @@ import { reason } from '../wire/reason-codes.ts'
 const firstFailure = 0x80
 
 /** The client has a QoS 1 message. */
-export function handlePuback(_connection: Connection, session: Session, packet: IPubackPacket): void {
-  session.delivery.acknowledged(packet.messageId ?? 0)
+export function handlePuback(
+  connection: Connection,
+  session: Session,
+  packet: IPubackPacket,
+): Promise<void> | void {
+  return acknowledged(connection, session, packet)
 }
 
 /** The client has a QoS 2 message, or refuses it, which ends it (MQTT 5 §4.3.3). */
-export function handlePubrec(connection: Connection, session: Session, packet: IPubrecPacket): void {
+export function handlePubrec(
+  connection: Connection,
+  session: Session,
+  packet: IPubrecPacket,
+): Promise<void> | void {
   const messageId = packet.messageId ?? 0
+  if (!session.delivery.awaits('pubrec', messageId)) return connection.end('protocol-error')
   if ((packet.reasonCode ?? 0) >= firstFailure) {
     session.delivery.acknowledged(messageId)
     return
@@ -40,6 +49,20 @@ export async function handlePubrel(
 }
 
 /** The client has released a QoS 2 message of ours. */
-export function handlePubcomp(_connection: Connection, session: Session, packet: IPubcompPacket): void {
-  session.delivery.acknowledged(packet.messageId ?? 0)
+export function handlePubcomp(
+  connection: Connection,
+  session: Session,
+  packet: IPubcompPacket,
+): Promise<void> | void {
+  return acknowledged(connection, session, packet)
+}
+
+/** What acknowledges another kind of message than its packet id stands for is a protocol error. */
+function acknowledged(
+  connection: Connection,
+  { delivery }: Session,
+  { cmd, messageId = 0 }: IPubackPacket | IPubcompPacket,
+): Promise<void> | void {
+  if (!delivery.awaits(cmd, messageId)) return connection.end('protocol-error')
+  delivery.acknowledged(messageId)
 }
