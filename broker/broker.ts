@@ -5,6 +5,8 @@ import type { ControlLogReader } from '#core/stores/control-log.ts'
 import type { CredentialReader } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import { Admissions } from './admission/admissions.ts'
+import { confirmClaims } from './cluster/confirm-claims.ts'
+import { WillPublisher } from './cluster/will-publisher.ts'
 import { Connection } from './connection/connection.ts'
 import { FrameCache } from './connection/frame-cache.ts'
 import { LiveConnections } from './connection/live-connections.ts'
@@ -47,14 +49,36 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const limits = { ...defaultLimits, ...options.limits }
   const live = new LiveConnections<Connection>()
   const control = await options.controlLog.follow(controlLogHandler(live))
-  const organizations = new OrganizationPool(options.cluster, log)
+  const { clients } = options.cluster
+  const membership = await options.cluster
+    .enlist({ lapsed: () => void confirmClaims(live.all(), clients, log) })
+    .catch(async (error) => {
+      await control.close()
+      throw error
+    })
+  const organizations = new OrganizationPool(options.cluster, log, (organization) => {
+    // A claim may have been among what was lost.
+    void confirmClaims(live.ofOrganization(organization), clients, log)
+  })
+  const admissions = new Admissions({ identities, credentials, now })
+  const metrics = createBrokerMetrics(options.registry)
+  const wills = new WillPublisher({
+    registry: clients,
+    accessOf: (organization, { source, uid, clientId }) =>
+      admissions.accessOf({ local: source.name, organization, uid }, clientId),
+    publish: (organization, message) => organizations.publish(organization, message),
+    metrics,
+    log,
+  })
   const connections = new Set<Connection>()
   const shared = {
-    admissions: new Admissions({ identities, credentials, now }),
+    admissions,
     organizations,
+    clients,
+    wills,
     live,
     limits,
-    metrics: createBrokerMetrics(options.registry),
+    metrics,
     frames: new FrameCache(),
     log,
     now,
@@ -64,6 +88,8 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     accept: (transport) => void connections.add(new Connection(transport, shared)),
     maxFrameBytes: limits.maxPacketBytes,
   }).catch(async (error) => {
+    await wills.close()
+    await membership.close()
     await control.close()
     throw error
   })
@@ -73,6 +99,8 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     async close() {
       await Promise.all([...listeners.values()].map((listener) => listener.close()))
       await Promise.all([...connections].map((connection) => connection.end('shutting-down')))
+      await wills.close()
+      await membership.close()
       await control.close()
       await organizations.close()
     },

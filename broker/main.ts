@@ -66,7 +66,7 @@ await runProgram({
       identities: new RedisIdentityReader(redis, keys),
       credentials: new RedisCredentialReader(redis, keys),
       controlLog: new RedisControlLog(redis, keys),
-      cluster: redisCluster(redis, keys, bus),
+      cluster: redisCluster(redis, keys, bus, log),
       listeners: {
         mqtts: { ...address, port: settings.mqttsPort },
         wss: { ...address, port: settings.wssPort },

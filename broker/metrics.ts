@@ -1,6 +1,7 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Refusal } from './admission/admission.ts'
 import type { BusMetrics } from './bus/redis-bus.ts'
+import type { WillOutcome } from './cluster/will-publisher.ts'
 import type { EndCauseName } from './connection/end-cause.ts'
 
 /** What the broker counts. Labels are closed sets: no organization, user or topic in them. */
@@ -11,6 +12,7 @@ export interface BrokerMetrics {
   received(qos: number): void
   delivered(qos: number): void
   denied(action: 'publish' | 'subscribe'): void
+  will(outcome: WillOutcome): void
   dropped(reason: 'slow-consumer' | 'packet-too-large' | 'queue-full' | 'retained-quota'): void
 }
 
@@ -33,6 +35,7 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
   const received = countByQos(registry, 'messages_received_total', 'Messages that clients published')
   const delivered = countByQos(registry, 'messages_delivered_total', 'Messages sent to clients')
   const denials = counter('denied_total', 'Requests that access lists denied', 'action')
+  const wills = counter('wills_total', 'Wills that were due, by what became of them', 'outcome')
   const drops = counter('messages_dropped_total', 'Messages that a client did not get', 'reason')
   return {
     connected(listener) {
@@ -47,6 +50,7 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
     received,
     delivered,
     denied: (action) => denials.inc({ action }),
+    will: (outcome) => wills.inc({ outcome }),
     dropped: (reason) => drops.inc({ reason }),
   }
 }

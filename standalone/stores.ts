@@ -34,7 +34,7 @@ export function memoryStores(now: Clock = systemClock): Stores {
     identities: new MemoryIdentityStore(controlLog),
     credentials: new MemoryCredentialStore(controlLog, now),
     controlLog,
-    cluster: memoryCluster(),
+    cluster: memoryCluster(now),
     now,
     problem: () => undefined,
   }
@@ -61,7 +61,7 @@ export async function redisStores(
     identities: new RedisIdentityStore(redis, keys, controlLog),
     credentials: new RedisCredentialStore(redis, keys, controlLog),
     controlLog,
-    cluster: redisCluster(redis, keys, new RedisBus({ publisher: redis, subscriber, keys, log })),
+    cluster: redisCluster(redis, keys, new RedisBus({ publisher: redis, subscriber, keys, log }), log),
     now: clock.now,
     problem: () =>
       clock.reachable() && subscriber.status === 'ready' ? undefined : 'Redis is not reachable',

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import type { Access } from '#core/access/access.ts'
 import type { AccessPolicy } from '#core/access/access-policy.ts'
 import { listsOf, resolveAccess } from '#core/access/access-policy.ts'
 import type { Clock } from '#core/clock.ts'
@@ -10,6 +11,7 @@ import {
   verifySecret,
 } from '#core/credentials/verifier.ts'
 import type { Attributes } from '#core/identity/attributes.ts'
+import { DomainError } from '#core/errors.ts'
 import { type Principal, userPrincipal } from '#core/identity/principal.ts'
 import { organizationRecordName } from '#core/stores/identity-records.ts'
 import type { CredentialReader } from '#core/stores/credential-store.ts'
@@ -68,6 +70,25 @@ export class Admissions {
     } catch (cause) {
       return { refusal: 'unavailable', cause }
     }
+  }
+
+  /**
+   * What somebody who was let in before may do by the records of now; undefined when they would not be let in
+   * again. Rejects when the records can not be read.
+   */
+  async accessOf(
+    { local, organization, uid }: Username & { readonly uid: string },
+    clientId: string,
+  ): Promise<Access | undefined> {
+    const name = { local, organization }
+    const [record, candidate] = await this.#read(name)
+    if (record === undefined || candidate === undefined) {
+      if (await this.#options.identities.isReady()) return undefined
+      throw new DomainError('store-unavailable', 'the records are still on their way')
+    }
+    if (candidate.uid !== uid || this.#hasExpired(candidate)) return undefined
+    if (record.suspended || candidate.suspended) return undefined
+    return (await this.#admission(name, record, candidate, dummyVerifier, clientId)).access
   }
 
   async #admit({ username, password, clientId }: Claim): Promise<Admitted> {

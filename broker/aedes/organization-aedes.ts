@@ -1,5 +1,6 @@
 import { Aedes } from 'aedes'
 import type { Message, RoutedMessage } from '../aedes/messages.ts'
+import { LocalClaims } from '../cluster/local-claims.ts'
 import type { SessionPersistence } from '../persistence/session-persistence.ts'
 import type { AedesClient } from './aedes-client.ts'
 
@@ -35,9 +36,12 @@ export class OrganizationAedes {
   readonly #aedes: Aedes
   readonly #inside: AedesInside
 
+  readonly #replica: string
+  readonly #claims = new LocalClaims()
   readonly #forget: (error?: Error | null) => void
 
-  private constructor(aedes: Aedes, { persistence, onError }: OrganizationAedesOptions) {
+  private constructor(aedes: Aedes, { replica, persistence, onError }: OrganizationAedesOptions) {
+    this.#replica = replica
     this.#aedes = aedes
     this.#inside = aedes as unknown as AedesInside
     this.persistence = persistence
@@ -61,17 +65,37 @@ export class OrganizationAedes {
     })
     aedes.on('error' as never, options.onError as never)
     await aedes.listen()
-    return new OrganizationAedes(aedes, options)
+    const broker = new OrganizationAedes(aedes, options)
+    await broker.#hearClaims()
+    return broker
   }
 
-  /** The last connection wins [MQTT-3.1.4-3]: resolves once a former one of that id is gone. */
-  async register(client: AedesClient): Promise<void> {
-    const former = this.#inside.clients[client.id]
-    if (former !== undefined) await new Promise<void>((resolve) => former.close(resolve))
+  /** The client is about to claim its id: call it before the claim is made. */
+  expect(client: AedesClient): void {
+    this.#claims.expect(client)
+  }
+
+  /**
+   * The client has claimed its id. The last claim wins [MQTT-3.1.4-3], on every replica: resolves with true once
+   * a former connection here is gone, with false when the client has been told that a later one has the id.
+   */
+  async register(client: AedesClient, epoch: number): Promise<boolean> {
+    if (client.closed || !this.#claims.granted(client, epoch)) return false
+    // The bus sees to it that it arrives, as long as this connection is there to tell of.
+    this.publish(claimMessage(this.#replica, client.id, epoch)).catch(() => {})
+    for (let former = this.#inside.clients[client.id]; former !== undefined;) {
+      const closing = former
+      await new Promise<void>((resolve) => closing.close(resolve))
+      if (client.closed) return false
+      former = this.#inside.clients[client.id]
+      if (former === closing) this.unregister(closing)
+    }
     this.#inside.registerClient(client)
+    return true
   }
 
   unregister(client: AedesClient): void {
+    this.#claims.remove(client)
     // Another connection may hold the id by now.
     if (this.#inside.clients[client.id] === client) this.#inside.unregisterClient(client)
   }
@@ -104,8 +128,27 @@ export class OrganizationAedes {
     return new Promise((resolve) => this.#inside.unsubscribe(filter, deliver, resolve))
   }
 
+  #hearClaims(): Promise<void> {
+    return this.subscribe(claimsFilter, ({ payload }, done) => {
+      const [, epoch, id] = /^(\d+) ([^]*)$/.exec(payload.toString()) ?? []
+      if (epoch !== undefined && id !== undefined) this.#claims.announced(id, Number(epoch))
+      done()
+    })
+  }
+
   async close(): Promise<void> {
     await new Promise<void>((resolve) => this.#aedes.close(resolve))
     await this.persistence.destroy()
+  }
+}
+
+const claimsFilter = '$SYS/+/claims'
+
+function claimMessage(replica: string, id: string, epoch: number): Message {
+  return {
+    topic: `$SYS/${replica}/claims`,
+    payload: Buffer.from(`${epoch} ${id}`),
+    qos: 0,
+    retain: false,
   }
 }

@@ -14,18 +14,21 @@ type Done = (error?: Error) => void
 export class OrganizationEmitter extends MQEmitterRedis<RoutedMessage> {
   readonly #bus: Bus
   readonly #organization: OrganizationId
+  readonly #lost: () => void
   #leave: Leave = () => {}
 
-  constructor(bus: Bus, organization: OrganizationId) {
+  /** `lost` is called when messages of another replica can not be had any more. */
+  constructor(bus: Bus, organization: OrganizationId, lost: () => void) {
     // Its own connections stay silent: nothing is subscribed and nothing published on them.
     super({ subConn: new EventEmitter(), pubConn: new EventEmitter(), maxLRUCache: 1, ...mqttWildcards })
     this.#bus = bus
+    this.#lost = lost
     this.#organization = organization
   }
 
   /** Resolves once messages of other replicas arrive. */
   async join(): Promise<void> {
-    this.#leave = await this.#bus.join(this.#organization, (message) => this._emit(message))
+    this.#leave = await this.#bus.join(this.#organization, (message) => this._emit(message), this.#lost)
   }
 
   override on(topic: string, listener: Listener<RoutedMessage>, done?: () => void): this {
@@ -67,7 +70,7 @@ function withBytes(message: RoutedMessage): RoutedMessage {
 // mqemitter-redis builds patterns of them; mqemitter has the same by default.
 const mqttWildcards = { separator: '/', wildcardOne: '+', wildcardSome: '#', matchEmptyLevels: true }
 
-/** Of aedes' own announcements other replicas need to hear of new clients and of persistent subscriptions. */
+/** Of `$SYS`, other replicas need to hear of claims on client ids and of persistent subscriptions. */
 function crosses(topic: string): boolean {
-  return !topic.startsWith('$SYS/') || topic.endsWith('/new/clients') || topic.startsWith('$SYS/sub/')
+  return !topic.startsWith('$SYS/') || topic.endsWith('/claims') || topic.startsWith('$SYS/sub/')
 }

@@ -1,6 +1,8 @@
 import type { Clock } from '#core/clock.ts'
 import type { Log } from '#core/process/logger.ts'
 import type { Admissions } from '../admission/admissions.ts'
+import type { ClientRegistry } from '../cluster/client-registry.ts'
+import type { WillPublisher } from '../cluster/will-publisher.ts'
 import type { Limits } from '../limits.ts'
 import type { BrokerMetrics } from '../metrics.ts'
 import type { OrganizationPool } from '../organizations/organization-pool.ts'
@@ -12,6 +14,9 @@ import type { LiveConnections } from './live-connections.ts'
 export interface ConnectionOptions {
   readonly admissions: Admissions
   readonly organizations: OrganizationPool
+  /** Clients of all replicas. */
+  readonly clients: ClientRegistry
+  readonly wills: WillPublisher
   readonly live: LiveConnections<Connection>
   readonly limits: Limits
   readonly metrics: BrokerMetrics

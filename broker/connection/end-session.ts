@@ -15,7 +15,7 @@ export async function endSession(
   const steps: readonly (() => Promise<unknown> | void)[] = [
     () => unsubscribeAll(connection, session),
     () => broker.unregister(connection),
-    () => publishWill(session, endCauses[cause]),
+    () => leaveCluster(connection, session, cause),
     () => session.delivery.close(),
     () => closeStored(session),
     () => connection.options.organizations.release(session.admission.organizationId),
@@ -37,14 +37,23 @@ async function unsubscribeAll(connection: Connection, session: Session): Promise
   }
 }
 
-/** Judged again by the access of now [MQTT-3.1.2-8]. */
-async function publishWill(session: Session, cause: EndCause): Promise<void> {
-  const { will, admission } = session
-  session.will = undefined
-  const fate = cause.will === 'by-policy' ? admission.organization.willOnExpiry : cause.will
-  if (will === undefined || fate === 'discard') return
-  if (!admission.access.publish(will.topic, will.qos, will.retain).allowed) return
-  await session.broker.publish(will)
+/** Gives the client id back and sees to the will, judged again by the access of now [MQTT-3.1.2-8]. */
+export async function leaveCluster(
+  { options }: Connection,
+  session: Session,
+  cause: EndCauseName,
+): Promise<void> {
+  const { claim, admission, expirySeconds } = session
+  if (claim === undefined) return
+  session.claim = undefined
+  const { will }: EndCause = endCauses[cause]
+  const fate = will === 'by-policy' ? admission.organization.willOnExpiry : will
+  const isDue = fate === 'publish' && claim.arrival.will !== undefined
+  const due = await options.clients.leave(
+    claim,
+    isDue ? { publish: true, atMostSeconds: expirySeconds } : { publish: false },
+  )
+  if (due !== undefined) await options.wills.publish(due, admission.access)
 }
 
 /** [MQTT-3.1.2-23]: the state of a session that has ended is deleted. */

@@ -1,6 +1,6 @@
 import type { OrganizationAedes } from '../aedes/organization-aedes.ts'
-import type { Message } from '../aedes/messages.ts'
 import type { Admission } from '../admission/admission.ts'
+import type { Claim } from '../cluster/client-registry.ts'
 import type { ProtocolVersion } from '../wire/packets.ts'
 import type { Delivery } from './delivery.ts'
 import type { PublishWindow } from './publish-window.ts'
@@ -21,7 +21,8 @@ export interface Session {
   readonly incoming: Set<number>
   /** Replaced when the records change. */
   admission: Admission
-  will: Message | undefined
+  /** Its hold on the client id, and its will, once it has them. */
+  claim: Claim | undefined
   /** Its subscriptions and queue are in the store. */
   readonly isStored: boolean
   /** How long what is in the store outlives the connection. May change with DISCONNECT (MQTT 5 §3.14.2.2.2). */

@@ -13,6 +13,7 @@ import { Subscriptions } from '../connection/subscriptions.ts'
 import type { ConnectPacket } from '../wire/packets.ts'
 import { connackReturnCode, reason, type ReasonCode } from '../wire/reason-codes.ts'
 import { resumeSession, sessionExpiry } from './resume-session.ts'
+import { storedWill, takeOver } from './take-over.ts'
 
 const longestClientId = 256
 const largestReceiveMaximum = 65_535
@@ -39,7 +40,7 @@ const connectSteps: readonly Step[] = [
   admit,
   judgeWill,
   openSession,
-  takeOver,
+  claim,
   resume,
   acknowledge,
   subscribeAgain,
@@ -173,7 +174,7 @@ async function openSession(attempt: Attempt): Promise<void> {
 }
 
 function createSession(
-  { connection, packet, will }: Attempt,
+  { connection, packet }: Attempt,
   admission: Admission,
   broker: OrganizationAedes,
   clientId: string,
@@ -190,7 +191,7 @@ function createSession(
     publishing: new PublishWindow(connection.options.limits.maxPublishing),
     incoming: new Set(),
     admission,
-    will,
+    claim: undefined,
     isStored,
     expirySeconds,
     epoch: undefined,
@@ -204,9 +205,11 @@ function createSession(
   }
 }
 
-/** The last connection of a client id wins, on every replica [MQTT-3.1.4-3]. */
-async function takeOver({ connection, session }: Attempt): Promise<void> {
-  await session?.broker.register(connection)
+async function claim({ connection, packet, clientId, admission, session, will }: Attempt): Promise<void> {
+  if (session === undefined || admission === undefined) return
+  const { expirySeconds } = session
+  const kept = will && storedWill(will, admission, { packet, clientId, expirySeconds })
+  await takeOver(connection, session, packet.clean, kept)
 }
 
 async function resume(attempt: Attempt): Promise<void> {

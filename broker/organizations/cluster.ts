@@ -1,8 +1,15 @@
 import type { Redis } from 'ioredis'
+import { type Clock, systemClock } from '#core/clock.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { Log } from '#core/process/logger.ts'
 import type { RedisKeys } from '#core/stores/redis-keys.ts'
 import type { Bus } from '../bus/bus.ts'
 import { OrganizationEmitter } from '../bus/organization-emitter.ts'
+import type { ClientRegistry } from '../cluster/client-registry.ts'
+import { MemoryClientRegistry } from '../cluster/memory-client-registry.ts'
+import type { Membership, MembershipEvents } from '../cluster/membership.ts'
+import { RedisClientRegistry } from '../cluster/redis-client-registry.ts'
+import { RedisMembership } from '../cluster/redis-membership.ts'
 import { MemoryPersistence } from '../persistence/memory-persistence.ts'
 import { RedisPersistence } from '../persistence/redis-persistence.ts'
 import type { SessionPersistence } from '../persistence/session-persistence.ts'
@@ -11,12 +18,19 @@ import type { SessionPersistence } from '../persistence/session-persistence.ts'
 export interface Cluster {
   readonly replica: string
   persistence(organization: OrganizationId): SessionPersistence
-  /** Resolves with the way to the other replicas, open; undefined where there are none. */
-  emitter(organization: OrganizationId): Promise<OrganizationEmitter | undefined>
+  /**
+   * Resolves with the way to the other replicas, open; undefined where there are none. `lost` is called when
+   * messages that came over it can not be had any more.
+   */
+  emitter(organization: OrganizationId, lost: () => void): Promise<OrganizationEmitter | undefined>
+  /** Clients of all replicas, and their wills. */
+  readonly clients: ClientRegistry
+  /** Takes a place among the replicas. Rejects with `store-unavailable`; then it may be called again. */
+  enlist(events: MembershipEvents): Promise<Membership>
 }
 
 /** One process alone; sessions and retained messages live as long as it does. */
-export function memoryCluster(): Cluster {
+export function memoryCluster(now: Clock = systemClock): Cluster {
   const persistences = new Map<OrganizationId, SessionPersistence>()
   return {
     replica: 'standalone',
@@ -26,16 +40,24 @@ export function memoryCluster(): Cluster {
       return persistence
     },
     emitter: async () => undefined,
+    clients: new MemoryClientRegistry(now),
+    enlist: async () => ({ live: async () => ['standalone'], close: async () => {} }),
   }
 }
 
 /** Replicas that meet in Redis. */
-export function redisCluster(redis: Redis, keys: RedisKeys, bus: Bus): Cluster {
+export function redisCluster(redis: Redis, keys: RedisKeys, bus: Bus, log: Log): Cluster {
+  const { replica } = bus
+  const clients = new RedisClientRegistry(redis, keys, replica)
+  const membership = new RedisMembership({ redis, keys, replica, registry: clients, log })
   return {
-    replica: bus.replica,
+    replica,
+    clients,
+    enlist: (events) => membership.enlist(events),
     persistence: (organization) => new RedisPersistence(redis, keys.messaging(organization)),
-    async emitter(organization) {
-      const emitter = new OrganizationEmitter(bus, organization)
+    async emitter(organization, lost) {
+      await membership.serves(organization)
+      const emitter = new OrganizationEmitter(bus, organization, lost)
       await emitter.join()
       return emitter
     },

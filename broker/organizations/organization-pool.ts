@@ -1,5 +1,6 @@
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { errorFields, type Log } from '#core/process/logger.ts'
+import type { Message } from '../aedes/messages.ts'
 import { OrganizationAedes } from '../aedes/organization-aedes.ts'
 import type { Cluster } from './cluster.ts'
 
@@ -20,11 +21,14 @@ interface Entry {
 export class OrganizationPool {
   readonly #cluster: Cluster
   readonly #log: Log
+  readonly #lost: (organization: OrganizationId) => void
   readonly #entries = new Map<OrganizationId, Entry>()
 
-  constructor(cluster: Cluster, log: Log) {
+  /** `lost` is called when messages of other replicas can not be had any more. */
+  constructor(cluster: Cluster, log: Log, lost: (organization: OrganizationId) => void) {
     this.#cluster = cluster
     this.#log = log
+    this.#lost = lost
   }
 
   /** Must be followed by one `release`. Rejects with `store-unavailable`; then there is nothing to release. */
@@ -50,6 +54,16 @@ export class OrganizationPool {
     entry.idle.unref()
   }
 
+  /** Opens the organization for as long as it takes. */
+  async publish(organization: OrganizationId, message: Message): Promise<void> {
+    const broker = await this.acquire(organization)
+    try {
+      await broker.publish(message)
+    } finally {
+      this.release(organization)
+    }
+  }
+
   async close(): Promise<void> {
     const entries = [...this.#entries]
     await Promise.all(entries.map(([organization, entry]) => this.#close(organization, entry)))
@@ -62,7 +76,7 @@ export class OrganizationPool {
   }
 
   async #create(organization: OrganizationId): Promise<OrganizationAedes> {
-    const emitter = await this.#cluster.emitter(organization)
+    const emitter = await this.#cluster.emitter(organization, () => this.#lost(organization))
     return OrganizationAedes.create({
       replica: this.#cluster.replica,
       ...(emitter === undefined ? {} : { emitter }),

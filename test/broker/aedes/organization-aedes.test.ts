@@ -34,6 +34,11 @@ function aClient(id: string): AedesClient & { closes: number } {
   }
 }
 
+function register(broker: OrganizationAedes, client: AedesClient, epoch: number): Promise<boolean> {
+  broker.expect(client)
+  return broker.register(client, epoch)
+}
+
 const message = (over: Partial<RoutedMessage> = {}): RoutedMessage => ({
   topic: 'a',
   payload: Buffer.from('x'),
@@ -64,7 +69,7 @@ describe('aedes', () => {
       done()
     })
     const client = aClient('user:ada/x')
-    await broker.register(client)
+    await register(broker, client, 1)
     await broker.publish(message({ qos: 1 }), client)
     await broker.publish(message({ topic: 'b' }))
     const own = seen.filter(({ topic }) => !topic.startsWith('$'))
@@ -134,12 +139,35 @@ describe('aedes', () => {
   test('closes a former client of the same id before the new one is there, and forgets only its own', async () => {
     const broker = await start()
     const [former, latter] = [aClient('same'), aClient('same')]
-    await broker.register(former)
-    await broker.register(latter)
+    await register(broker, former, 1)
+    await register(broker, latter, 2)
     expect([former.closes, latter.closes]).toEqual([1, 0])
     broker.unregister(former)
-    await broker.register(aClient('same'))
+    await register(broker, aClient('same'), 3)
     expect(latter.closes).toBe(1)
+  })
+
+  test('lets the later of two claims win, whichever comes first', async () => {
+    const broker = await start()
+    const [later, earlier] = [aClient('same'), aClient('same')]
+    for (const client of [later, earlier]) broker.expect(client)
+    expect(await broker.register(later, 2)).toBe(true)
+    expect(await broker.register(earlier, 1)).toBe(false)
+    expect([later.closes, earlier.closes]).toEqual([0, 1])
+  })
+
+  test('hears of claims of other replicas, also while its own client still waits for its claim', async () => {
+    const broker = await start()
+    const [waiting, connected] = [aClient('a'), aClient('b')]
+    broker.expect(waiting)
+    await register(broker, connected, 5)
+    for (const claim of ['7 a', '4 b', 'x b', '', '9']) {
+      await broker.publish(message({ topic: '$SYS/r2/claims', payload: Buffer.from(claim) }))
+    }
+    expect([waiting.closes, connected.closes]).toEqual([0, 0])
+    expect(await broker.register(waiting, 6)).toBe(false)
+    await broker.publish(message({ topic: '$SYS/r2/claims', payload: Buffer.from('8 b') }))
+    expect([waiting.closes, connected.closes]).toEqual([1, 1])
   })
 
   test('runs no timer that keeps a process alive or sweeps wills', async () => {

@@ -1,0 +1,109 @@
+import type { Clock } from '#core/clock.ts'
+import {
+  type Arrival,
+  type Claim,
+  claimMs,
+  type ClientRegistry,
+  type DueWill,
+  type WillFate,
+} from './client-registry.ts'
+import type { StoredWill } from './stored-will.ts'
+
+interface Kept {
+  readonly claim: Claim
+  readonly will: StoredWill
+  attempts: number
+  /** When to hand it out; absent while its connection lives. */
+  at?: number
+}
+
+/** Of one process alone: all is gone with it, as its clients are. */
+export class MemoryClientRegistry implements ClientRegistry {
+  readonly #now: Clock
+  readonly #owners = new Map<string, number>()
+  readonly #wills = new Map<string, Kept>()
+  #lastEpoch = 0
+
+  constructor(now: Clock) {
+    this.#now = now
+  }
+
+  async arrive(arrival: Arrival): Promise<{ claim: Claim; former?: DueWill }> {
+    const key = keyOf(arrival)
+    const formerEpoch = this.#owners.get(key)
+    const former = formerEpoch === undefined ? undefined : this.#displace(arrival, formerEpoch)
+    this.#lastEpoch += 1
+    const claim = { arrival, epoch: this.#lastEpoch }
+    await this.confirm(claim)
+    return { claim, ...(former === undefined ? {} : { former }) }
+  }
+
+  async confirm(claim: Claim): Promise<boolean> {
+    const { arrival, epoch } = claim
+    const key = keyOf(arrival)
+    if ((this.#owners.get(key) ?? 0) > epoch) return false
+    this.#owners.set(key, epoch)
+    const kept = this.#wills.get(willKey(arrival, epoch))
+    if (kept?.attempts === 0) delete kept.at
+    else if (kept === undefined && arrival.will !== undefined) {
+      this.#wills.set(willKey(arrival, epoch), { claim, will: arrival.will, attempts: 0 })
+    }
+    return true
+  }
+
+  async leave({ arrival, epoch }: Claim, fate: WillFate): Promise<DueWill | undefined> {
+    const key = keyOf(arrival)
+    const kept = this.#wills.get(willKey(arrival, epoch))
+    const isOwner = this.#owners.get(key) === epoch
+    if (kept?.attempts === 0 && fate.publish) {
+      const delay = Math.min(kept.will.delaySeconds, fate.atMostSeconds)
+      if (delay > 0) {
+        kept.at = this.#now() + delay * 1_000
+        return undefined
+      }
+      if (isOwner) this.#owners.delete(key)
+      return this.#handOut(kept)
+    }
+    if (kept?.attempts === 0) this.#wills.delete(willKey(arrival, epoch))
+    if (isOwner) this.#owners.delete(key)
+    return undefined
+  }
+
+  async takeDue(): Promise<readonly DueWill[]> {
+    const now = this.#now()
+    const due = [...this.#wills.values()].filter(({ at }) => at !== undefined && at <= now)
+    return due.map((kept) => this.#handOut(kept))
+  }
+
+  async settle({ organization, id, epoch }: DueWill): Promise<void> {
+    const arrival = { organization, id }
+    this.#wills.delete(willKey(arrival, epoch))
+    if (this.#owners.get(keyOf(arrival)) === epoch) this.#owners.delete(keyOf(arrival))
+  }
+
+  /** Its time comes when it was not settled. */
+  postpone(): void {}
+
+  #displace(arrival: Arrival, formerEpoch: number): DueWill | undefined {
+    const key = willKey(arrival, formerEpoch)
+    const kept = this.#wills.get(key)
+    if (kept === undefined || kept.attempts > 0) return undefined
+    if (kept.will.delaySeconds === 0 || arrival.isCleanStart) return this.#handOut(kept)
+    this.#wills.delete(key)
+    return undefined
+  }
+
+  #handOut(kept: Kept): DueWill {
+    const { arrival, epoch } = kept.claim
+    kept.attempts += 1
+    kept.at = this.#now() + claimMs
+    const { organization, id } = arrival
+    return { organization, id, epoch, attempts: kept.attempts, will: kept.will }
+  }
+}
+
+type Named = Pick<Arrival, 'organization' | 'id'>
+
+const keyOf = ({ organization, id }: Named): string => `${organization} ${id}`
+
+const willKey = (named: Named, epoch: number): string => `${epoch} ${keyOf(named)}`

@@ -1,0 +1,213 @@
+import type { Redis } from 'ioredis'
+import { type OrganizationId, parseOrganizationId } from '#core/organizations/organization-id.ts'
+import { fromRedis } from '#core/stores/redis-connection.ts'
+import type { RedisKeys } from '#core/stores/redis-keys.ts'
+import {
+  type Arrival,
+  type Claim,
+  claimMs,
+  type ClientRegistry,
+  type DueWill,
+  type WillFate,
+} from './client-registry.ts'
+import * as scripts from './registry-scripts.ts'
+import { decodeWill, encodeWill, type StoredWill } from './stored-will.ts'
+
+const putOffMs = 60_000
+const organizationsAtOnce = 20
+const willsAtOnce = 50
+const entriesAtOnce = 200
+
+type HandedOut = readonly [] | readonly [field: string, attempts: string, will: string]
+
+interface Unfinished {
+  readonly claim: Claim
+  readonly fate: WillFate
+}
+
+export class RedisClientRegistry implements ClientRegistry {
+  readonly #redis: Redis
+  readonly #keys: RedisKeys
+  readonly #replica: string
+  /** What the store did not take. */
+  #unfinished: Unfinished[] = []
+  #unscheduled: { readonly organization: OrganizationId; readonly at: number }[] = []
+
+  constructor(redis: Redis, keys: RedisKeys, replica: string) {
+    this.#redis = redis
+    this.#keys = keys
+    this.#replica = replica
+  }
+
+  /** Something that ended here has not been told to the store yet. */
+  get hasUnfinished(): boolean {
+    return this.#unfinished.length > 0
+  }
+
+  async arrive(arrival: Arrival): Promise<{ claim: Claim; former?: DueWill }> {
+    const { organization, id, isCleanStart, will } = arrival
+    const [epoch, former] = (await this.#run(scripts.arrive, organization, [
+      id,
+      this.#replica,
+      isCleanStart ? '1' : '',
+      ...storedForm(will),
+      claimMs,
+    ])) as [string, HandedOut]
+    const due = dueWill(organization, former)
+    return { claim: { arrival, epoch: Number(epoch) }, ...(due === undefined ? {} : { former: due }) }
+  }
+
+  async confirm({ arrival, epoch }: Claim): Promise<boolean> {
+    const { organization, id, will } = arrival
+    const values = [id, epoch, this.#replica, ...storedForm(will)]
+    return (await this.#run(scripts.confirm, organization, values)) === 1
+  }
+
+  async leave(claim: Claim, fate: WillFate): Promise<DueWill | undefined> {
+    try {
+      return await this.#leave(claim, fate)
+    } catch {
+      this.#unfinished.push({ claim, fate })
+      return undefined
+    }
+  }
+
+  async takeDue(): Promise<readonly DueWill[]> {
+    const wills = await this.#finish()
+    const [until = '', ...organizations] = (await fromRedis(() =>
+      scripts.takeScheduled(this.#redis, [this.#keys.willSchedule], [putOffMs, organizationsAtOnce]),
+    )) as string[]
+    for (const name of organizations) {
+      const organization = parseOrganizationId(name)
+      if (organization !== undefined) wills.push(...(await this.#takeDueOf(organization, until)))
+    }
+    return wills
+  }
+
+  async settle({ organization, id, epoch }: DueWill): Promise<void> {
+    await this.#run(scripts.settle, organization, [id, epoch])
+  }
+
+  postpone({ organization }: DueWill): void {
+    this.#unscheduled.push({ organization, at: 0 })
+  }
+
+  /** A replica is gone: makes its wills due and forgets its claims. Again does no harm. */
+  async bury(replica: string, organization: OrganizationId): Promise<void> {
+    await this.#scan(this.#key(organization, 'wills'), async (entries) => {
+      const fields = [...entries]
+        .filter(([, will]) => replicaOfWill(will) === replica)
+        .map(([field]) => field)
+      if (fields.length === 0) return
+      const at = await this.#run(scripts.orphan, organization, [replica, ...fields])
+      if (at !== '') await this.#schedule(organization, Number(at))
+    })
+    await this.#scan(this.#key(organization, 'owners'), async (entries) => {
+      const ids = [...entries].filter(([, owner]) => owner.endsWith(` ${replica}`)).map(([id]) => id)
+      if (ids.length > 0) await this.#run(scripts.disown, organization, [replica, ...ids])
+    })
+  }
+
+  async #leave({ arrival, epoch }: Claim, fate: WillFate): Promise<DueWill | undefined> {
+    const { organization, id } = arrival
+    const longestDelay = fate.publish ? Math.floor(fate.atMostSeconds * 1_000) : ''
+    const values = [id, epoch, this.#replica, longestDelay, claimMs]
+    const [at, handedOut] = (await this.#run(scripts.leave, organization, values)) as [string, HandedOut]
+    if (at !== '') {
+      await this.#schedule(organization, Number(at)).catch(() =>
+        this.#unscheduled.push({ organization, at: Number(at) }),
+      )
+    }
+    return dueWill(organization, handedOut)
+  }
+
+  /** Tells the store what it did not take before. */
+  async #finish(): Promise<DueWill[]> {
+    const wills: DueWill[] = []
+    const unfinished = this.#unfinished
+    this.#unfinished = []
+    for (const { claim, fate } of unfinished) {
+      const will = await this.leave(claim, fate)
+      if (will !== undefined) wills.push(will)
+    }
+    const unscheduled = this.#unscheduled
+    this.#unscheduled = []
+    for (const entry of unscheduled) {
+      await this.#schedule(entry.organization, entry.at).catch(() => this.#unscheduled.push(entry))
+    }
+    return wills
+  }
+
+  async #takeDueOf(organization: OrganizationId, until: string): Promise<DueWill[]> {
+    const values = [this.#replica, claimMs, willsAtOnce]
+    const [next, count, ...handedOut] = (await this.#run(scripts.takeDue, organization, values)) as [
+      string,
+      number,
+      ...HandedOut[],
+    ]
+    if (next !== '') await this.#schedule(organization, Number(next))
+    else if (count === 0) {
+      await fromRedis(() => scripts.unschedule(this.#redis, [this.#keys.willSchedule], [organization, until]))
+    }
+    return handedOut.map((one) => dueWill(organization, one)).filter((will) => will !== undefined)
+  }
+
+  /** Not later than then. */
+  async #schedule(organization: OrganizationId, at: number): Promise<void> {
+    await fromRedis(() => this.#redis.zadd(this.#keys.willSchedule, 'LT', at, organization))
+  }
+
+  async #scan(key: string, each: (entries: ReadonlyMap<string, string>) => Promise<void>): Promise<void> {
+    let cursor = '0'
+    do {
+      const [next, flat] = await fromRedis(() => this.#redis.hscan(key, cursor, 'COUNT', entriesAtOnce))
+      cursor = next
+      const entries = new Map<string, string>()
+      for (let index = 0; index + 1 < flat.length; index += 2)
+        entries.set(flat[index] ?? '', flat[index + 1] ?? '')
+      await each(entries)
+    } while (cursor !== '0')
+  }
+
+  #run(
+    script: typeof scripts.arrive,
+    organization: OrganizationId,
+    values: readonly (string | number)[],
+  ): Promise<unknown> {
+    const keys = (['owners', 'wills', 'due'] as const).map((name) => this.#key(organization, name))
+    return fromRedis(() => script(this.#redis, keys, values))
+  }
+
+  #key(organization: OrganizationId, name: 'owners' | 'wills' | 'due'): string {
+    return `${this.#keys.messaging(organization)}clients:${name}`
+  }
+}
+
+function storedForm(will: StoredWill | undefined): [delayMs: number, will: string] {
+  return will === undefined ? [0, ''] : [Math.floor(will.delaySeconds * 1_000), encodeWill(will)]
+}
+
+function replicaOfWill(text: string): string | undefined {
+  return text.split(' ', 3)[2]
+}
+
+function dueWill(organization: OrganizationId, handedOut: HandedOut): DueWill | undefined {
+  const [field, attempts, text] = handedOut
+  if (field === undefined || text === undefined) return undefined
+  const space = field.indexOf(' ')
+  return {
+    organization,
+    id: field.slice(space + 1),
+    epoch: Number(field.slice(0, space)),
+    attempts: Number(attempts),
+    will: readable(text),
+  }
+}
+
+function readable(text: string): StoredWill | undefined {
+  try {
+    return decodeWill(text)
+  } catch {
+    return undefined
+  }
+}

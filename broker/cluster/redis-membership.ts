@@ -1,0 +1,146 @@
+import type { Redis } from 'ioredis'
+import { type OrganizationId, parseOrganizationId } from '#core/organizations/organization-id.ts'
+import { errorFields, type Log } from '#core/process/logger.ts'
+import { fromRedis } from '#core/stores/redis-connection.ts'
+import type { RedisKeys } from '#core/stores/redis-keys.ts'
+import { redisScript } from '#core/stores/redis-script.ts'
+import type { Membership, MembershipEvents } from './membership.ts'
+import type { RedisClientRegistry } from './redis-client-registry.ts'
+
+/** How long a replica that is silent is taken for alive. */
+const leaseMs = 6_000
+const renewMs = 1_500
+
+/** replica, ms: `{whether its lease had not ended, replica whose lease has...}` */
+const renew = redisScript(`
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local former = redis.call('ZSCORE', KEYS[1], ARGV[1])
+redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[2]), ARGV[1])
+local ended = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
+return {(former and tonumber(former) > now) and '1' or '0', unpack(ended)}`)
+
+const live = redisScript(`
+local time = redis.call('TIME')
+return redis.call('ZRANGEBYSCORE', KEYS[1], string.format('(%.0f', time[1] * 1000 + math.floor(time[2] / 1000)), '+inf')`)
+
+/** replica: forgets it, unless it has come back */
+const forget = redisScript(`
+local time = redis.call('TIME')
+local at = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if at and tonumber(at) > time[1] * 1000 + math.floor(time[2] / 1000) then return 0 end
+redis.call('ZREM', KEYS[1], ARGV[1])
+return 1`)
+
+export interface RedisMembershipOptions {
+  readonly redis: Redis
+  readonly keys: RedisKeys
+  readonly replica: string
+  readonly registry: RedisClientRegistry
+  readonly log: Log
+}
+
+/**
+ * Leases in Redis, by Redis' time. A replica buries those whose lease has ended, but only once its own has not
+ * broken for as long as a lease lasts: while Redis is away all leases end, and none of the replicas is gone.
+ */
+export class RedisMembership implements Membership {
+  readonly #options: RedisMembershipOptions
+  readonly #organizations = new Set<OrganizationId>()
+  #events: MembershipEvents | undefined
+  #timer: NodeJS.Timeout | undefined
+  #running: Promise<void> | undefined
+  #unbrokenSince: number | undefined
+  #renewedAt = -Infinity
+
+  constructor(options: RedisMembershipOptions) {
+    this.#options = options
+  }
+
+  /** Resolves once the lease is there. Rejects with `store-unavailable`; then it may be called again. */
+  async enlist(events: MembershipEvents): Promise<Membership> {
+    await this.#renew()
+    this.#events = events
+    this.#timer = setInterval(() => {
+      this.#running ??= this.#tick().finally(() => (this.#running = undefined))
+    }, renewMs)
+    this.#timer.unref()
+    return this
+  }
+
+  /** This replica is about to have clients of that organization. */
+  async serves(organization: OrganizationId): Promise<void> {
+    if (this.#organizations.has(organization)) return
+    await fromRedis(() => this.#options.redis.sadd(this.#ownOrganizations, organization))
+    this.#organizations.add(organization)
+  }
+
+  async live(): Promise<readonly string[]> {
+    const { redis, keys } = this.#options
+    return (await fromRedis(() => live(redis, [keys.replicas], []))) as string[]
+  }
+
+  async close(): Promise<void> {
+    const { redis, keys, replica, registry } = this.#options
+    clearInterval(this.#timer)
+    await this.#running
+    // The others find what could not be told when the lease ends.
+    if (registry.hasUnfinished) return
+    await fromRedis(() => redis.zrem(keys.replicas, replica)).catch(() => {})
+    await fromRedis(() => redis.del(this.#ownOrganizations)).catch(() => {})
+  }
+
+  async #tick(): Promise<void> {
+    try {
+      const ended = await this.#renew()
+      if (performance.now() - (this.#unbrokenSince ?? Infinity) < leaseMs) return
+      for (const replica of ended) await this.#bury(replica)
+    } catch (error) {
+      this.#options.log.debug(errorFields(error), 'the lease of this replica could not be renewed')
+    }
+  }
+
+  async #renew(): Promise<string[]> {
+    const { redis, keys, replica } = this.#options
+    const askedAt = performance.now()
+    const [hadLease, ...ended] = (await fromRedis(() =>
+      renew(redis, [keys.replicas], [replica, leaseMs]),
+    )) as string[]
+    const isUnbroken = hadLease === '1' && askedAt - this.#renewedAt < leaseMs
+    this.#renewedAt = askedAt
+    if (isUnbroken) return ended
+    const isFirst = this.#unbrokenSince === undefined
+    this.#unbrokenSince = askedAt
+    if (!isFirst) await this.#lapsed()
+    return []
+  }
+
+  async #lapsed(): Promise<void> {
+    const { redis, replica, log } = this.#options
+    log.warn({ replica }, 'the lease of this replica had ended')
+    const organizations = [...this.#organizations]
+    this.#organizations.clear()
+    if (organizations.length > 0) {
+      await fromRedis(() => redis.sadd(this.#ownOrganizations, ...organizations))
+      for (const organization of organizations) this.#organizations.add(organization)
+    }
+    this.#events?.lapsed()
+  }
+
+  /** Any number of replicas may do it at once, and any of them may go while it does. */
+  async #bury(replica: string): Promise<void> {
+    const { redis, keys, registry, log } = this.#options
+    const names = await fromRedis(() => redis.smembers(keys.replicaOrganizations(replica)))
+    for (const name of names) {
+      const organization = parseOrganizationId(name)
+      if (organization !== undefined) await registry.bury(replica, organization)
+    }
+    if ((await fromRedis(() => forget(redis, [keys.replicas], [replica]))) !== 1) return
+    await fromRedis(() => redis.del(keys.replicaOrganizations(replica)))
+    log.info({ replica, organizations: names.length }, 'a replica is gone; its wills are due')
+  }
+
+  get #ownOrganizations(): string {
+    return this.#options.keys.replicaOrganizations(this.#options.replica)
+  }
+}

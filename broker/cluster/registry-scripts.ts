@@ -1,0 +1,161 @@
+import { redisScript } from '#core/stores/redis-script.ts'
+
+/**
+ * KEYS are, in this order:
+ *
+ *     owners   hash: id to `<epoch> <replica>`, or `<epoch> -` while only its will is left
+ *     wills    hash: `<epoch> <id>` to `<attempts> <delay ms> <replica> <will>`
+ *     due      sorted set: `<epoch> <id>` of wills to publish, by when, in ms
+ *
+ * A will with attempts was handed out: its time in `due` is when it is handed out again.
+ */
+const prelude = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function whole(number) return string.format('%.0f', number) end
+local function partsOf(will) return will:match('^(%d+) (%d+) (%S+) (.*)$') end
+local function handOut(field, will, replica, claimMs)
+  local attempts, delay, _, record = partsOf(will)
+  attempts = whole(tonumber(attempts) + 1)
+  redis.call('HSET', KEYS[2], field, attempts .. ' ' .. delay .. ' ' .. replica .. ' ' .. record)
+  redis.call('ZADD', KEYS[3], whole(now + claimMs), field)
+  return {field, attempts, record}
+end
+local function drop(field)
+  redis.call('HDEL', KEYS[2], field)
+  redis.call('ZREM', KEYS[3], field)
+end
+local function epochOf(id)
+  local owner = redis.call('HGET', KEYS[1], id)
+  return owner and owner:match('^%d+')
+end
+`
+
+const script = (body: string): ReturnType<typeof redisScript> => redisScript(prelude + body)
+
+/** id, replica, clean start, delay, will, claimMs: `{epoch, {field, attempts, will}?}` */
+export const arrive = script(`
+local epoch = time[1] * 1000000 + time[2]
+local former = epochOf(ARGV[1])
+local handedOut = {}
+if former then
+  if tonumber(former) >= epoch then epoch = tonumber(former) + 1 end
+  local field = former .. ' ' .. ARGV[1]
+  local will = redis.call('HGET', KEYS[2], field)
+  local attempts, delay
+  if will then attempts, delay = partsOf(will) end
+  if attempts == '0' then
+    if delay ~= '0' and ARGV[3] == '' then drop(field)
+    else handedOut = handOut(field, will, ARGV[2], ARGV[6]) end
+  end
+end
+epoch = whole(epoch)
+redis.call('HSET', KEYS[1], ARGV[1], epoch .. ' ' .. ARGV[2])
+if ARGV[5] ~= '' then
+  redis.call('HSET', KEYS[2], epoch .. ' ' .. ARGV[1], '0 ' .. ARGV[4] .. ' ' .. ARGV[2] .. ' ' .. ARGV[5])
+end
+return {epoch, handedOut}`)
+
+/** id, epoch, replica, delay, will: 0 when there is a later claim */
+export const confirm = script(`
+local known = epochOf(ARGV[1])
+if known and tonumber(known) > tonumber(ARGV[2]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. ARGV[3])
+if ARGV[5] ~= '' then
+  local field = ARGV[2] .. ' ' .. ARGV[1]
+  local will = redis.call('HGET', KEYS[2], field)
+  if not will then
+    redis.call('HSET', KEYS[2], field, '0 ' .. ARGV[4] .. ' ' .. ARGV[3] .. ' ' .. ARGV[5])
+  elseif partsOf(will) == '0' then
+    redis.call('ZREM', KEYS[3], field)
+  end
+end
+return 1`)
+
+/** id, epoch, replica, longest delay or '' for a will that is not published, claimMs: `{due, {field, attempts, will}?}` */
+export const leave = script(`
+local field = ARGV[2] .. ' ' .. ARGV[1]
+local isOwner = epochOf(ARGV[1]) == ARGV[2]
+local will = redis.call('HGET', KEYS[2], field)
+local attempts, delay
+if will then attempts, delay = partsOf(will) end
+if attempts == '0' and ARGV[4] ~= '' then
+  delay = math.min(tonumber(delay), tonumber(ARGV[4]))
+  if delay > 0 then
+    redis.call('ZADD', KEYS[3], whole(now + delay), field)
+    if isOwner then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' -') end
+    return {whole(now + delay), {}}
+  end
+  if isOwner then redis.call('HDEL', KEYS[1], ARGV[1]) end
+  return {'', handOut(field, will, ARGV[3], ARGV[5])}
+end
+if attempts == '0' then drop(field) end
+if isOwner then redis.call('HDEL', KEYS[1], ARGV[1]) end
+return {'', {}}`)
+
+/** replica, claimMs, how many: `{when to look again or '', how many wills there are, {field, attempts, will}...}` */
+export const takeDue = script(`
+local fields = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', whole(now), 'LIMIT', 0, ARGV[3])
+local handedOut = {}
+for _, field in ipairs(fields) do
+  local will = redis.call('HGET', KEYS[2], field)
+  if not will then redis.call('ZREM', KEYS[3], field)
+  elseif not partsOf(will) then drop(field)
+  else handedOut[#handedOut + 1] = handOut(field, will, ARGV[1], ARGV[2]) end
+end
+local first = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
+return {first[2] or '', redis.call('HLEN', KEYS[2]), unpack(handedOut)}`)
+
+/** id, epoch */
+export const settle = script(`
+drop(ARGV[2] .. ' ' .. ARGV[1])
+if epochOf(ARGV[1]) == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end
+return 1`)
+
+/** replica that is gone, field...: makes its wills due; the earliest time, or '' */
+export const orphan = script(`
+local earliest = ''
+for index = 2, #ARGV do
+  local field = ARGV[index]
+  local will = redis.call('HGET', KEYS[2], field)
+  local attempts, delay, replica
+  if will then attempts, delay, replica = partsOf(will) end
+  if replica == ARGV[1] then
+    local at = redis.call('ZSCORE', KEYS[3], field)
+    -- Handed out to one that is gone: nobody is publishing it.
+    if attempts ~= '0' then at = false; delay = 0 end
+    if not at then
+      at = whole(now + delay)
+      redis.call('ZADD', KEYS[3], at, field)
+    end
+    if earliest == '' or tonumber(at) < tonumber(earliest) then earliest = at end
+  end
+end
+return earliest`)
+
+/** replica that is gone, id...: forgets that it has them, unless a will waits for its time */
+export const disown = script(`
+for index = 2, #ARGV do
+  local owner = redis.call('HGET', KEYS[1], ARGV[index])
+  local epoch, replica
+  if owner then epoch, replica = owner:match('^(%d+) (%S+)$') end
+  if replica == ARGV[1] and redis.call('HEXISTS', KEYS[2], epoch .. ' ' .. ARGV[index]) == 0 then
+    redis.call('HDEL', KEYS[1], ARGV[index])
+  end
+end
+return 1`)
+
+/** On the schedule alone. how long to put each off in ms, how many: `{until when, organization...}` */
+export const takeScheduled = redisScript(`
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local until_ = string.format('%.0f', now + ARGV[1])
+local found = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[2])
+for _, organization in ipairs(found) do redis.call('ZADD', KEYS[1], until_, organization) end
+return {until_, unpack(found)}`)
+
+/** organization, until when it was put off */
+export const unschedule = redisScript(`
+local at = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if at and tonumber(at) == tonumber(ARGV[2]) then redis.call('ZREM', KEYS[1], ARGV[1]) end
+return 1`)
