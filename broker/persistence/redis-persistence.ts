@@ -99,8 +99,8 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
   ): Promise<void> {
     if (subscriptions.length === 0) return
     const given = grantsFor(subscriptions, message)
-    const first = await this.#enqueue(given, message)
-    await this.#subscriptions.upTo(first)
+    const wasBehind = await this.#subscriptions.upTo(await this.#enqueue(given, message))
+    if (!wasBehind) return
     // What other replicas had added by then and nobody had told us.
     const now = grantsFor(this.#subscriptions.match(message.topic), message)
     for (const id of given.keys()) now.delete(id)

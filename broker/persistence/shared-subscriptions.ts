@@ -72,9 +72,11 @@ export class SharedSubscriptions {
     this.#announcer?.mq.emit(message, () => {})
   }
 
-  /** Resolves once everything up to this number is known. */
-  async upTo(revision: number): Promise<void> {
-    if (revision !== this.#known) await this.catchUp()
+  /** Resolves once everything up to this number is known, with whether something was not. */
+  async upTo(revision: number): Promise<boolean> {
+    if (revision <= this.#known) return false
+    await this.catchUp()
+    return true
   }
 
   /** Reads what was missed. One after the other, however many ask. */

@@ -1,0 +1,4 @@
+import { MemoryPersistence } from '../../../broker/persistence/memory-persistence.ts'
+import { describeSessionPersistence } from '../../contracts/session-persistence.ts'
+
+describeSessionPersistence('MemoryPersistence', async () => new MemoryPersistence())
