@@ -1,0 +1,25 @@
+import type { Scenario } from './scenario.ts'
+import { connect } from './scenarios/connect.ts'
+import { crossPersistent } from './scenarios/cross-persistent.ts'
+import { crossQos0 } from './scenarios/cross-qos0.ts'
+import { crossQos1 } from './scenarios/cross-qos1.ts'
+import { fanout } from './scenarios/fanout.ts'
+import { memory } from './scenarios/memory.ts'
+import { qos0 } from './scenarios/qos0.ts'
+import { qos1 } from './scenarios/qos1.ts'
+import { retained } from './scenarios/retained.ts'
+import { tls } from './scenarios/tls.ts'
+
+/** Every scenario, in the order of the table. A new one is a file in scenarios/ and a line here. */
+export const scenarios: readonly Scenario[] = [
+  qos0,
+  qos1,
+  fanout,
+  crossQos0,
+  crossQos1,
+  crossPersistent,
+  tls,
+  retained,
+  memory,
+  connect,
+]

@@ -1,0 +1,84 @@
+import type { Workbench } from './workbench.ts'
+
+/** One name of `npm run bench`: a file in scenarios/ and a line in index.ts. */
+export interface Scenario {
+  readonly name: string
+  /** What is done, in one line. */
+  readonly summary: string
+  /** What `ours` and `peer` count, such as `messages/s`. */
+  readonly unit: string
+  /** What ours is held against; `-` for nothing. */
+  readonly against: 'mosquitto' | 'stock aedes' | 'jose' | '-'
+  readonly goal: Goal
+  /** It ends what it has started through the workbench by itself or leaves that to `close`. */
+  run(bench: Workbench): Promise<Figures>
+}
+
+/** Which figure must be how large; from design section 9. */
+export interface Goal {
+  readonly figure: 'ratio' | 'p99_ms' | 'seconds' | 'rss_mb'
+  readonly atLeast?: number
+  readonly atMost?: number
+}
+
+/** Shares of one core by process, such as `{ broker: 0.99, redis: 0.05, generator: 0.4 }`. */
+export type CpuShares = Readonly<Record<string, number>>
+
+export interface BothSides<T> {
+  readonly ours: T
+  readonly peer: T
+}
+
+/** What a scenario found; as fits. */
+export interface Figures {
+  readonly ours?: number
+  readonly peer?: number
+  /** ours / peer. */
+  readonly ratio?: number
+  /** The same by CPU-second of the brokers. */
+  readonly ratio_per_cpu?: number
+  readonly p99_ms?: number
+  readonly seconds?: number
+  readonly rss_mb?: number
+  readonly cpu?: Partial<BothSides<CpuShares>>
+  /** The process that was busiest: the one that bounds the figure. `generator` makes it worthless. */
+  readonly bounded_by?: Partial<BothSides<string>>
+  /** Messages or whatever the unit counts, in all measured windows: nothing is measured that did not arrive. */
+  readonly delivered?: Partial<BothSides<number>>
+  readonly lost?: Partial<BothSides<number>>
+  /** Every single measurement, in the order of the rounds. */
+  readonly rounds?: Partial<BothSides<readonly number[]>>
+  /** Anything more that a reader must know. */
+  readonly note?: string
+}
+
+/** As `--json` prints it. */
+export interface Result extends Figures {
+  readonly name: string
+  readonly unit: string
+  readonly against: string
+  /** Such as `ratio >= 2.5`. */
+  readonly goal: string
+  /** Absent when the goal's figure is. */
+  readonly holds?: boolean
+}
+
+export function resultOf({ name, unit, against, goal }: Scenario, figures: Figures): Result {
+  const found = figures[goal.figure]
+  const holds =
+    found === undefined
+      ? {}
+      : {
+          holds: found >= (goal.atLeast ?? -Infinity) && found <= (goal.atMost ?? Infinity) && !lost(figures),
+        }
+  return { name, unit, against, ...figures, goal: describeGoal(goal), ...holds }
+}
+
+/** A figure for which messages were lost is none. */
+function lost({ lost }: Figures): boolean {
+  return (lost?.ours ?? 0) > 0
+}
+
+export function describeGoal({ figure, atLeast, atMost }: Goal): string {
+  return atLeast === undefined ? `${figure} <= ${atMost}` : `${figure} >= ${atLeast}`
+}

@@ -1,0 +1,16 @@
+import { startMosquitto } from '../brokers/mosquitto.ts'
+import { startOurs } from '../brokers/ours.ts'
+import type { Scenario } from '../scenario.ts'
+import { compareThroughput, oneToOne } from '../throughput.ts'
+
+export const qos0: Scenario = {
+  name: 'qos0',
+  summary: 'QoS 0, ten publishers with a subscriber each, 256 bytes, one replica on Redis',
+  unit: 'messages/s',
+  against: 'mosquitto',
+  goal: { figure: 'ratio', atLeast: 2.5 },
+  async run(bench) {
+    const sides = { ours: await startOurs(bench), peer: await startMosquitto(bench) }
+    return compareThroughput(bench, sides, { ...oneToOne, qos: 0 })
+  },
+}
