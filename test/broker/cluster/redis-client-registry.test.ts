@@ -1,0 +1,146 @@
+import type { Redis } from 'ioredis'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { silentLog } from '#core/process/logger.ts'
+import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
+import { redisKeys } from '#core/stores/redis-keys.ts'
+import { RedisClientRegistry } from '../../../broker/cluster/redis-client-registry.ts'
+import { aWill, clientRegistryContract } from '../../contracts/client-registry.ts'
+import { anOrganizationId, anotherOrganizationId } from '../../fixtures/records.ts'
+import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
+
+const keys = redisKeys()
+const due = `${keys.messaging(anOrganizationId)}clients:due`
+let server: RedisServer
+let redis: Redis
+
+beforeAll(async () => {
+  server = await startRedisServer()
+  redis = connectRedis(server.url, 'test', silentLog)
+  await untilReady(redis, AbortSignal.timeout(10_000))
+})
+
+beforeEach(() => redis.flushall())
+
+afterAll(async () => {
+  redis.disconnect()
+  await server.stop()
+})
+
+/** Instead of waiting: moves every time that is stored into the past. */
+async function advance(ms: number): Promise<void> {
+  const sets = [anOrganizationId, anotherOrganizationId].map((one) => `${keys.messaging(one)}clients:due`)
+  for (const key of [...sets, keys.willSchedule]) {
+    for (const member of await redis.zrange(key, 0, -1)) await redis.zincrby(key, -ms, member)
+  }
+}
+
+clientRegistryContract(async () => ({
+  here: new RedisClientRegistry(redis, keys, 'r1'),
+  there: new RedisClientRegistry(redis, keys, 'r2'),
+  advance,
+}))
+
+describe('a replica that is gone', () => {
+  const at = (name: string, delaySeconds = 0) => ({
+    organization: anOrganizationId,
+    id: `user:ada/${name}`,
+    isCleanStart: false,
+    will: aWill({ delaySeconds }),
+  })
+
+  test('leaves its wills to the others, each to one of them, and those of the others alone', async () => {
+    const [gone, two, three] = ['r1', 'r2', 'r3'].map(
+      (name) => new RedisClientRegistry(redis, keys, name),
+    ) as [RedisClientRegistry, RedisClientRegistry, RedisClientRegistry]
+    for (let index = 0; index < 120; index += 1) await gone.arrive(at(`gone ${index}`))
+    for (let index = 0; index < 10; index += 1) await two.arrive(at(`alive ${index}`))
+    await Promise.all([two.bury('r1', anOrganizationId), three.bury('r1', anOrganizationId)])
+    await two.bury('r1', anOrganizationId)
+    const wills = []
+    for (let round = 0; round < 4; round += 1) {
+      for (const some of await Promise.all([two.takeDue(), three.takeDue()])) wills.push(...some)
+    }
+    expect(wills).toHaveLength(120)
+    expect(new Set(wills.map(({ id }) => id)).size).toBe(120)
+    expect(wills.every(({ id }) => id.startsWith('user:ada/gone'))).toBe(true)
+  })
+
+  test('does not shorten the delay of its wills, and going on with the session cancels them', async () => {
+    const [gone, two] = [
+      new RedisClientRegistry(redis, keys, 'r1'),
+      new RedisClientRegistry(redis, keys, 'r2'),
+    ]
+    for (const name of ['a', 'b']) await gone.arrive(at(name, 60))
+    await two.bury('r1', anOrganizationId)
+    expect(await two.takeDue()).toEqual([])
+    expect((await two.arrive(at('a', 60))).former).toBeUndefined()
+    await advance(61_000)
+    expect((await two.takeDue()).map(({ id }) => id)).toEqual(['user:ada/b'])
+  })
+
+  test('does not take with it a will that it was publishing', async () => {
+    const [gone, two] = [
+      new RedisClientRegistry(redis, keys, 'r1'),
+      new RedisClientRegistry(redis, keys, 'r2'),
+    ]
+    const { claim } = await gone.arrive(at('a'))
+    expect(await gone.leave(claim, { publish: true, atMostSeconds: 0 })).toMatchObject({ attempts: 1 })
+    await two.bury('r1', anOrganizationId)
+    expect(await two.takeDue()).toMatchObject([{ id: 'user:ada/a', attempts: 2 }])
+  })
+
+  test('that was only silent takes its wills back as long as nobody has published them', async () => {
+    const [silent, two] = [
+      new RedisClientRegistry(redis, keys, 'r1'),
+      new RedisClientRegistry(redis, keys, 'r2'),
+    ]
+    const { claim } = await silent.arrive(at('a'))
+    await two.bury('r1', anOrganizationId)
+    expect(await silent.confirm(claim)).toBe(true)
+    expect(await two.takeDue()).toEqual([])
+    expect(await silent.leave(claim, { publish: true, atMostSeconds: 0 })).toMatchObject({ will: aWill() })
+  })
+
+  test('leaves no claim behind', async () => {
+    const [gone, two] = [
+      new RedisClientRegistry(redis, keys, 'r1'),
+      new RedisClientRegistry(redis, keys, 'r2'),
+    ]
+    for (let index = 0; index < 500; index += 1) {
+      await gone.arrive({ organization: anOrganizationId, id: `user:ada/${index}`, isCleanStart: true })
+    }
+    await two.arrive(at('kept'))
+    await two.bury('r1', anOrganizationId)
+    expect(await redis.hkeys(`${keys.messaging(anOrganizationId)}clients:owners`)).toEqual(['user:ada/kept'])
+  })
+})
+
+test('a will that was damaged in the store is handed out as such, and harms no other', async () => {
+  const registry = new RedisClientRegistry(redis, keys, 'r1')
+  const wills = `${keys.messaging(anOrganizationId)}clients:wills`
+  await redis.hset(wills, '1 a', '0 0 r1 {"topic":', '2 b', 'nonsense')
+  await redis.zadd(due, 1, '1 a', 2, '2 b', 3, '3 missing')
+  await redis.zadd(keys.willSchedule, 1, anOrganizationId)
+  expect(await registry.takeDue()).toMatchObject([{ id: 'a', epoch: 1, will: undefined }])
+  expect(await redis.hkeys(wills)).toEqual(['1 a'])
+})
+
+test('what Redis did not take is told again, and its will comes out then', async () => {
+  const own = await startRedisServer()
+  const connection = connectRedis(own.url, 'test', silentLog)
+  await untilReady(connection, AbortSignal.timeout(10_000))
+  const registry = new RedisClientRegistry(connection, keys, 'r1')
+  const will = aWill()
+  const arrival = { organization: anOrganizationId, id: 'user:ada/a', isCleanStart: true, will }
+  const { claim } = await registry.arrive(arrival)
+  await own.kill()
+  expect(await registry.leave(claim, { publish: true, atMostSeconds: 0 })).toBeUndefined()
+  expect(registry.hasUnfinished).toBe(true)
+  await own.start()
+  await untilReady(connection, AbortSignal.timeout(10_000))
+  await registry.confirm(claim)
+  expect(await registry.takeDue()).toMatchObject([{ id: 'user:ada/a', will }])
+  expect(registry.hasUnfinished).toBe(false)
+  connection.disconnect()
+  await own.stop()
+})
