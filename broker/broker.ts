@@ -10,8 +10,10 @@ import { WillPublisher } from './cluster/will-publisher.ts'
 import { Connection } from './connection/connection.ts'
 import { FrameCache } from './connection/frame-cache.ts'
 import { LiveConnections } from './connection/live-connections.ts'
+import { Newcomers } from './connection/newcomers.ts'
 import { controlLogHandler } from './control/follow-control-log.ts'
 import { defaultLimits, type Limits } from './limits.ts'
+import type { Certificate } from './listeners/certificate-files.ts'
 import { type ListenerAddresses, type ListenerName, openListeners } from './listeners/listeners.ts'
 import { createBrokerMetrics } from './metrics.ts'
 import type { Cluster } from './organizations/cluster.ts'
@@ -36,6 +38,8 @@ export interface Broker {
   readonly ports: Readonly<Partial<Record<ListenerName, number>>>
   /** Ms since the control log was last read to its end. */
   staleness(): number
+  /** For the TLS handshakes to come. */
+  useCertificate(certificate: Certificate): void
   /** Takes no new connections, tells those there goodbye, and resolves when all are gone. */
   close(): Promise<void>
 }
@@ -80,13 +84,18 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     limits,
     metrics,
     frames: new FrameCache(),
+    newcomers: new Newcomers(limits.maxNewcomers),
     log,
     now,
     gone: (connection: Connection) => void connections.delete(connection),
   }
   const listeners = await openListeners(options.listeners, {
-    accept: (transport) => void connections.add(new Connection(transport, shared)),
+    accept: (transport) => {
+      if (shared.newcomers.enter(transport.remoteAddress)) connections.add(new Connection(transport, shared))
+      else transport.destroy()
+    },
     maxFrameBytes: limits.maxPacketBytes,
+    handshakeTimeoutMs: limits.connectTimeoutMs,
   }).catch(async (error) => {
     await wills.close()
     await membership.close()
@@ -96,6 +105,9 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   return {
     ports: Object.fromEntries([...listeners].map(([name, { port }]) => [name, port])),
     staleness: () => control.staleness(),
+    useCertificate(certificate) {
+      for (const listener of listeners.values()) listener.useCertificate?.(certificate)
+    },
     async close() {
       await Promise.all([...listeners.values()].map((listener) => listener.close()))
       await Promise.all([...connections].map((connection) => connection.end('shutting-down')))

@@ -2,6 +2,8 @@
 export interface Limits {
   /** Until CONNECT has arrived whole. */
   readonly connectTimeoutMs: number
+  /** Connections of one address at a time that have not signed in yet. */
+  readonly maxNewcomers: number
   /**
    * Longest that a client may stay silent; MQTT 5 clients that ask for more, or for no limit, are told so
    * (§3.2.2.3.14). 3.1.1 has no word for it.
@@ -29,6 +31,7 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   connectTimeoutMs: 10_000,
+  maxNewcomers: 10_000,
   maxKeepAliveSeconds: 3_600,
   maxConnectBytes: 65_536,
   maxPacketBytes: 1_048_576,

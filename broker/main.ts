@@ -1,7 +1,6 @@
-import { readFile } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { collectDefaultMetrics, Registry } from 'prom-client'
-import { DomainError, isDomainError } from '#core/errors.ts'
+import { isDomainError } from '#core/errors.ts'
 import { errorFields, type Log } from '#core/process/logger.ts'
 import { startProbeServer } from '#core/process/probe-server.ts'
 import { runProgram } from '#core/process/program.ts'
@@ -13,6 +12,7 @@ import { RedisIdentityReader } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { type Broker, type BrokerOptions, startBroker } from './broker.ts'
 import { RedisBus } from './bus/redis-bus.ts'
+import { readCertificate, watchCertificate } from './listeners/certificate-files.ts'
 import { createBusMetrics } from './metrics.ts'
 import { redisCluster } from './organizations/cluster.ts'
 import { brokerSettings } from './settings.ts'
@@ -28,8 +28,8 @@ await runProgram({
   graceMs: 25_000,
   async run({ settings, log, shutdown }) {
     let broker: Broker | undefined
-    const cert = await readPem('CLOUDSIGNAL_BROKER_TLS_CERT_FILE', settings.tlsCertFile)
-    const key = await readPem('CLOUDSIGNAL_BROKER_TLS_KEY_FILE', settings.tlsKeyFile)
+    const files = { certFile: settings.tlsCertFile, keyFile: settings.tlsKeyFile }
+    const certificate = await readCertificate(files)
     const registry = new Registry()
     collectDefaultMetrics({ register: registry })
     const redis = connectRedis(settings.redisUrl, 'broker', log)
@@ -44,8 +44,7 @@ await runProgram({
       registry,
       readiness: {
         process: () => (shutdown.signal.aborted ? 'shutting down' : undefined),
-        redis: () =>
-          clock.reachable() && subscriber.status === 'ready' ? undefined : 'not reachable',
+        redis: () => (clock.reachable() && subscriber.status === 'ready' ? undefined : 'not reachable'),
         broker: () => (broker === undefined ? 'not started' : undefined),
         'control log': () =>
           broker !== undefined && broker.staleness() > longestStalenessMs
@@ -61,7 +60,7 @@ await runProgram({
     const metrics = createBusMetrics(registry)
     const bus = new RedisBus({ publisher: redis, subscriber, keys, log, metrics })
     shutdown.add('bus channels', () => bus.close())
-    const address = { host: settings.host, cert, key }
+    const address = { host: settings.host, ...certificate }
     broker = await startOnceStoreAnswers(log, shutdown.signal, {
       identities: new RedisIdentityReader(redis, keys),
       credentials: new RedisCredentialReader(redis, keys),
@@ -79,6 +78,9 @@ await runProgram({
       registry,
     })
     shutdown.add('broker', () => broker?.close())
+    const use = broker.useCertificate
+    const stopWatching = watchCertificate(files, { current: certificate, everyMs: 10_000, use, log })
+    shutdown.add('certificate', async () => stopWatching())
     log.info({ ...broker.ports, probes: probes.port, replica: bus.replica }, 'the broker is ready')
   },
 })
@@ -93,15 +95,5 @@ async function startOnceStoreAnswers(log: Log, signal: AbortSignal, options: Bro
       log.warn(errorFields(error), 'the store did not answer; trying again')
       await pause(retryMs)
     }
-  }
-}
-
-async function readPem(setting: string, path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (cause) {
-    throw new DomainError('invalid-settings', `${setting}=${path} can not be read: give a PEM file`, {
-      cause,
-    })
   }
 }

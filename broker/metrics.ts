@@ -8,7 +8,7 @@ import type { EndCauseName } from './connection/end-cause.ts'
 export interface BrokerMetrics {
   connected(listener: string): void
   ended(listener: string, cause: EndCauseName): void
-  refused(reason: Refusal | 'protocol' | 'will'): void
+  refused(reason: Refusal | 'protocol' | 'will' | 'origin'): void
   received(qos: number): void
   delivered(qos: number): void
   denied(action: 'publish' | 'subscribe'): void

@@ -9,6 +9,7 @@ import type { OrganizationPool } from '../organizations/organization-pool.ts'
 import type { Connection } from './connection.ts'
 import type { FrameCache } from './frame-cache.ts'
 import type { LiveConnections } from './live-connections.ts'
+import type { Newcomers } from './newcomers.ts'
 
 /** What all connections of a broker share. */
 export interface ConnectionOptions {
@@ -21,6 +22,7 @@ export interface ConnectionOptions {
   readonly limits: Limits
   readonly metrics: BrokerMetrics
   readonly frames: FrameCache
+  readonly newcomers: Newcomers
   readonly log: Log
   /** The stores' time: expiry is theirs. */
   readonly now: Clock

@@ -1,4 +1,5 @@
 import { errorFields } from '#core/process/logger.ts'
+import { isOriginAllowed } from '../listeners/origin.ts'
 import type { Connection } from './connection.ts'
 import { judgeAgain } from './judge-again.ts'
 
@@ -52,7 +53,10 @@ export class ConnectionReview {
         'records could not be read again',
       )
       setTimeout(() => this.request(), retryMs).unref()
-    } else if (admission === undefined) {
+    } else if (
+      admission === undefined ||
+      !isOriginAllowed(this.#connection.transport, admission.organization)
+    ) {
       await this.#connection.end('revoked')
     } else {
       session.admission = admission

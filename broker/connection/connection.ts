@@ -104,6 +104,7 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   open(session: Session, keepAliveSeconds: number): void {
     clearTimeout(this.#connectTimer)
     this.session = session
+    this.options.newcomers.leave(this.transport.remoteAddress)
     this.#framer.maxPacketBytes = this.options.limits.maxPacketBytes
     this.options.metrics.connected(this.transport.listener)
     if (keepAliveSeconds > 0) this.#watchKeepAlive(keepAliveSeconds * 1_500)
@@ -261,7 +262,7 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     this.session?.publishing.close()
     this.#sayGoodbye(cause)
     if (this.#source !== undefined) this.options.live.remove(this.#source, this)
-    if (this.session === undefined) return
+    if (this.session === undefined) return this.options.newcomers.leave(this.transport.remoteAddress)
     this.options.metrics.ended(this.transport.listener, cause)
     this.options.log.info({ ...this.#names(), cause }, 'a client is gone')
     try {

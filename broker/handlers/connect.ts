@@ -10,6 +10,7 @@ import { Delivery } from '../connection/delivery.ts'
 import { PublishWindow } from '../connection/publish-window.ts'
 import type { Session } from '../connection/session.ts'
 import { Subscriptions } from '../connection/subscriptions.ts'
+import { isOriginAllowed } from '../listeners/origin.ts'
 import type { ConnectPacket } from '../wire/packets.ts'
 import { connackReturnCode, reason, type ReasonCode } from '../wire/reason-codes.ts'
 import { resumeSession, sessionExpiry } from './resume-session.ts'
@@ -38,6 +39,7 @@ const connectSteps: readonly Step[] = [
   nameClient,
   readWill,
   admit,
+  judgeOrigin,
   judgeWill,
   openSession,
   claim,
@@ -152,6 +154,12 @@ const refusalCodes: Readonly<Record<Refusal, ReasonCode>> = {
   suspended: reason.notAuthorized,
   'client-id': reason.clientIdentifierNotValid,
   unavailable: reason.serverUnavailable,
+}
+
+function judgeOrigin({ connection, admission }: Attempt): ReasonCode | void {
+  if (admission === undefined || isOriginAllowed(connection.transport, admission.organization)) return
+  connection.options.metrics.refused('origin')
+  return reason.notAuthorized
 }
 
 /** A will that could never be published is better refused now. */

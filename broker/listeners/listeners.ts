@@ -1,9 +1,11 @@
-import { createServer as createHttpServer, type IncomingMessage } from 'node:http'
+import { constants } from 'node:crypto'
+import { createServer as createHttpServer, type IncomingMessage, type ServerOptions } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import { createServer as createTcpServer, type Socket } from 'node:net'
-import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
+import { createServer as createTlsServer, type Server as TlsServer, type TlsOptions } from 'node:tls'
 import { WebSocketServer } from 'ws'
 import { listenOn } from '#core/process/probe-server.ts'
+import type { Certificate } from './certificate-files.ts'
 import { SocketTransport } from './socket-transport.ts'
 import type { Transport } from './transport.ts'
 import { WebSocketTransport } from './websocket-transport.ts'
@@ -14,11 +16,7 @@ export interface Address {
   readonly port: number
 }
 
-export interface TlsAddress extends Address {
-  /** PEM. */
-  readonly cert: string
-  readonly key: string
-}
+export interface TlsAddress extends Address, Certificate {}
 
 /** Which doors are open. The plain ones only when asked for. */
 export interface ListenerAddresses {
@@ -34,12 +32,16 @@ export interface Listener {
   readonly port: number
   /** Takes no new connection; those there stay. */
   close(): Promise<void>
+  /** For connections to come; only of those that have one. */
+  useCertificate?(certificate: Certificate): void
 }
 
 export interface ListenerOptions {
   readonly accept: (transport: Transport) => void
   /** Of one WebSocket frame. */
   readonly maxFrameBytes: number
+  /** How long a TLS handshake, and then an HTTP one, may take. */
+  readonly handshakeTimeoutMs: number
 }
 
 type Open = (address: never, options: ListenerOptions) => Promise<Listener>
@@ -48,9 +50,15 @@ type Open = (address: never, options: ListenerOptions) => Promise<Listener>
 const kinds: Readonly<Record<ListenerName, Open>> = {
   mqtts: (address: TlsAddress, options) => openTls(address, options),
   wss: (address: TlsAddress, options) =>
-    openWebSocket('wss', createHttpsServer(tlsOptions(address)), address, options),
+    openWebSocket(
+      'wss',
+      createHttpsServer({ ...tlsOptions(address, options), ...httpTimeouts(options) }),
+      address,
+      options,
+    ),
   mqtt: (address: Address, options) => openTcp(address, options),
-  ws: (address: Address, options) => openWebSocket('ws', createHttpServer(), address, options),
+  ws: (address: Address, options) =>
+    openWebSocket('ws', createHttpServer(httpTimeouts(options)), address, options),
 }
 
 /** Opens all, or none: what was open already is closed again when one fails. */
@@ -70,8 +78,24 @@ export async function openListeners(
   }
 }
 
-function tlsOptions({ cert, key }: TlsAddress): TlsOptions {
-  return { cert, key, minVersion: 'TLSv1.2', handshakeTimeout: 10_000 }
+function tlsOptions({ cert, key }: Certificate, { handshakeTimeoutMs }: ListenerOptions): TlsOptions {
+  return {
+    cert,
+    key,
+    minVersion: 'TLSv1.2',
+    // One client could keep a core busy with handshakes over one connection.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+    handshakeTimeout: handshakeTimeoutMs,
+  }
+}
+
+/** A client that does not say what it wants, or says it byte by byte, does not keep its socket. */
+function httpTimeouts({ handshakeTimeoutMs }: ListenerOptions): ServerOptions {
+  return {
+    headersTimeout: handshakeTimeoutMs,
+    requestTimeout: handshakeTimeoutMs,
+    connectionsCheckingInterval: Math.min(1_000, handshakeTimeoutMs),
+  }
 }
 
 async function openTcp(address: Address, { accept }: ListenerOptions): Promise<Listener> {
@@ -79,24 +103,24 @@ async function openTcp(address: Address, { accept }: ListenerOptions): Promise<L
   return closable(server, await listenOn(server, address.port, address.host))
 }
 
-async function openTls(address: TlsAddress, { accept }: ListenerOptions): Promise<Listener> {
-  const server = createTlsServer(tlsOptions(address), (socket) =>
-    accept(new SocketTransport(socket, 'mqtts')),
+async function openTls(address: TlsAddress, options: ListenerOptions): Promise<Listener> {
+  const server = createTlsServer(tlsOptions(address, options), (socket) =>
+    options.accept(new SocketTransport(socket, 'mqtts')),
   )
   // A failed handshake is the peer's affair.
   server.on('tlsClientError', (_error, socket) => socket.destroy())
-  return closable(server, await listenOn(server, address.port, address.host))
+  return renewable(server, options, await listenOn(server, address.port, address.host))
 }
 
 async function openWebSocket(
   name: 'ws' | 'wss',
   server: ReturnType<typeof createHttpServer> | ReturnType<typeof createHttpsServer>,
   address: Address,
-  { accept, maxFrameBytes }: ListenerOptions,
+  options: ListenerOptions,
 ): Promise<Listener> {
   const sockets = new WebSocketServer({
     noServer: true,
-    maxPayload: maxFrameBytes,
+    maxPayload: options.maxFrameBytes,
     perMessageDeflate: false,
     handleProtocols: () => 'mqtt',
   })
@@ -112,10 +136,13 @@ async function openWebSocket(
       return
     }
     sockets.handleUpgrade(request, socket, head, (webSocket) =>
-      accept(new WebSocketTransport(webSocket, name, socket.remoteAddress ?? 'unknown')),
+      options.accept(
+        new WebSocketTransport(webSocket, name, socket.remoteAddress ?? 'unknown', request.headers.origin),
+      ),
     )
   })
-  return closable(server, await listenOn(server, address.port, address.host))
+  const port = await listenOn(server, address.port, address.host)
+  return 'setSecureContext' in server ? renewable(server, options, port) : closable(server, port)
 }
 
 /** Path `/`, and the subprotocol that [MQTT-6.0.0-3] asks for. */
@@ -123,6 +150,13 @@ function refusalOf(request: IncomingMessage): string | undefined {
   if ((request.url ?? '').split('?')[0] !== '/') return '404 Not Found'
   const offered = String(request.headers['sec-websocket-protocol'] ?? '').split(',')
   return offered.some((protocol) => protocol.trim() === 'mqtt') ? undefined : '400 Bad Request'
+}
+
+function renewable(server: TlsServer, options: ListenerOptions, port: number): Listener {
+  return {
+    ...closable(server, port),
+    useCertificate: (certificate) => server.setSecureContext(tlsOptions(certificate, options)),
+  }
 }
 
 function closable(server: { close(done: () => void): unknown }, port: number): Listener {

@@ -7,6 +7,8 @@ export interface Transport {
   readonly remoteAddress: string
   /** Name of the listener, such as `mqtts`. */
   readonly listener: string
+  /** Origin header of a WebSocket handshake. */
+  readonly origin?: string
   /** Begins reading. Called once. */
   start(receiver: TransportReceiver): void
   /** Stops reading until `resume`; what was read already may still come. */

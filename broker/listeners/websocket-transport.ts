@@ -7,12 +7,14 @@ const unsupportedData = 1003
 export class WebSocketTransport implements Transport {
   readonly remoteAddress: string
   readonly listener: string
+  readonly origin?: string
   readonly #socket: WebSocket
 
-  constructor(socket: WebSocket, listener: string, remoteAddress: string) {
+  constructor(socket: WebSocket, listener: string, remoteAddress: string, origin: string | undefined) {
     this.#socket = socket
     this.listener = listener
     this.remoteAddress = remoteAddress
+    if (origin !== undefined) this.origin = origin
     socket.binaryType = 'nodebuffer'
     socket.on('error', () => {})
   }
