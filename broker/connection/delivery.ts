@@ -72,6 +72,11 @@ export class Delivery {
     else this.#enqueue({ message, terms })
   }
 
+  /** Nothing is sent any more. */
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
   /** For who has much to send: resolves when there is room for more, or the connection has ended. */
   room(): Promise<void> | undefined {
     if (this.#hasRoom()) return undefined

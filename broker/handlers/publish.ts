@@ -3,6 +3,7 @@ import type { Message } from '../aedes/messages.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { EndCauseName } from '../connection/end-cause.ts'
 import type { Session } from '../connection/session.ts'
+import { RetainedQuotaError } from '../persistence/session-persistence.ts'
 import type { Publish } from '../wire/publish.ts'
 import { reason, type ReasonCode } from '../wire/reason-codes.ts'
 
@@ -33,9 +34,15 @@ async function publishInTurn(
   message: Message,
 ): Promise<void> {
   await session.publishing.drained
-  if (packet.qos === 2) return publishExactlyOnce(connection, session, packet, message)
-  await session.broker.publish(message, connection)
-  if (packet.qos === 1) acknowledge(connection, packet)
+  try {
+    if (packet.qos === 2) return await publishExactlyOnce(connection, session, packet, message)
+    await session.broker.publish(message, connection)
+    if (packet.qos === 1) acknowledge(connection, packet)
+  } catch (error) {
+    if (!(error instanceof RetainedQuotaError)) throw error
+    connection.options.metrics.dropped('retained-quota')
+    if (packet.qos > 0) acknowledge(connection, packet, reason.quotaExceeded)
+  }
 }
 
 function publishOnce(

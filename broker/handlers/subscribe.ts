@@ -38,7 +38,7 @@ export async function handleSubscribe(
     messageId: packet.messageId,
     granted: verdicts.map((verdict) => answerTo(verdict, connection.version)),
   })
-  await sendRetained(session, granted)
+  await sendRetained(connection, session, granted)
 }
 
 function judge(
@@ -79,26 +79,53 @@ function answerTo(verdict: Verdict, version: number): number {
   return version === 5 ? verdict.code : reason.unspecified
 }
 
-/** MQTT 5 §3.8.3.1, retain handling: 0 always, 1 for a new subscription, 2 never. */
+interface Granted {
+  readonly subscription: Subscription
+  readonly isNew: boolean
+}
+
+/**
+ * MQTT 5 §3.8.3.1, retain handling: 0 always, 1 for a new subscription, 2 never. Resolves when all are sent, or
+ * earlier when there are more than the client takes at a time: its acknowledgements have to be handled before
+ * the others can follow.
+ */
 async function sendRetained(
+  connection: Connection,
   session: Session,
-  granted: readonly { readonly subscription: Subscription; readonly isNew: boolean }[],
+  granted: readonly Granted[],
 ): Promise<void> {
-  const { access } = session.admission
-  for (const { subscription, isNew } of granted) {
-    if (subscription.rh === 2 || (subscription.rh === 1 && !isNew)) continue
-    const messages = session.broker.persistence.createRetainedStreamCombi([subscription.topic])
-    for await (const message of messages) {
-      const { topic, payload } = message
-      const properties = propertiesFor(subscription, message.properties)
-      // Kept from another time, and a wildcard reaches no `$` topic.
-      if (topic.startsWith('$') || !access.receive(topic)) continue
-      const qos = Math.min(message.qos, subscription.qos) as Qos
-      session.delivery.retained(
-        { topic, payload, qos, retain: true, ...(properties === undefined ? {} : { properties }) },
-        qos,
-      )
+  const asked = granted.filter(({ subscription: { rh }, isNew }) => rh === 0 || (rh === 1 && isNew))
+  if (asked.length === 0) return
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const sending = async (): Promise<void> => {
+    for (const { subscription } of asked) await sendRetainedOf(session, subscription, resolve)
+  }
+  sending()
+    .catch((error: unknown) => connection.failed('subscribe', error))
+    .finally(resolve)
+  await promise
+}
+
+async function sendRetainedOf(
+  session: Session,
+  subscription: Subscription,
+  waits: () => void,
+): Promise<void> {
+  const { delivery, broker, subscriptions } = session
+  for await (const message of broker.persistence.createRetainedStreamCombi([subscription.topic])) {
+    const room = delivery.room()
+    if (room !== undefined) {
+      waits()
+      await room
     }
+    if (delivery.isClosed || !subscriptions.has(subscription.topic)) return
+    const { topic, payload } = message
+    const properties = propertiesFor(subscription, message.properties)
+    // Kept from another time, and a wildcard reaches no `$` topic.
+    if (topic.startsWith('$') || !session.admission.access.receive(topic)) continue
+    const qos = Math.min(message.qos, subscription.qos) as Qos
+    const given = { topic, payload, qos, retain: true, ...(properties === undefined ? {} : { properties }) }
+    delivery.retained(given, qos)
   }
 }
 

@@ -1,16 +1,15 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { isTopicName, matches } from '#core/access/topic-filter.ts'
-import type { Message, RoutedMessage } from '../../broker/aedes/messages.ts'
+import { matches } from '#core/access/topic-filter.ts'
+import type { RoutedMessage } from '../../broker/aedes/messages.ts'
 import {
   defaultPersistenceLimits,
   messageName,
   type QueuedMessage,
-  RetainedQuotaError,
   type SessionPersistence,
 } from '../../broker/persistence/session-persistence.ts'
 import { eventually } from '../fixtures/eventually.ts'
-import { aMessage, expiryProperty } from '../fixtures/messages.ts'
+import { aMessage, expiryProperty, someFilters, someTopics } from '../fixtures/messages.ts'
 
 const owner = { id: 'user:ada/device {x}:*' }
 const other = { id: 'user:bob/device' }
@@ -35,11 +34,6 @@ export function describeSessionPersistence(name: string, create: () => Promise<S
         after = page.next
       }
     }
-    const retained = async (...filters: string[]): Promise<Message[]> => {
-      const all: Message[] = []
-      for await (const message of persistence.createRetainedStreamCombi(filters)) all.push(message)
-      return all
-    }
     const payloads = (messages: readonly QueuedMessage[]): (string | undefined)[] =>
       messages.map(({ message }) => message?.payload.toString())
 
@@ -52,7 +46,14 @@ export function describeSessionPersistence(name: string, create: () => Promise<S
 
       test('is found again with everything of its subscriptions', async () => {
         await persistence.openSession(owner, false, 60)
-        const full = { topic: 'a/+/#', qos: 2, rh: 1, rap: true, nl: true, subscriptionIdentifier: 7 } as const
+        const full = {
+          topic: 'a/+/#',
+          qos: 2,
+          rh: 1,
+          rap: true,
+          nl: true,
+          subscriptionIdentifier: 7,
+        } as const
         await persistence.addSubscriptions(owner, [full, { topic: 'constructor', qos: 0 }])
         const { subscriptions } = await persistence.openSession(owner, false, 60)
         expect([...subscriptions].sort((a, b) => (a.topic < b.topic ? -1 : 1))).toMatchObject([
@@ -129,7 +130,8 @@ export function describeSessionPersistence(name: string, create: () => Promise<S
       })
 
       test('count at once, as often as they are made, and as they were made last', async () => {
-        for (const qos of [1, 1, 2] as const) await persistence.addSubscriptions(owner, [{ topic: 'a/+', qos }])
+        for (const qos of [1, 1, 2] as const)
+          await persistence.addSubscriptions(owner, [{ topic: 'a/+', qos }])
         expect(await persistence.subscriptionsByTopic('a/b')).toMatchObject([
           { clientId: owner.id, topic: 'a/+', qos: 2 },
         ])
@@ -155,12 +157,14 @@ export function describeSessionPersistence(name: string, create: () => Promise<S
       test('of one session are not those of another', async () => {
         for (const each of [owner, other]) await persistence.addSubscriptions(each, [{ topic: 'a', qos: 1 }])
         await persistence.removeSubscriptions(other, ['a'])
-        expect((await persistence.subscriptionsByTopic('a')).map(({ clientId }) => clientId)).toEqual([owner.id])
+        expect((await persistence.subscriptionsByTopic('a')).map(({ clientId }) => clientId)).toEqual([
+          owner.id,
+        ])
       })
 
       test('match as filters do, whatever stands in them', async () => {
         await fc.assert(
-          fc.asyncProperty(filters, topics, async (subscribed, published) => {
+          fc.asyncProperty(someFilters, someTopics, async (subscribed, published) => {
             await persistence.openSession(owner, true, 60)
             await persistence.addSubscriptions(
               owner,
@@ -187,7 +191,12 @@ export function describeSessionPersistence(name: string, create: () => Promise<S
       test('gives messages in order, page by page, with everything of them', async () => {
         const properties = Buffer.from([0x09, 0, 3, 0, 255, 7])
         const sent = Array.from({ length: 30 }, (_, index) =>
-          aMessage({ payload: Buffer.from([0, 255, index]), properties, clientId: 'user:bob/x', retain: true }),
+          aMessage({
+            payload: Buffer.from([0, 255, index]),
+            properties,
+            clientId: 'user:bob/x',
+            retain: true,
+          }),
         )
         for (const message of sent) await publish(message)
         const queue = await queueOf(owner)
@@ -259,12 +268,11 @@ export function describeSessionPersistence(name: string, create: () => Promise<S
           queued: 3,
           onDropped: (count) => (dropped += count),
         })
-        for (const payload of ['1', '2', '3', '4', '5']) await publish(aMessage({ payload: Buffer.from(payload) }))
+        for (const payload of ['1', '2', '3', '4', '5'])
+          await publish(aMessage({ payload: Buffer.from(payload) }))
         const queue = await queueOf(owner)
         expect([payloads(queue), dropped]).toEqual([['1', '2', '3'], 2])
-        await persistence.outgoingApply(owner, [
-          { kind: 'done', name: queue[0]?.name ?? '', messageId: 1 },
-        ])
+        await persistence.outgoingApply(owner, [{ kind: 'done', name: queue[0]?.name ?? '', messageId: 1 }])
         await publish(aMessage({ payload: Buffer.from('6') }))
         expect(payloads(await queueOf(owner))).toEqual(['2', '3', '6'])
       })
@@ -280,88 +288,13 @@ export function describeSessionPersistence(name: string, create: () => Promise<S
 
       test('of a session that does not match stays empty', async () => {
         await publish(aMessage({ topic: 'b' }))
-        await persistence.outgoingEnqueueCombi([{ clientId: 'user:nobody/x', topic: 'a', qos: 1 }], aMessage())
+        await persistence.outgoingEnqueueCombi(
+          [{ clientId: 'user:nobody/x', topic: 'a', qos: 1 }],
+          aMessage(),
+        )
         expect(await queueOf(owner)).toEqual([])
         expect(await queueOf({ id: 'user:nobody/x' })).toEqual([])
       })
     })
-
-    describe('retained messages', () => {
-      const keep = (topic: string, over: Partial<RoutedMessage> = {}): Promise<void> =>
-        persistence.storeRetained(aMessage({ topic, retain: true, ...over }))
-
-      test('are replaced, and removed by an empty one', async () => {
-        const properties = Buffer.from([0x26, 0, 1, 97, 0, 1, 98])
-        await keep('a', { payload: Buffer.from('first') })
-        await keep('a', { payload: Buffer.from('second'), properties, qos: 2 })
-        expect(await retained('a')).toMatchObject([
-          { topic: 'a', payload: Buffer.from('second'), properties, qos: 2, retain: true },
-        ])
-        await keep('a', { payload: Buffer.alloc(0) })
-        await keep('never there', { payload: Buffer.alloc(0) })
-        expect(await retained('#')).toEqual([])
-      })
-
-      test('are found by filters as topics match, whatever stands in them', async () => {
-        await fc.assert(
-          fc.asyncProperty(topics, filters, async (kept, asked) => {
-            for (const topic of kept) await keep(topic)
-            for (const filter of asked) {
-              const found = (await retained(filter)).map(({ topic }) => topic)
-              expect([...found].sort()).toEqual([...new Set(kept)].filter((topic) => matches(filter, topic)).sort())
-            }
-            for (const topic of kept) await keep(topic, { payload: Buffer.alloc(0) })
-          }),
-          { numRuns: 150 },
-        )
-      })
-
-      test('that several filters find come once', async () => {
-        for (const topic of ['a/b', 'a/c']) await keep(topic)
-        expect((await retained('a/b', 'a/+', '#')).map(({ topic }) => topic)).toEqual(['a/b', 'a/c'])
-      })
-
-      test('are found to the last when there are more than a page of them', async () => {
-        for (let index = 0; index < 2_500; index += 1) await keep(`x/${index}/y`)
-        expect(await retained('x/+/y')).toHaveLength(2_500)
-        expect(await retained('x/+/z')).toEqual([])
-        expect(await retained('+/2499/+')).toHaveLength(1)
-      })
-
-      test('are over when their expiry is, and make room then', async () => {
-        persistence.configure({ ...defaultPersistenceLimits, retained: 2 })
-        await keep('short', { properties: expiryProperty(0) })
-        await keep('long', { properties: expiryProperty(50) })
-        const found = await retained('#')
-        expect(found.map(({ topic, properties }) => [topic, properties])).toEqual([['long', expiryProperty(50)]])
-        await keep('another')
-        expect((await retained('#')).map(({ topic }) => topic).sort()).toEqual(['another', 'long'])
-      })
-
-      test('above the quota are refused, but those there may change', async () => {
-        persistence.configure({ ...defaultPersistenceLimits, retained: 1 })
-        await keep('a')
-        await expect(keep('b')).rejects.toBeInstanceOf(RetainedQuotaError)
-        await keep('a', { payload: Buffer.from('changed') })
-        expect((await retained('#')).map(({ payload }) => payload.toString())).toEqual(['changed'])
-        await keep('a', { payload: Buffer.alloc(0) })
-        await keep('b')
-      })
-    })
   })
 }
-
-/** Few names, so that they meet; among them what a pattern, a hash or an object could stumble over. */
-const level = fc.constantFrom('a', 'b', 'a!', '', '$x', '[a]', '*', '?', '\\', 'constructor', '__proto__', 'ä', '\u0001')
-const topic = fc
-  .array(level, { minLength: 1, maxLength: 4 })
-  .map((levels) => levels.join('/'))
-  .filter(isTopicName)
-const topics = fc.uniqueArray(topic, { minLength: 1, maxLength: 12 })
-const filters = fc.uniqueArray(
-  fc
-    .tuple(fc.array(fc.oneof(level, fc.constant('+')), { minLength: 1, maxLength: 4 }), fc.boolean())
-    .map(([levels, isOpen]) => [...levels, ...(isOpen ? ['#'] : [])].join('/'))
-    .filter((filter) => filter !== ''),
-  { minLength: 1, maxLength: 8 },
-)
