@@ -6,6 +6,7 @@ export class SocketTransport implements Transport {
   readonly remoteAddress: string
   readonly listener: string
   readonly #socket: Socket
+  #isEnding = false
 
   constructor(socket: Socket, listener: string) {
     this.#socket = socket
@@ -40,7 +41,8 @@ export class SocketTransport implements Transport {
   }
 
   end(): void {
-    if (this.#socket.destroyed) return
+    if (this.#isEnding || this.#socket.destroyed) return
+    this.#isEnding = true
     this.#socket.end()
     setTimeout(() => this.#socket.destroy(), lingerMs).unref()
   }

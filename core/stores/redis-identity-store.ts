@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis'
 import { apiKeyLookup, secretKindOf } from '#core/credentials/secret.ts'
 import { type OrganizationId, parseOrganizationId } from '#core/organizations/organization-id.ts'
 import type { ControlLogWriter } from './control-log.ts'
+import { DecodedRecords } from './decoded-records.ts'
 import { identityCodec } from './identity-codecs.ts'
 import { type IdentityRecord, type IdentityRecordType, identityRecordTypes } from './identity-records.ts'
 import type { FoundApiKey, IdentityReader, IdentityWriter } from './identity-store.ts'
@@ -26,6 +27,7 @@ return 1`)
 export class RedisIdentityReader implements IdentityReader {
   protected readonly redis: Redis
   protected readonly keys: RedisKeys
+  readonly #decoded = new DecodedRecords()
 
   constructor(redis: Redis, keys: RedisKeys) {
     this.redis = redis
@@ -38,7 +40,7 @@ export class RedisIdentityReader implements IdentityReader {
     name: string,
   ): Promise<IdentityRecord<T> | undefined> {
     const text = await fromRedis(() => this.redis.hget(this.keys.identity(type, organization), name))
-    return text === null ? undefined : identityCodec(type).decode(text)
+    return text === null ? undefined : this.#decoded.decode(type, organization, name, text)
   }
 
   async getMany<T extends IdentityRecordType>(
@@ -48,8 +50,9 @@ export class RedisIdentityReader implements IdentityReader {
   ): Promise<ReadonlyMap<string, IdentityRecord<T>>> {
     if (names.length === 0) return new Map()
     const texts = await fromRedis(() => this.redis.hmget(this.keys.identity(type, organization), ...names))
-    return decodeAll(
+    return this.#decodeAll(
       type,
+      organization,
       names.map((name, index) => [name, texts[index] ?? undefined] as const),
     )
   }
@@ -59,7 +62,19 @@ export class RedisIdentityReader implements IdentityReader {
     organization: OrganizationId,
   ): Promise<ReadonlyMap<string, IdentityRecord<T>>> {
     const texts = await fromRedis(() => this.redis.hgetall(this.keys.identity(type, organization)))
-    return decodeAll(type, Object.entries(texts))
+    return this.#decodeAll(type, organization, Object.entries(texts))
+  }
+
+  #decodeAll<T extends IdentityRecordType>(
+    type: T,
+    organization: OrganizationId,
+    texts: readonly (readonly [string, string | undefined])[],
+  ): ReadonlyMap<string, IdentityRecord<T>> {
+    const records = new Map<string, IdentityRecord<T>>()
+    for (const [name, text] of texts) {
+      if (text !== undefined) records.set(name, this.#decoded.decode(type, organization, name, text))
+    }
+    return records
   }
 
   async findApiKey(secret: string): Promise<FoundApiKey | undefined> {
@@ -147,14 +162,4 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
       if (former !== undefined && former !== lookup) await this.redis.hdel(this.keys.apiKeys, former)
     })
   }
-}
-
-function decodeAll<T extends IdentityRecordType>(
-  type: T,
-  texts: readonly (readonly [string, string | undefined])[],
-): ReadonlyMap<string, IdentityRecord<T>> {
-  const codec = identityCodec(type)
-  const records = new Map<string, IdentityRecord<T>>()
-  for (const [name, text] of texts) if (text !== undefined) records.set(name, codec.decode(text))
-  return records
 }

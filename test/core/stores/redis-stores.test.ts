@@ -13,7 +13,7 @@ import { describeControlLog } from '../../contracts/control-log.ts'
 import { describeCredentialStore } from '../../contracts/credential-store.ts'
 import { describeIdentityStore } from '../../contracts/identity-store.ts'
 import { eventually } from '../../fixtures/eventually.ts'
-import { aCredential, anOrganizationId, aUser } from '../../fixtures/records.ts'
+import { aCredential, anOrganization, anOrganizationId, aUser } from '../../fixtures/records.ts'
 import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
 
 let server: RedisServer
@@ -83,6 +83,22 @@ describe('on Redis', () => {
     await redis.xadd(keys.control, '*', 'type', 'unheard-of', 'organization', org, 'name', 'x')
     await eventually('it is noticed', () => gaps === 1)
     await subscription.close()
+  })
+
+  test('a shared record is decoded again when its text changes, and only then', async () => {
+    const keys = freshKeys()
+    const store = new RedisIdentityStore(redis, keys, recordingLog().writer)
+    await store.put('organization', org, 'organization', anOrganization())
+    const first = await store.get('organization', org, 'organization')
+    expect(await store.get('organization', org, 'organization')).toBe(first)
+    await store.put('organization', org, 'organization', anOrganization({ suspended: true }))
+    expect((await store.get('organization', org, 'organization'))?.suspended).toBe(true)
+    await store.remove('organization', org, 'organization')
+    expect(await store.get('organization', org, 'organization')).toBeUndefined()
+    await redis.hset(keys.identity('organization', org), 'organization', '{}')
+    await expect(store.get('organization', org, 'organization')).rejects.toMatchObject({
+      code: 'record-damaged',
+    })
   })
 
   test('a damaged record is an error, never a record', async () => {
