@@ -61,8 +61,10 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       throw error
     })
   const organizations = new OrganizationPool(options.cluster, log, (organization) => {
+    const connections = live.ofOrganization(organization)
+    for (const { session } of connections) session?.delivery.lookForMissed()
     // A claim may have been among what was lost.
-    void confirmClaims(live.ofOrganization(organization), clients, log)
+    void confirmClaims(connections, clients, log)
   })
   const admissions = new Admissions({ identities, credentials, now })
   const metrics = createBrokerMetrics(options.registry)

@@ -7,9 +7,13 @@ import { redisScript } from '#core/stores/redis-script.ts'
 import type { Membership, MembershipEvents } from './membership.ts'
 import type { RedisClientRegistry } from './redis-client-registry.ts'
 
-/** How long a replica that is silent is taken for alive. */
-const leaseMs = 6_000
-const renewMs = 1_500
+export interface LeaseTimes {
+  /** How long a replica that is silent is taken for alive. */
+  readonly leaseMs: number
+  readonly renewMs: number
+}
+
+const defaultTimes: LeaseTimes = { leaseMs: 6_000, renewMs: 1_500 }
 
 /** replica, ms: `{whether its lease had not ended, replica whose lease has...}` */
 const renew = redisScript(`
@@ -38,6 +42,7 @@ export interface RedisMembershipOptions {
   readonly replica: string
   readonly registry: RedisClientRegistry
   readonly log: Log
+  readonly times?: LeaseTimes
 }
 
 /**
@@ -46,6 +51,7 @@ export interface RedisMembershipOptions {
  */
 export class RedisMembership implements Membership {
   readonly #options: RedisMembershipOptions
+  readonly #times: LeaseTimes
   readonly #organizations = new Set<OrganizationId>()
   #events: MembershipEvents | undefined
   #timer: NodeJS.Timeout | undefined
@@ -55,6 +61,7 @@ export class RedisMembership implements Membership {
 
   constructor(options: RedisMembershipOptions) {
     this.#options = options
+    this.#times = options.times ?? defaultTimes
   }
 
   /** Resolves once the lease is there. Rejects with `store-unavailable`; then it may be called again. */
@@ -63,7 +70,7 @@ export class RedisMembership implements Membership {
     this.#events = events
     this.#timer = setInterval(() => {
       this.#running ??= this.#tick().finally(() => (this.#running = undefined))
-    }, renewMs)
+    }, this.#times.renewMs)
     this.#timer.unref()
     return this
   }
@@ -93,7 +100,7 @@ export class RedisMembership implements Membership {
   async #tick(): Promise<void> {
     try {
       const ended = await this.#renew()
-      if (performance.now() - (this.#unbrokenSince ?? Infinity) < leaseMs) return
+      if (performance.now() - (this.#unbrokenSince ?? Infinity) < this.#times.leaseMs) return
       for (const replica of ended) await this.#bury(replica)
     } catch (error) {
       this.#options.log.debug(errorFields(error), 'the lease of this replica could not be renewed')
@@ -104,9 +111,9 @@ export class RedisMembership implements Membership {
     const { redis, keys, replica } = this.#options
     const askedAt = performance.now()
     const [hadLease, ...ended] = (await fromRedis(() =>
-      renew(redis, [keys.replicas], [replica, leaseMs]),
+      renew(redis, [keys.replicas], [replica, this.#times.leaseMs]),
     )) as string[]
-    const isUnbroken = hadLease === '1' && askedAt - this.#renewedAt < leaseMs
+    const isUnbroken = hadLease === '1' && askedAt - this.#renewedAt < this.#times.leaseMs
     this.#renewedAt = askedAt
     if (isUnbroken) return ended
     const isFirst = this.#unbrokenSince === undefined

@@ -1,0 +1,130 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Redis } from 'ioredis'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { silentLog } from '#core/process/logger.ts'
+import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
+import { redisKeys } from '#core/stores/redis-keys.ts'
+import type { Membership } from '../../../broker/cluster/membership.ts'
+import { RedisClientRegistry } from '../../../broker/cluster/redis-client-registry.ts'
+import { RedisMembership } from '../../../broker/cluster/redis-membership.ts'
+import { aWill } from '../../contracts/client-registry.ts'
+import { eventually } from '../../fixtures/eventually.ts'
+import { anOrganizationId } from '../../fixtures/records.ts'
+import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
+
+const keys = redisKeys()
+const times = { leaseMs: 600, renewMs: 100 }
+let server: RedisServer
+let control: Redis
+let connections: Redis[]
+let members: Member[]
+
+interface Member {
+  readonly redis: Redis
+  readonly registry: RedisClientRegistry
+  readonly membership: Membership
+  readonly lapses: () => number
+}
+
+beforeEach(async () => {
+  server = await startRedisServer('--appendonly', 'yes')
+  ;[connections, members] = [[], []]
+  control = await connection()
+})
+
+afterEach(async () => {
+  for (const { membership } of members) await membership.close()
+  for (const redis of connections) redis.disconnect()
+  await server.stop()
+})
+
+async function connection(): Promise<Redis> {
+  const redis = connectRedis(server.url, 'test', silentLog)
+  connections.push(redis)
+  await untilReady(redis, AbortSignal.timeout(10_000))
+  return redis
+}
+
+async function join(replica: string): Promise<Member> {
+  const redis = await connection()
+  const registry = new RedisClientRegistry(redis, keys, replica)
+  const options = { redis, keys, replica, registry, log: silentLog, times }
+  const membership = new RedisMembership(options)
+  let lapses = 0
+  await membership.serves(anOrganizationId)
+  await membership.enlist({ lapsed: () => (lapses += 1) })
+  const member = { redis, registry, membership, lapses: () => lapses }
+  members.push(member)
+  return member
+}
+
+const arrive = ({ registry }: Member, name: string): Promise<unknown> =>
+  registry.arrive({
+    organization: anOrganizationId,
+    id: `user:ada/${name}`,
+    isCleanStart: true,
+    will: aWill(),
+  })
+
+const due = async ({ registry }: Member): Promise<string[]> => (await registry.takeDue()).map(({ id }) => id)
+
+test('replicas see each other for as long as they live', async () => {
+  const [one, two] = [await join('r1'), await join('r2')]
+  expect([...(await one.membership.live())].sort()).toEqual(['r1', 'r2'])
+  await two.membership.close()
+  expect(await one.membership.live()).toEqual(['r1'])
+  const three = await join('r3')
+  three.redis.disconnect()
+  await eventually('its lease ends', async () => (await one.membership.live()).length === 1)
+})
+
+test('the wills of one that is gone are due once its lease has ended, and its traces go', async () => {
+  const [one, two] = [await join('r1'), await join('r2')]
+  await arrive(one, 'a')
+  await arrive(two, 'b')
+  one.redis.disconnect()
+  await pause(300)
+  expect(await due(two)).toEqual([])
+  await eventually('it is due', async () => (await due(two)).includes('user:ada/a'))
+  await eventually('it is forgotten', async () => (await control.zcard(keys.replicas)) === 1)
+  expect(await control.exists(keys.replicaOrganizations('r1'))).toBe(0)
+  await pause(1_000)
+  expect(await due(two)).toEqual([])
+})
+
+test('an orderly end leaves nothing to clean up', async () => {
+  const [one, two] = [await join('r1'), await join('r2')]
+  await one.membership.close()
+  await two.membership.close()
+  expect(await control.keys('*mq:*')).toEqual([])
+})
+
+test('nobody takes anybody for gone because Redis was away, and all say again what they have', async () => {
+  const [one, two] = [await join('r1'), await join('r2')]
+  await arrive(one, 'a')
+  await arrive(two, 'b')
+  await pause(1_000)
+  await server.kill()
+  await pause(1_500)
+  await server.start()
+  await eventually('both notice', () => one.lapses() > 0 && two.lapses() > 0)
+  await pause(1_500)
+  expect([...(await due(one)), ...(await due(two))]).toEqual([])
+  expect([one.lapses(), two.lapses()]).toEqual([1, 1])
+})
+
+test('one that comes to a store full of live clients harms none of them', async () => {
+  const one = await join('r1')
+  await arrive(one, 'a')
+  const two = await join('r2')
+  await pause(1_500)
+  expect([...(await due(one)), ...(await due(two))]).toEqual([])
+})
+
+test('a store that was emptied is filled again', async () => {
+  const one = await join('r1')
+  await control.flushall()
+  await eventually('it notices', () => one.lapses() === 1)
+  expect(await one.membership.live()).toEqual(['r1'])
+  expect(await control.smembers(keys.replicaOrganizations('r1'))).toEqual([anOrganizationId])
+})
