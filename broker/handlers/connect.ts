@@ -226,13 +226,15 @@ async function resume(attempt: Attempt): Promise<void> {
 }
 
 function acknowledge(attempt: Attempt): Promise<void> | void {
-  const { connection, packet, clientId, sessionPresent } = attempt
+  const { connection, packet, clientId, session, sessionPresent } = attempt
   if (packet.protocolVersion < 5) {
     connection.send({ cmd: 'connack', returnCode: 0, sessionPresent })
     return
   }
   const { limits } = connection.options
   const keepAlive = serverKeepAlive(attempt)
+  const expiry = session?.expirySeconds ?? 0
+  const isAsGiven = expiry === (packet.properties?.sessionExpiryInterval ?? 0)
   const isSent = connection.send({
     cmd: 'connack',
     reasonCode: reason.success,
@@ -241,6 +243,7 @@ function acknowledge(attempt: Attempt): Promise<void> | void {
       receiveMaximum: limits.maxInflight,
       maximumPacketSize: limits.maxPacketBytes,
       ...(packet.clientId === '' ? { assignedClientIdentifier: clientId } : {}),
+      ...(isAsGiven ? {} : { sessionExpiryInterval: expiry }),
       ...(keepAlive === undefined ? {} : { serverKeepAlive: keepAlive }),
       sharedSubscriptionAvailable: false,
     },
