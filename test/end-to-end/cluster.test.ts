@@ -24,7 +24,9 @@ let replicas: Replica[]
 const clients: TestClient[] = []
 
 beforeAll(async () => {
-  ;[server, certificate] = await Promise.all([startRedisServer(), makeCertificate()])
+  // A subscriber that reads slowly is cut off soon.
+  const limit = ['--client-output-buffer-limit', 'pubsub 2mb 1mb 1']
+  ;[server, certificate] = await Promise.all([startRedisServer(...limit), makeCertificate()])
   redis = connectRedis(server.url, 'test', silentLog)
   await untilReady(redis, AbortSignal.timeout(10_000))
   identities = new RedisIdentityStore(redis, keys, new RedisControlLog(redis, keys))
@@ -134,6 +136,28 @@ describe('a replica that is killed', () => {
   }, 30_000)
 })
 
+test('a will outlives a time in which no replica runs at all', async () => {
+  const own = await startRedisServer()
+  const store = connectRedis(own.url, 'test', silentLog)
+  await untilReady(store, AbortSignal.timeout(10_000))
+  const writer = new RedisIdentityStore(store, keys, new RedisControlLog(store, keys))
+  const access = { ...emptyPolicy, rules: [...everything] }
+  await writer.put('organization', anOrganizationId, 'organization', anOrganization())
+  await writer.put('user', anOrganizationId, 'ada', aUser('ada', 'ada-password', { access }))
+  const only = await startReplica(own.url, certificate)
+  const will = { topic: 'will', payload: Buffer.from('gone'), qos: 1 as const, retain: true }
+  await connect(only, 'ada', { will })
+  await only.program.kill()
+  const next = await startReplica(own.url, certificate)
+  const watcher = await connect(next, 'ada')
+  await watcher.mqtt.subscribeAsync('will', { qos: 1 })
+  await eventually('it arrives', () => watcher.received.length > 0, 20_000)
+  expect(payloads(watcher)).toEqual(['gone'])
+  await next.program.kill()
+  store.disconnect()
+  await own.stop()
+}, 40_000)
+
 describe('a client id that is used on two replicas at the same moment', () => {
   test.each([
     ['3.1.1', 4],
@@ -157,6 +181,28 @@ describe('a client id that is used on two replicas at the same moment', () => {
     },
   )
 })
+
+test('a replica that stands still for so long that Redis cuts it off misses no acknowledged message', async () => {
+  const [publisher, there] = [await connect(replicas[0], 'ada'), await connect(replicas[1], 'dan')]
+  await there.mqtt.subscribeAsync('slow/#', { qos: 1 })
+  const before = await metric(replicas[1], 'cloudsignal_broker_bus_interruptions_total')
+  const filling = 'x'.repeat(2_000)
+  const thaw = replicas[1]?.program.freeze()
+  for (let index = 0; index < 6_000; index += 100) {
+    const some = Array.from({ length: 100 }, (_, offset) => `slow/${index + offset}`)
+    await Promise.all(some.map((topic) => publisher.mqtt.publishAsync(topic, filling, { qos: 1 })))
+  }
+  await eventually('Redis has cut it off', async () => {
+    const list = String(await redis.client('LIST', 'TYPE', 'pubsub'))
+    return list.trim().split('\n').length < 2
+  })
+  thaw?.()
+  await eventually('all arrive', () => there.received.length >= 6_000, 20_000)
+  expect(there.received.map(({ topic }) => topic)).toEqual(
+    Array.from({ length: 6_000 }, (_, index) => `slow/${index}`),
+  )
+  expect(await metric(replicas[1], 'cloudsignal_broker_bus_interruptions_total')).toBeGreaterThan(before)
+}, 40_000)
 
 describe('pub/sub connections that are cut while messages flow', () => {
   test('lose no acknowledged QoS 1 message, repeat none and keep the order', async () => {
