@@ -48,6 +48,7 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   #source: ConnectionSource | undefined
   #parser: PacketParser | undefined
   #ended: Promise<void> | undefined
+  #isAnswered = false
   #lastReceived = performance.now()
   #lastDelivered: RoutedMessage | undefined
   #keepAlive: NodeJS.Timeout | undefined
@@ -131,6 +132,7 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   }
 
   send(packet: Packet): boolean {
+    if (packet.cmd === 'connack') this.#isAnswered = true
     return this.#write(encodePacket(packet, this.version))
   }
 
@@ -274,7 +276,8 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
 
   #sayGoodbye(cause: EndCauseName): void {
     const { code }: EndCause = endCauses[cause]
-    if (this.session !== undefined && this.version === 5 && code !== undefined) {
+    // [MQTT-3.2.0-1]: nothing comes before CONNACK.
+    if (this.#isAnswered && this.version === 5 && code !== undefined) {
       const goodbye = encodePacket({ cmd: 'disconnect', reasonCode: code }, 5)
       // [MQTT-3.1.2-24]
       if (goodbye.length <= this.maxSendBytes) this.#writer.write(goodbye)

@@ -193,7 +193,7 @@ test('a replica that stands still for so long that Redis cuts it off misses no a
     await Promise.all(some.map((topic) => publisher.mqtt.publishAsync(topic, filling, { qos: 1 })))
   }
   await eventually('Redis has cut it off', async () => {
-    const list = String(await redis.client('LIST', 'TYPE', 'pubsub'))
+    const list = String(await redis.call('CLIENT', 'LIST', 'TYPE', 'pubsub'))
     return list.trim().split('\n').length < 2
   })
   thaw?.()
