@@ -62,7 +62,7 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
     this.#prefix = prefix
     this.#subscriptions = new SharedSubscriptions(redis, prefix)
     this.#retained = new RedisRetained(redis, prefix)
-    this.#queues = new RedisQueues(redis, prefix)
+    this.#queues = new RedisQueues(redis, prefix, (count) => this.#limits.onDropped?.(count))
   }
 
   override async setup(broker: Announcer): Promise<void> {
@@ -179,9 +179,7 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
   /** Resolves with the number of the last change of subscriptions at that moment. */
   async #enqueue(grants: ReadonlyMap<string, number>, message: RoutedMessage): Promise<number> {
     if (grants.size === 0) return 0
-    const { queued, onDropped } = this.#limits
-    const { revision, dropped, ended } = await this.#queues.enqueue(grants, message, queued)
-    if (dropped > 0) onDropped?.(dropped)
+    const { revision, ended } = await this.#queues.enqueue(grants, message, this.#limits.queued)
     if (ended) void this.#lookAround()
     return revision
   }

@@ -5,16 +5,24 @@ import { applySteps, enqueue, readQueue } from './session-scripts.ts'
 import { decodeMessage, encodeMessage, unexpired } from './stored-message.ts'
 
 const bytesPerPage = 262_144
-/** More sessions than these are several calls, sent at once. */
+/** Of one call: more are several calls, sent at once. */
 const sessionsPerCall = 2_000
+const bytesPerCall = 1_048_576
 /** Before the message: when it came, and the QoS that was granted. */
 const headBytes = 9
 
 export interface Enqueued {
+  /** Number of the last change of subscriptions then. */
   readonly revision: number
-  readonly dropped: number
   /** Some of the sessions have ended. */
   readonly ended: boolean
+}
+
+interface Batch {
+  readonly values: (string | number | Buffer)[]
+  readonly answer: Promise<Enqueued>
+  sessions: number
+  bytes: number
 }
 
 /**
@@ -25,29 +33,37 @@ export interface Enqueued {
 export class RedisQueues {
   readonly #redis: Redis
   readonly #prefix: string
+  readonly #onDropped: (count: number) => void
+  /** What this turn of the event loop has brought. */
+  #batch: Batch | undefined
 
-  constructor(redis: Redis, prefix: string) {
+  constructor(redis: Redis, prefix: string, onDropped: (count: number) => void) {
     this.#redis = redis
     this.#prefix = prefix
+    this.#onDropped = onDropped
   }
 
+  /** Messages of one turn of the event loop share a round trip, and its answer. */
   async enqueue(
     grants: ReadonlyMap<string, number>,
     message: RoutedMessage,
     most: number,
   ): Promise<Enqueued> {
-    const head = [messageName(message), encodeMessage(message), most] as const
+    const name = messageName(message)
+    const body = encodeMessage(message)
     const all = [...grants]
-    const calls: Promise<unknown>[] = []
+    const calls: Promise<Enqueued>[] = []
     for (let at = 0; at < all.length; at += sessionsPerCall) {
-      const values = [...head, ...all.slice(at, at + sessionsPerCall).flat()]
-      calls.push(enqueue(this.#redis, this.#prefix, values))
+      const some = all.slice(at, at + sessionsPerCall)
+      const batch = this.#batchFor(some.length, body.length, most)
+      batch.values.push(name, body, some.length, ...some.flat())
+      calls.push(batch.answer)
     }
-    const answers = (await Promise.all(calls)) as [number, number, ...Buffer[]][]
+    if (calls.length === 1 && calls[0] !== undefined) return calls[0]
+    const answers = await Promise.all(calls)
     return {
-      revision: Math.max(...answers.map(([revision]) => revision)),
-      dropped: answers.reduce((sum, [, dropped]) => sum + dropped, 0),
-      ended: answers.some((answer) => answer.length > 2),
+      revision: Math.max(...answers.map(({ revision }) => revision)),
+      ended: answers.some(({ ended }) => ended),
     }
   }
 
@@ -68,6 +84,35 @@ export class RedisQueues {
       )
     }
     return { messages, next: messages.length === 0 ? after : next.toString(), isLast: isLast === 1, now }
+  }
+
+  #batchFor(sessions: number, bytes: number, most: number): Batch {
+    const open = this.#batch
+    const fits =
+      open !== undefined && open.sessions + sessions <= sessionsPerCall && open.bytes + bytes <= bytesPerCall
+    const batch = fits ? open : this.#openBatch(most)
+    batch.sessions += sessions
+    batch.bytes += bytes
+    return batch
+  }
+
+  #openBatch(most: number): Batch {
+    const { promise, resolve, reject } = Promise.withResolvers<Enqueued>()
+    const batch: Batch = { values: [most], sessions: 0, bytes: 0, answer: promise }
+    this.#batch = batch
+    // After everything that is ready to run has run.
+    process.nextTick(() => {
+      if (this.#batch === batch) this.#batch = undefined
+      this.#send(batch).then(resolve, reject)
+    })
+    return batch
+  }
+
+  async #send({ values }: Batch): Promise<Enqueued> {
+    const answer = (await enqueue(this.#redis, this.#prefix, values)) as [number, number, ...Buffer[]]
+    const [revision, dropped, ...ended] = answer
+    if (dropped > 0) this.#onDropped(dropped)
+    return { revision, ended: ended.length > 0 }
   }
 
   async apply(id: string, steps: readonly QueueStep[]): Promise<void> {

@@ -105,31 +105,39 @@ local id = ARGV[2]
 if redis.call('HDEL', prefix .. 'session:' .. id, unpack(ARGV, 4)) == 0 then return 0 end
 return changed(id, 'remove', ARGV[3])`)
 
-/** name, message, most, (id, QoS)* → revision, dropped, id* of sessions that have ended */
+/** most, (name, message, count, (id, QoS)*count)* → revision, dropped, id* of sessions that have ended */
 export const enqueue = luaScript(`${sessions}
-local name, message, most = ARGV[2], ARGV[3], tonumber(ARGV[4])
-local sequence = redis.call('INCR', prefix .. 'sequence')
+local most = tonumber(ARGV[2])
 local answer = { tonumber(redis.call('GET', prefix .. 'revision') or '0'), 0 }
-local bodies = {}
-for at = 5, #ARGV, 2 do
-  local id, qos = ARGV[at], ARGV[at + 1]
+local function put(id, name, body, sequence)
   local ends = endOf(id)
-  local queue = prefix .. 'queue:' .. id
   if not ends then
     answer[#answer + 1] = id
-  else
-    local waiting = redis.call('ZCARD', queue)
-    if waiting >= most then
-      answer[2] = answer[2] + 1
-    elseif redis.call('ZADD', queue, 'NX', sequence, name) == 1 then
-      bodies[qos] = bodies[qos] or struct.pack('>dB', now, tonumber(qos)) .. message
-      redis.call('HSET', prefix .. 'bodies:' .. id, name, bodies[qos])
-      if waiting == 0 then
-        settle(id, ends)
-        keepUntil(prefix .. 'sequence', ends)
-      end
+    return
+  end
+  local queue = prefix .. 'queue:' .. id
+  local waiting = redis.call('ZCARD', queue)
+  if waiting >= most then
+    answer[2] = answer[2] + 1
+  elseif redis.call('ZADD', queue, 'NX', sequence, name) == 1 then
+    redis.call('HSET', prefix .. 'bodies:' .. id, name, body)
+    if waiting == 0 then
+      redis.call('PEXPIREAT', queue, whole(ends))
+      redis.call('PEXPIREAT', prefix .. 'bodies:' .. id, whole(ends))
     end
   end
+end
+local at = 3
+while at < #ARGV do
+  local name, message, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  local sequence = redis.call('INCR', prefix .. 'sequence')
+  local bodies = {}
+  for index = at + 3, at + 2 + count * 2, 2 do
+    local qos = ARGV[index + 1]
+    bodies[qos] = bodies[qos] or struct.pack('>dB', now, tonumber(qos)) .. message
+    put(ARGV[index], name, bodies[qos], sequence)
+  end
+  at = at + 3 + count * 2
 end
 return answer`)
 
@@ -170,7 +178,7 @@ for at = 3, #ARGV, 3 do
   end
 end
 local ends = fresh and endOf(id)
-if ends then settle(id, ends) end
+if ends then redis.call('PEXPIREAT', sent, whole(ends)) end
 return 0`)
 
 /** id, packet id */
