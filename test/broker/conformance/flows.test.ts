@@ -29,7 +29,7 @@ describe.each([4, 5] as const)('with protocol level %i', (version) => {
     ['PUBACK for QoS 2', 2, 'puback'],
     ['PUBCOMP for QoS 2 before PUBREC', 2, 'pubcomp'],
   ] as const)(
-    'a %s closes the connection [MQTT-4.3.2-3] [MQTT-4.3.3-4] [MQTT-4.8.0-1]',
+    'a %s closes the connection [MQTT-4.3.2-3] [MQTT-4.3.3-3] [MQTT-4.13.1-1] [MQTT3-4.8.0-1]',
     async (_name, qos, cmd) => {
       const { client, messageId } = await withMessage(qos, version)
       client.send(encode({ cmd, messageId }, version))
@@ -38,7 +38,7 @@ describe.each([4, 5] as const)('with protocol level %i', (version) => {
     },
   )
 
-  test('a PUBREC that comes again is answered again, a PUBACK after it closes [MQTT-4.3.3-5]', async () => {
+  test('a PUBREC that comes again is answered again, a PUBACK after it closes [MQTT-4.3.3-4] [MQTT-4.3.3-5]', async () => {
     const { client, messageId } = await withMessage(2, version)
     for (let times = 0; times < 2; times += 1) {
       expect(await ask(client, { cmd: 'pubrec', messageId }, 'pubrel', version)).toMatchObject({ messageId })
@@ -47,7 +47,7 @@ describe.each([4, 5] as const)('with protocol level %i', (version) => {
     await client.untilClosed()
   })
 
-  test('a QoS 2 message that is sent twice is published once [MQTT-4.3.3-10] [MQTT-4.3.3-11] [MQTT-4.3.3-2] [MQTT-4.3.3-8] [MQTT-4.3.3-9]', async () => {
+  test('a QoS 2 message that is sent twice is published once [MQTT-4.3.3-8] [MQTT-4.3.3-10] [MQTT-4.3.3-11] [MQTT-4.3.3-12] [MQTT3-4.3.3-2]', async () => {
     const client = await subscribed(0, version)
     const sender = await connected(version)
     const packet = { ...message, qos: 2, messageId: 5 } as const
@@ -65,7 +65,7 @@ describe.each([4, 5] as const)('with protocol level %i', (version) => {
     expect(answer).toMatchObject({ messageId: 9, ...(version === 5 ? { reasonCode: 0x92 } : {}) })
   })
 
-  test('messages of one sender arrive in their order, each QoS for itself [MQTT-4.6.0-6] [MQTT-4.6.0-5] [MQTT-4.6.0-1]', async () => {
+  test('messages of one sender arrive in their order, each QoS for itself [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT3-4.6.0-5] [MQTT3-4.6.0-6]', async () => {
     const client = await subscribed(2, version)
     const sender = await connected(version)
     const sent = Array.from({ length: 60 }, (_, index) => ({
@@ -88,7 +88,7 @@ describe.each([4, 5] as const)('with protocol level %i', (version) => {
     }
   })
 
-  test('a PUBLISH behind a SUBSCRIBE in the same bytes reaches that subscription [MQTT-4.6.0-1]', async () => {
+  test('a PUBLISH behind a SUBSCRIBE in the same bytes reaches that subscription [MQTT-4.6.0-5]', async () => {
     const client = await connected(version)
     const subscribe = {
       cmd: 'subscribe',
@@ -105,7 +105,7 @@ describe.each([4, 5] as const)('with protocol level %i', (version) => {
     expect(client.packets.map(({ cmd }) => cmd)).toEqual(['connack', 'suback', 'publish'])
   })
 
-  test('filters that overlap give one message, of the highest QoS [MQTT-3.3.5-1] [MQTT-3.3.4-2]', async () => {
+  test('filters that overlap give one message, of the highest QoS [MQTT-3.3.4-2] [MQTT3-3.3.5-1]', async () => {
     const client = await subscribed(0, version, '#')
     for (const [topic, qos] of [
       ['a', 2],
@@ -124,7 +124,7 @@ describe.each([4, 5] as const)('with protocol level %i', (version) => {
     expect(publishes(client).map(({ qos }) => qos)).toEqual([2])
   })
 
-  test('a message never has a higher QoS than it was published or subscribed with [MQTT-3.8.4-6] [MQTT-3.8.4-8]', async () => {
+  test('a message never has a higher QoS than it was published or subscribed with [MQTT-3.8.4-8] [MQTT3-3.8.4-6]', async () => {
     const client = await subscribed(1, version)
     const sender = await connected(version)
     sender.send(encode(message, version))
@@ -136,7 +136,7 @@ describe.each([4, 5] as const)('with protocol level %i', (version) => {
     ])
   })
 
-  test('DUP of the sender does not reach the receiver [MQTT-3.3.1-3]', async () => {
+  test('DUP of the sender does not reach the receiver [MQTT-3.3.1-3] [MQTT3-3.3.1-3]', async () => {
     const client = await subscribed(1, version)
     const sender = await connected(version)
     await ask(sender, { ...message, qos: 1, messageId: 1, dup: true }, 'puback', version)

@@ -34,7 +34,7 @@ async function openSocket(origin?: string): Promise<WebSocket> {
 }
 
 describe('over WebSocket', () => {
-  test('a client with the subprotocol mqtt is served at path /', async () => {
+  test('a client with the subprotocol mqtt is served at path / [MQTT-6.0.0-4] [MQTT3-6.0.0-4]', async () => {
     const client = await connectClient(`${url}/`, 'ada')
     await client.mqtt.subscribeAsync('a')
     await client.mqtt.publishAsync('a', 'x'.repeat(3_000), { qos: 1 })
@@ -53,7 +53,7 @@ describe('over WebSocket', () => {
     expect([response.status, await response.text()]).toEqual([426, 'This is MQTT over WebSocket.\n'])
   })
 
-  test('a packet may be spread over frames, and a frame may hold several', async () => {
+  test('a packet may be spread over frames, and a frame may hold several [MQTT-6.0.0-2] [MQTT3-6.0.0-2]', async () => {
     const socket = await openSocket()
     const bytes = connectBytes()
     socket.send(bytes.subarray(0, 7))
@@ -89,19 +89,22 @@ describe('over WebSocket', () => {
     ['a reserved bit', Buffer.from([0xc2, 0x80, 0, 0, 0, 0])],
     ['a fragmented control frame', Buffer.from([0x09, 0x80, 0, 0, 0, 0])],
     ['a continuation of nothing', Buffer.from([0x80, 0x80, 0, 0, 0, 0])],
-  ])('a client that sends %s is closed, and others are served [MQTT-6.0.0-1]', async (_name, frame) => {
-    const socket = connectTcp(broker.broker.ports.ws ?? 0, '127.0.0.1')
-    socket.on('error', () => {})
-    socket.write(
-      'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
-        'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n',
-    )
-    await once(socket, 'data')
-    socket.resume()
-    socket.write(frame)
-    await once(socket, 'close')
-    await (await connectClient(url, 'ada')).end()
-  })
+  ])(
+    'a client that sends %s is closed, and others are served [MQTT-6.0.0-1] [MQTT3-6.0.0-1]',
+    async (_name, frame) => {
+      const socket = connectTcp(broker.broker.ports.ws ?? 0, '127.0.0.1')
+      socket.on('error', () => {})
+      socket.write(
+        'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+          'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n',
+      )
+      await once(socket, 'data')
+      socket.resume()
+      socket.write(frame)
+      await once(socket, 'close')
+      await (await connectClient(url, 'ada')).end()
+    },
+  )
 
   test.each([
     ['nothing', ''],

@@ -56,27 +56,36 @@ describe('a CONNECT', () => {
   })
 
   test.each([
-    ['another packet first [MQTT-3.1.0-1]', 'c0 00'],
-    ['flags in its first byte [MQTT-2.2.2-2]', '11 0d 0004 4d515454 04 02 000a 0001 70'],
-    ['another protocol [MQTT-3.1.2-1]', '10 0d 0004 4d515455 04 02 000a 0001 70'],
-    ['the reserved flag [MQTT-3.1.2-3]', '10 0d 0004 4d515454 04 03 000a 0001 70'],
+    ['another packet first [MQTT-3.1.0-1] [MQTT3-3.1.0-1]', 'c0 00'],
+    ['flags in its first byte [MQTT-2.1.3-1] [MQTT3-2.2.2-2]', '11 0d 0004 4d515454 04 02 000a 0001 70'],
+    ['another protocol [MQTT-3.1.2-1] [MQTT3-3.1.2-1]', '10 0d 0004 4d515455 04 02 000a 0001 70'],
+    ['the reserved flag [MQTT-3.1.2-3] [MQTT3-3.1.2-3]', '10 0d 0004 4d515454 04 03 000a 0001 70'],
     [
-      'a will of QoS 3 [MQTT-3.1.2-12] [MQTT-3.1.2-14]',
+      'a will of QoS 3 [MQTT-3.1.2-12] [MQTT3-3.1.2-14]',
       '10 13 0004 4d515454 04 1e 000a 0001 70 0001 70 0001 70',
     ],
-    ['a QoS of no will [MQTT-3.1.2-11] [MQTT-3.1.2-13]', '10 0d 0004 4d515454 04 0a 000a 0001 70'],
-    ['a retain flag of no will [MQTT-3.1.2-13] [MQTT-3.1.2-15]', '10 0d 0004 4d515454 04 22 000a 0001 70'],
-    ['a password without a username [MQTT-3.1.2-22]', '10 10 0004 4d515454 04 42 000a 0001 70 0001 70'],
     [
-      'a username that its flags deny [MQTT-3.1.2-16] [MQTT-3.1.2-18]',
+      'a QoS of no will [MQTT-3.1.2-11] [MQTT3-3.1.2-11] [MQTT3-3.1.2-13]',
+      '10 0d 0004 4d515454 04 0a 000a 0001 70',
+    ],
+    ['a retain flag of no will [MQTT-3.1.2-13] [MQTT3-3.1.2-15]', '10 0d 0004 4d515454 04 22 000a 0001 70'],
+    ['a password without a username [MQTT3-3.1.2-22]', '10 10 0004 4d515454 04 42 000a 0001 70 0001 70'],
+    [
+      'a username that its flags deny [MQTT-3.1.2-16] [MQTT3-3.1.2-18]',
       '10 10 0004 4d515454 04 02 000a 0001 70 0001 70',
     ],
     [
-      'no username though its flags say so [MQTT-3.1.2-17] [MQTT-3.1.2-19]',
+      'no username though its flags say so [MQTT-3.1.2-17] [MQTT3-3.1.2-19]',
       '10 0d 0004 4d515454 04 82 000a 0001 70',
     ],
-    ['no password though its flags say so [MQTT-3.1.2-21]', '10 10 0004 4d515454 04 c2 000a 0001 70 0001 70'],
-    ['no client id [MQTT-3.1.3-3]', '10 0a 0004 4d515454 04 02 000a'],
+    [
+      'no password though its flags say so [MQTT-3.1.2-19] [MQTT3-3.1.2-21]',
+      '10 10 0004 4d515454 04 c2 000a 0001 70 0001 70',
+    ],
+    [
+      'no client id [MQTT-3.1.3-3] [MQTT-3.1.3-1] [MQTT3-3.1.3-3] [MQTT3-3.1.3-1]',
+      '10 0a 0004 4d515454 04 02 000a',
+    ],
     ['a property that stands twice', '10 18 0004 4d515454 05 02 000a 0a 1100000001 1100000001 0001 70'],
     ['a property of another packet', '10 10 0004 4d515454 05 02 000a 02 0101 0001 70'],
     ['a Receive Maximum of 0', '10 11 0004 4d515454 05 02 000a 03 210000 0001 70'],
@@ -87,7 +96,7 @@ describe('a CONNECT', () => {
     expect(() => parseConnect(bytes(hex))).toThrow(PacketFault)
   })
 
-  test('of a level that is not spoken is no fault, so that it can be answered [MQTT-3.1.2-2]', () => {
+  test('of a level that is not spoken is no fault, so that it can be answered [MQTT-3.1.2-2] [MQTT3-3.1.2-2]', () => {
     for (const level of ['00', '03', '06', '84']) {
       const packet = bytes(`10 0d 0004 4d515454 ${level} 02 000a 0001 70`)
       expect(() => parseConnect(packet)).toThrow(UnsupportedLevel)
@@ -115,7 +124,7 @@ describe('a CONNECT', () => {
     bytes(`10 ${(body.length / 2).toString(16).padStart(2, '0')} ${body}`)
 
   test.each(illFormed)(
-    'with %s in client id, username or will topic is at fault [MQTT-1.5.4-1] [MQTT-1.5.4-2] [MQTT-1.5.3-1] [MQTT-1.5.3-2]',
+    'with %s in client id, username or will topic is at fault [MQTT-1.5.4-1] [MQTT-1.5.4-2] [MQTT-3.1.3-4] [MQTT-3.1.3-11] [MQTT-3.1.3-12] [MQTT3-1.5.3-1] [MQTT3-1.5.3-2] [MQTT3-3.1.3-4] [MQTT3-3.1.3-10] [MQTT3-3.1.3-11]',
     (_name, hex) => {
       const start = (flags: string): string => `00044d51545404${flags}000a`
       for (const body of [
@@ -128,7 +137,7 @@ describe('a CONNECT', () => {
     },
   )
 
-  test('keeps a replacement character and a byte order mark that were really sent [MQTT-1.5.4-3] [MQTT-1.5.3-3]', () => {
+  test('keeps a replacement character and a byte order mark that were really sent [MQTT-1.5.4-3] [MQTT3-1.5.3-3]', () => {
     const packet = packetOf(`00044d5154540402000a${field('efbbbfefbfbd')}`)
     expect(parseConnect(packet).clientId).toBe('\ufeff\ufffd')
   })
@@ -181,21 +190,21 @@ describe('a packet of a connected client', () => {
   })
 
   test.each([
-    ['a SUBSCRIBE without filters [MQTT-3.8.3-2] [MQTT-3.8.3-3]', '82 02 0001', 4],
-    ['a SUBSCRIBE with other flags [MQTT-3.8.1-1]', '80 06 0001 0001 61 00', 4],
-    ['a SUBSCRIBE with an empty filter [MQTT-4.7.3-1]', '82 05 0001 0000 00', 4],
-    ['a SUBSCRIBE with packet id 0 [MQTT-2.3.1-1] [MQTT-2.2.1-3]', '82 06 0000 0001 61 00', 4],
-    ['a SUBSCRIBE with a reserved bit [MQTT-3-8.3-4] [MQTT-3.8.3-5]', '82 07 0001 00 0001 61 40', 5],
-    ['a SUBSCRIBE with MQTT 5 options in 3.1.1', '82 06 0001 0001 61 04', 4],
+    ['a SUBSCRIBE without filters [MQTT-3.8.3-2] [MQTT3-3.8.3-3]', '82 02 0001', 4],
+    ['a SUBSCRIBE with other flags [MQTT-3.8.1-1] [MQTT3-3.8.1-1]', '80 06 0001 0001 61 00', 4],
+    ['a SUBSCRIBE with an empty filter [MQTT-4.7.3-1] [MQTT3-4.7.3-1]', '82 05 0001 0000 00', 4],
+    ['a SUBSCRIBE with packet id 0 [MQTT-2.2.1-3] [MQTT3-2.3.1-1]', '82 06 0000 0001 61 00', 4],
+    ['a SUBSCRIBE with a reserved bit [MQTT-3.8.3-5]', '82 07 0001 00 0001 61 40', 5],
+    ['a SUBSCRIBE with MQTT 5 options in 3.1.1 [MQTT3-3.8.3-4]', '82 06 0001 0001 61 04', 4],
     ['a SUBSCRIBE with retain handling 3', '82 07 0001 00 0001 61 30', 5],
     ['a SUBSCRIBE with identifier 0', '82 09 0001 02 0b00 0001 61 00', 5],
-    ['an UNSUBSCRIBE without filters [MQTT-3.10.3-2]', 'a2 02 0001', 4],
-    ['an UNSUBSCRIBE with other flags [MQTT-3.10.1-1]', 'a0 05 0001 0001 61', 4],
-    ['an UNSUBSCRIBE with an ill-formed filter [MQTT-3.10.3-1]', 'a2 06 0001 0002 c080', 4],
-    ['a PUBREL with other flags [MQTT-3.6.1-1]', '60 02 0001', 4],
+    ['an UNSUBSCRIBE without filters [MQTT-3.10.3-2] [MQTT3-3.10.3-2]', 'a2 02 0001', 4],
+    ['an UNSUBSCRIBE with other flags [MQTT-3.10.1-1] [MQTT3-3.10.1-1]', 'a0 05 0001 0001 61', 4],
+    ['an UNSUBSCRIBE with an ill-formed filter [MQTT-3.10.3-1] [MQTT3-3.10.3-1]', 'a2 06 0001 0002 c080', 4],
+    ['a PUBREL with other flags [MQTT-3.6.1-1] [MQTT3-3.6.1-1]', '60 02 0001', 4],
     ['a PUBACK that goes on', '40 03 0001 00', 4],
     ['a PINGREQ with a body', 'c0 01 00', 4],
-    ['a DISCONNECT with flags [MQTT-3.14.1-1]', 'e1 00', 4],
+    ['a DISCONNECT with flags [MQTT-3.14.1-1] [MQTT3-3.14.1-1]', 'e1 00', 4],
     ['a DISCONNECT with a body in 3.1.1', 'e0 01 00', 4],
     ['a SUBACK', '90 03 0001 00', 4],
     ['an AUTH in 3.1.1', 'f0 00', 4],
