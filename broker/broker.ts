@@ -60,11 +60,11 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       await control.close()
       throw error
     })
-  const organizations = new OrganizationPool(options.cluster, log, (organization) => {
+  const organizations = new OrganizationPool(options.cluster, log, (organization, batches) => {
     const connections = live.ofOrganization(organization)
     for (const { session } of connections) session?.delivery.lookForMissed()
     // A claim may have been among what was lost.
-    void confirmClaims(connections, clients, log)
+    if (batches > 0) void confirmClaims(connections, clients, log)
   })
   const admissions = new Admissions({ identities, credentials, now })
   const metrics = createBrokerMetrics(options.registry)

@@ -20,7 +20,10 @@ export interface Bus {
 
 export type Receive = (message: RoutedMessage) => void
 
-/** Told that so many batches of messages can not be had any more: what is stored has to serve instead. */
+/**
+ * Told that so many batches of messages can not be had any more, or that there may be such, with 0: of a sender
+ * that is gone nobody knows. What is stored has to serve instead.
+ */
 export type Lost = (batches: number) => void
 
 export type Leave = () => void

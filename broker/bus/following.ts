@@ -25,6 +25,8 @@ export class Following {
   readonly #senders = new Map<string, Followed>()
   #since: number
   #wasInterrupted = false
+  /** Interrupted, and not resumed yet. */
+  isInterrupted = false
 
   get organization(): OrganizationId {
     return this.#options.organization
@@ -43,6 +45,13 @@ export class Following {
   /** The channel was not subscribed for a while: something may have been missed. */
   interrupted(): void {
     this.#wasInterrupted = true
+    this.isInterrupted = true
+  }
+
+  /** It is subscribed again. */
+  resumed(): void {
+    this.isInterrupted = false
+    this.#options.lost(0)
   }
 
   received(batch: Batch, bytes: number): void {

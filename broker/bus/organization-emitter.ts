@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import MQEmitterRedis, { type Listener } from 'mqemitter-redis'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { RoutedMessage } from '../aedes/messages.ts'
-import type { Bus, Leave } from './bus.ts'
+import type { Bus, Leave, Lost } from './bus.ts'
 
 type Done = (error?: Error) => void
 
@@ -14,11 +14,10 @@ type Done = (error?: Error) => void
 export class OrganizationEmitter extends MQEmitterRedis<RoutedMessage> {
   readonly #bus: Bus
   readonly #organization: OrganizationId
-  readonly #lost: () => void
+  readonly #lost: Lost
   #leave: Leave = () => {}
 
-  /** `lost` is called when messages of another replica can not be had any more. */
-  constructor(bus: Bus, organization: OrganizationId, lost: () => void) {
+  constructor(bus: Bus, organization: OrganizationId, lost: Lost) {
     // Its own connections stay silent: nothing is subscribed and nothing published on them.
     super({ subConn: new EventEmitter(), pubConn: new EventEmitter(), maxLRUCache: 1, ...mqttWildcards })
     this.#bus = bus

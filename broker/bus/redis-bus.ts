@@ -79,8 +79,10 @@ export class RedisBus implements Bus {
       organization,
       receive: (message) => this.#deliver(organization, receive, message),
       lost: (batches) => {
-        metrics?.lost(batches)
-        this.#options.log.warn({ organization, batches }, 'messages of another replica are lost')
+        if (batches > 0) {
+          metrics?.lost(batches)
+          this.#options.log.warn({ organization, batches }, 'messages of another replica are lost')
+        }
         lost(batches)
       },
       ask: (sender, sequence, last, age) => {
@@ -210,10 +212,12 @@ export class RedisBus implements Bus {
 
   async #subscribeAll(): Promise<void> {
     this.#mustResume = false
+    const followings = [...this.#followings.values()].filter((following) => following.isInterrupted)
     const organizations = [...this.#followings.keys()]
     const channels = organizations.map((organization) => this.#channel(organization))
     await this.#channels.subscribe([this.#inbox, ...channels])
     await Promise.all(organizations.map((organization) => this.#publishHead(organization, true)))
+    for (const following of followings) following.resumed()
   }
 
   #tick(): void {

@@ -6,8 +6,7 @@ export interface Claimant {
 }
 
 interface Contested {
-  /** Undefined while its claim is on its way. */
-  readonly claimants: Map<Claimant, number | undefined>
+  readonly claims: { readonly claimant: Claimant; epoch: number | undefined }[]
   /** Highest epoch that was heard of. */
   latest: number
 }
@@ -22,16 +21,18 @@ export class LocalClaims {
 
   /** Call it before the claim is made. */
   expect(claimant: Claimant): void {
-    const contested = this.#byId.get(claimant.id) ?? { claimants: new Map(), latest: 0 }
-    this.#byId.set(claimant.id, contested)
-    contested.claimants.set(claimant, undefined)
+    const contested = this.#byId.get(claimant.id)
+    const claim = { claimant, epoch: undefined }
+    if (contested === undefined) this.#byId.set(claimant.id, { claims: [claim], latest: 0 })
+    else contested.claims.push(claim)
   }
 
   /** The claim was made. False when a later one is known already; then the claimant was told. */
   granted(claimant: Claimant, epoch: number): boolean {
     const contested = this.#byId.get(claimant.id)
-    if (contested?.claimants.has(claimant) !== true) return false
-    contested.claimants.set(claimant, epoch)
+    const claim = contested?.claims.find((one) => one.claimant === claimant)
+    if (contested === undefined || claim === undefined) return false
+    claim.epoch = epoch
     this.announced(claimant.id, epoch)
     return contested.latest === epoch
   }
@@ -41,15 +42,16 @@ export class LocalClaims {
     const contested = this.#byId.get(id)
     if (contested === undefined) return
     contested.latest = Math.max(contested.latest, epoch)
-    for (const [claimant, claimed] of contested.claimants) {
-      if (claimed !== undefined && claimed < contested.latest) claimant.close()
-    }
+    const { claims, latest } = contested
+    const older = claims.filter((one) => one.epoch !== undefined && one.epoch < latest)
+    for (const { claimant } of older) claimant.close()
   }
 
   remove(claimant: Claimant): void {
-    const contested = this.#byId.get(claimant.id)
-    if (contested?.claimants.delete(claimant) === true && contested.claimants.size === 0) {
-      this.#byId.delete(claimant.id)
-    }
+    const claims = this.#byId.get(claimant.id)?.claims
+    const index = claims?.findIndex((one) => one.claimant === claimant) ?? -1
+    if (claims === undefined || index < 0) return
+    claims.splice(index, 1)
+    if (claims.length === 0) this.#byId.delete(claimant.id)
   }
 }

@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '#core/clock.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { Log } from '#core/process/logger.ts'
 import type { RedisKeys } from '#core/stores/redis-keys.ts'
-import type { Bus } from '../bus/bus.ts'
+import type { Bus, Lost } from '../bus/bus.ts'
 import { OrganizationEmitter } from '../bus/organization-emitter.ts'
 import type { ClientRegistry } from '../cluster/client-registry.ts'
 import { MemoryClientRegistry } from '../cluster/memory-client-registry.ts'
@@ -18,11 +18,8 @@ import type { SessionPersistence } from '../persistence/session-persistence.ts'
 export interface Cluster {
   readonly replica: string
   persistence(organization: OrganizationId): SessionPersistence
-  /**
-   * Resolves with the way to the other replicas, open; undefined where there are none. `lost` is called when
-   * messages that came over it can not be had any more.
-   */
-  emitter(organization: OrganizationId, lost: () => void): Promise<OrganizationEmitter | undefined>
+  /** Resolves with the way to the other replicas, open; undefined where there are none. */
+  emitter(organization: OrganizationId, lost: Lost): Promise<OrganizationEmitter | undefined>
   /** Clients of all replicas, and their wills. */
   readonly clients: ClientRegistry
   /** Takes a place among the replicas. Rejects with `store-unavailable`; then it may be called again. */

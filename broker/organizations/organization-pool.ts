@@ -21,11 +21,11 @@ interface Entry {
 export class OrganizationPool {
   readonly #cluster: Cluster
   readonly #log: Log
-  readonly #lost: (organization: OrganizationId) => void
+  readonly #lost: (organization: OrganizationId, batches: number) => void
   readonly #entries = new Map<OrganizationId, Entry>()
 
-  /** `lost` is called when messages of other replicas can not be had any more. */
-  constructor(cluster: Cluster, log: Log, lost: (organization: OrganizationId) => void) {
+  /** `lost`: see the bus. */
+  constructor(cluster: Cluster, log: Log, lost: (organization: OrganizationId, batches: number) => void) {
     this.#cluster = cluster
     this.#log = log
     this.#lost = lost
@@ -76,7 +76,7 @@ export class OrganizationPool {
   }
 
   async #create(organization: OrganizationId): Promise<OrganizationAedes> {
-    const emitter = await this.#cluster.emitter(organization, () => this.#lost(organization))
+    const emitter = await this.#cluster.emitter(organization, (batches) => this.#lost(organization, batches))
     return OrganizationAedes.create({
       replica: this.#cluster.replica,
       ...(emitter === undefined ? {} : { emitter }),

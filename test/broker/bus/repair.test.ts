@@ -150,6 +150,15 @@ describe('a lost connection', () => {
     expect(seen).toEqual(['first', ...named(lost, 20 - lost)])
   })
 
+  test('is told, so that what nobody resends is looked for in the store', async () => {
+    const two = await replica()
+    const told: number[] = []
+    await follow(two, (batches) => told.push(batches))
+    await cut()
+    await eventually('it is told', () => told.length > 0)
+    expect(told).toEqual([0])
+  })
+
   test('of the sender only: nothing is said to be sent, and what follows arrives', async () => {
     const [one, two] = [await replica(), await replica()]
     const seen = await follow(two)
