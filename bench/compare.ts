@@ -67,9 +67,12 @@ function middleOf(measurements: readonly Measurement[]): Measurement {
   return middle
 }
 
-export function busiestOf(cpu: CpuShares): string {
-  const [name = '-'] = Object.entries(cpu).toSorted(([, left], [, right]) => right - left)[0] ?? []
-  return name
+/** Below this share of a core a process bounds nothing. */
+const busyFrom = 0.7
+
+function busiestOf(cpu: CpuShares): string {
+  const [name, share] = Object.entries(cpu).toSorted(([, left], [, right]) => right - left)[0] ?? ['', 0]
+  return share < busyFrom ? 'nobody' : name
 }
 
 /** Three digits are more than any of these figures is worth. */

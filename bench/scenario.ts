@@ -41,7 +41,10 @@ export interface Figures {
   readonly seconds?: number
   readonly rss_mb?: number
   readonly cpu?: Partial<BothSides<CpuShares>>
-  /** The process that was busiest: the one that bounds the figure. `generator` makes it worthless. */
+  /**
+   * The busiest process, which bounds the figure: `generator` makes it worthless. `nobody` where each waits for the
+   * other, or where somebody else had the cores.
+   */
   readonly bounded_by?: Partial<BothSides<string>>
   /** Messages or whatever the unit counts, in all measured windows: nothing is measured that did not arrive. */
   readonly delivered?: Partial<BothSides<number>>

@@ -12,6 +12,8 @@ export interface MosquittoOptions {
   /** With a password file and an access list; otherwise everybody may do everything. */
   readonly login?: boolean
   readonly certificate?: TestCertificate
+  /** For what waits for one answer at a time: with Nagle's algorithm it would wait 40 ms for each. */
+  readonly noDelay?: boolean
 }
 
 /**
@@ -30,6 +32,7 @@ export async function startMosquitto(bench: Workbench, options: MosquittoOptions
     'log_type information',
     'connection_messages false',
   ]
+  if (options.noDelay === true) lines.push('set_tcp_nodelay true')
   if (options.login === true) {
     await writePasswords(path('passwords'))
     writeFileSync(path('acl'), 'pattern readwrite devices/%u/#\npattern readwrite bench/#\n', { mode: 0o600 })

@@ -14,7 +14,7 @@ export const retained: Scenario = {
   against: 'mosquitto',
   goal: { figure: 'ratio', atMost: 5 },
   async run(bench) {
-    const sides = { ours: await startOurs(bench), peer: await startMosquitto(bench) }
+    const sides = { ours: await startOurs(bench), peer: await startMosquitto(bench, { noDelay: true }) }
     for (const [side, target] of Object.entries(sides)) {
       bench.options.say(`  storing ${topics} retained messages at ${side}`)
       for (const [pt, n] of [

@@ -40,6 +40,14 @@ describe('figures', () => {
     )
   })
 
+  test('say that nobody was the limit where every process waited', () => {
+    const waiting = measured(1, { cpu: { broker: 0.5, generator: 0.6 } })
+    expect(figuresOf({ ours: [waiting], peer: [waiting] }).bounded_by).toEqual({
+      ours: 'nobody',
+      peer: 'nobody',
+    })
+  })
+
   test('count by CPU-second of the brokers too, of both replicas together', () => {
     const ours = measured(300, { cpu: { broker: 0.9, 'second broker': 0.6, redis: 0.5 } })
     const peer = measured(100, { cpu: { broker: 0.5, generator: 0.1 } })
