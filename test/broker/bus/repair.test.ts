@@ -108,6 +108,19 @@ describe('a lost connection', () => {
     expect(seen).toEqual(['a', 'b', 'c'])
   })
 
+  test('that lasts longer than the sender speaks of its last message is made up for at once', async () => {
+    const [one, two] = [await replica(), await replica()]
+    await follow(one)
+    const seen = await follow(two)
+    const back = await away(two.subscriber)
+    await send(one, ['a'])
+    await pause(2_500)
+    const returnedAt = performance.now()
+    await back()
+    await eventually('it arrives', () => seen.length === 1)
+    expect(performance.now() - returnedAt).toBeLessThan(900)
+  })
+
   test('hides no sender that began while it was away', async () => {
     const two = await replica()
     const seen = await follow(two)
