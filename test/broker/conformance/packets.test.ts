@@ -222,10 +222,13 @@ describe('with MQTT 5', () => {
     expect(client.packets.filter(({ cmd }) => cmd === 'pubrel')).toEqual([])
   })
 
-  test('an AUTH is a protocol error, an authentication method is refused [MQTT-4.12.0-1]', async () => {
+  test('an AUTH is a protocol error, an authentication method is refused [MQTT-4.12.0-1] [MQTT-3.15.1-1]', async () => {
     const client = await connected(5)
     client.send(Buffer.from('f000', 'hex'))
     expect(await client.next('disconnect')).toMatchObject({ reasonCode: 0x82 })
+    const flagged = await connected(5)
+    flagged.send(Buffer.from('f100', 'hex'))
+    await flagged.untilClosed()
     const other = await raw(5)
     other.send(connectBytes(5, { properties: { authenticationMethod: 'x' } }))
     expect(await other.next('connack')).toMatchObject({ reasonCode: 0x8c })
