@@ -1,4 +1,4 @@
-import type { Message } from '../aedes/messages.ts'
+import type { Message, RoutedMessage } from '../aedes/messages.ts'
 import type { Limits } from '../limits.ts'
 import type { BrokerMetrics } from '../metrics.ts'
 import type { SessionQueueOptions } from './session-queue.ts'
@@ -14,12 +14,17 @@ export interface DeliveryTarget {
   end(cause: 'too-slow' | 'unavailable'): void
 }
 
+/** How a message goes to this client now; undefined when it no longer does. */
+export type TermsFor = (message: RoutedMessage) => DeliveryTerms | undefined
+
 export interface DeliveryOptions {
   readonly target: DeliveryTarget
   readonly limits: Limits
   /** The client's Receive Maximum (MQTT 5 §3.1.2.11.3). */
   readonly receiveMaximum: number
   readonly metrics: BrokerMetrics
+  /** Asked for what waited for longer than a moment: access and subscriptions may have changed. */
+  readonly termsFor: TermsFor
   /** Where messages above QoS 0 wait for this client; absent for a session that ends with the connection. */
   readonly queue?: SessionQueueOptions
 }

@@ -4,9 +4,6 @@ import type { DeliveryOptions } from './delivery-options.ts'
 import { SessionQueue } from './session-queue.ts'
 import type { DeliveryTerms, Qos } from './subscriptions.ts'
 
-/** How a message goes to this client now; undefined when it no longer does. */
-export type TermsFor = (message: RoutedMessage) => DeliveryTerms | undefined
-
 interface Outgoing {
   readonly message: Message
   readonly terms: DeliveryTerms
@@ -37,10 +34,10 @@ export class Delivery {
   readonly #names = new Set<string>()
   /** Packet ids of messages of the queue that were sent before and are not read yet. */
   readonly #reserved = new Set<number>()
-  #termsFor: TermsFor | undefined
   #nextId = 1
   #waitingBytes = 0
   #unsentBytes = 0
+  #isFilling = false
   #isClosed = false
   #retry: NodeJS.Timeout | undefined
   #room: PromiseWithResolvers<void> | undefined
@@ -86,9 +83,8 @@ export class Delivery {
   }
 
   /** From `start` on sends what waited while the client was away; `sent` are the packet ids that are taken. */
-  resume(sent: readonly SentMessage[], termsFor: TermsFor): void {
+  resume(sent: readonly SentMessage[]): void {
     for (const { messageId } of sent) this.#reserved.add(messageId)
-    this.#termsFor = termsFor
     this.#queue?.fallBehind()
   }
 
@@ -103,9 +99,9 @@ export class Delivery {
   }
 
   /** Access has changed: what waits is sent as it says now, or not at all. */
-  judgeAgain(termsFor: TermsFor): void {
+  judgeAgain(): void {
     this.#keepWaiting((outgoing) => {
-      if (termsFor(outgoing.message as RoutedMessage) !== undefined) return true
+      if (this.#options.termsFor(outgoing.message as RoutedMessage) !== undefined) return true
       if (outgoing.name !== undefined) this.#forget(outgoing.name, 0)
       return false
     })
@@ -184,11 +180,18 @@ export class Delivery {
   }
 
   #fillWindow(): void {
-    while (this.#inflight.size < this.#window && !this.#isBlocked()) {
-      const outgoing = this.#waiting.shift()
-      if (outgoing === undefined) break
-      this.#waitingBytes -= outgoing.message.payload.length
-      this.#sendTracked(outgoing)
+    // One that is too large for the client is done at once, in the middle of this.
+    if (this.#isFilling) return
+    this.#isFilling = true
+    try {
+      while (this.#inflight.size < this.#window && !this.#isBlocked()) {
+        const outgoing = this.#waiting.shift()
+        if (outgoing === undefined) break
+        this.#waitingBytes -= outgoing.message.payload.length
+        this.#sendTracked(outgoing)
+      }
+    } finally {
+      this.#isFilling = false
     }
     if (this.#isBlocked()) this.#retryLater()
     else if (this.#queue?.isBehind === true && this.#waiting.length < messagesPerPage) void this.#readOn()
@@ -243,7 +246,7 @@ export class Delivery {
       this.#released.set(messageId, name)
       return this.#options.target.acknowledge('pubrel', messageId)
     }
-    const terms = message && this.#termsFor?.(message)
+    const terms = message && this.#options.termsFor(message)
     if (message === undefined || terms === undefined || terms.qos === 0) {
       this.#forget(name, messageId ?? 0)
       if (message !== undefined && terms !== undefined) this.#sendNow(message, terms)
@@ -256,8 +259,9 @@ export class Delivery {
   }
 
   #forget(name: string, messageId: number): void {
-    this.#names.delete(name)
-    this.#queue?.write({ kind: 'done', name, messageId })
+    // Until that is written the queue may still give it.
+    this.#names.add(name)
+    this.#queue?.write({ kind: 'done', name, messageId }, () => this.#names.delete(name))
   }
 
   #isBlocked(): boolean {

@@ -19,7 +19,7 @@ export async function judgeAgain(connection: Connection, session: Session): Prom
     const qos = Math.min(subscription.qos, verdict.maxQos) as 0 | 1 | 2
     session.subscriptions.set({ ...subscription, qos, checkDelivery: access.checkDelivery(topic) })
   }
-  session.delivery.judgeAgain((message) => session.subscriptions.termsFor(message, session.id, access))
+  session.delivery.judgeAgain()
   for (const filter of lost) await session.broker.unsubscribe(filter, connection.deliver)
   if (session.isStored) await session.broker.persistence.removeSubscriptions(session, lost)
 }

@@ -190,12 +190,13 @@ function createSession(
   const id = `${admission.principal}/${clientId}`
   const expirySeconds = sessionExpiry(packet, admission.organization.sessionMaxExpiry)
   const isStored = !(packet.clean === true && expirySeconds === 0)
-  return {
+  const subscriptions = new Subscriptions()
+  const session: Session = {
     id,
     clientId,
     version: packet.protocolVersion,
     broker,
-    subscriptions: new Subscriptions(),
+    subscriptions,
     publishing: new PublishWindow(connection.options.limits.maxPublishing),
     incoming: new Set(),
     admission,
@@ -208,9 +209,11 @@ function createSession(
       limits: connection.options.limits,
       receiveMaximum: packet.properties?.receiveMaximum ?? largestReceiveMaximum,
       metrics: connection.options.metrics,
+      termsFor: (message) => subscriptions.termsFor(message, id, session.admission.access),
       ...(isStored ? { queue: { persistence: broker.persistence, owner: { id } } } : {}),
     }),
   }
+  return session
 }
 
 async function claim({ connection, packet, clientId, admission, session, will }: Attempt): Promise<void> {

@@ -1,6 +1,4 @@
-import type { RoutedMessage } from '../aedes/messages.ts'
 import type { Connection } from '../connection/connection.ts'
-import type { TermsFor } from '../connection/delivery.ts'
 import type { Session } from '../connection/session.ts'
 import { defaultPersistenceLimits } from '../persistence/session-persistence.ts'
 import type { ConnectPacket } from '../wire/packets.ts'
@@ -44,13 +42,8 @@ export async function resumeSession(
     session.subscriptions.set({ ...stored, qos, checkDelivery: access.checkDelivery(stored.topic) })
   }
   await persistence.removeSubscriptions(session, lost)
-  session.delivery.resume(opened.sent, termsFor(session))
+  session.delivery.resume(opened.sent)
   return true
-}
-
-export function termsFor(session: Session): TermsFor {
-  return (message: RoutedMessage) =>
-    session.subscriptions.termsFor(message, session.id, session.admission.access)
 }
 
 /** What the organization's record allows now. */

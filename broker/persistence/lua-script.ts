@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Redis } from 'ioredis'
+import type { Cluster, Redis } from 'ioredis'
 import { fromRedis } from '#core/stores/redis-connection.ts'
 
 type Value = string | number | Buffer
@@ -11,7 +11,7 @@ type Value = string | number | Buffer
  *
  * `now` is Redis' time in ms. `keepUntil(key, ms)` makes a key live at least that long.
  */
-export type LuaScript = (redis: Redis, prefix: string, values: readonly Value[]) => Promise<unknown>
+export type LuaScript = (redis: Redis | Cluster, prefix: string, values: readonly Value[]) => Promise<unknown>
 
 const prelude = `
 local prefix = ARGV[1]

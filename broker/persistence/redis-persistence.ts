@@ -1,5 +1,5 @@
 import AsyncRedisPersistence from 'aedes-persistence-redis/asyncPersistence.js'
-import type { Redis } from 'ioredis'
+import type { Cluster, Redis } from 'ioredis'
 import { fromRedis } from '#core/stores/redis-connection.ts'
 import type { Message, RoutedMessage } from '../aedes/messages.ts'
 import { RedisQueues } from './redis-queues.ts'
@@ -33,11 +33,16 @@ import {
 } from './shared-subscriptions.ts'
 import { grantsFor } from './subscription-table.ts'
 
-/** How long a session outlives its replica, on top of its expiry: a connection may last longer than that. */
-const leaseMs = 15 * 60_000
-const renewMs = leaseMs / 3
-/** How often changes that nobody told are looked for, and sessions that have ended are put away. */
-const tickMs = 15_000
+export interface PersistenceTimes {
+  /** How long a session outlives its replica, on top of its expiry: a connection may last longer than that. */
+  readonly leaseMs: number
+  /** How often changes that nobody told are looked for, and sessions that have ended are put away. */
+  readonly tickMs: number
+}
+
+const defaultTimes: PersistenceTimes = { leaseMs: 15 * 60_000, tickMs: 15_000 }
+/** Renewals that may fail before a lease ends. */
+const renewalsPerLease = 3
 const sessionsPerSweep = 100
 const sessionsPerRenewal = 500
 
@@ -46,8 +51,9 @@ const sessionsPerRenewal = 500
  * that all organizations share. What the package does in another way is overridden: it gets no connection.
  */
 export class RedisPersistence extends AsyncRedisPersistence implements SessionPersistence {
-  readonly #redis: Redis
+  readonly #redis: Redis | Cluster
   readonly #prefix: string
+  readonly #times: PersistenceTimes
   readonly #subscriptions: SharedSubscriptions
   readonly #retained: RedisRetained
   readonly #queues: RedisQueues
@@ -56,10 +62,11 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
   #tick: NodeJS.Timeout | undefined
   #renewal: NodeJS.Timeout | undefined
 
-  constructor(redis: Redis, prefix: string) {
+  constructor(redis: Redis | Cluster, prefix: string, times: PersistenceTimes = defaultTimes) {
     super({ conn: noConnection })
     this.#redis = redis
     this.#prefix = prefix
+    this.#times = times
     this.#subscriptions = new SharedSubscriptions(redis, prefix)
     this.#retained = new RedisRetained(redis, prefix)
     this.#queues = new RedisQueues(redis, prefix, (count) => this.#limits.onDropped?.(count))
@@ -67,8 +74,12 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
 
   override async setup(broker: Announcer): Promise<void> {
     await this.#subscriptions.open(broker)
+    const { leaseMs, tickMs } = this.#times
     this.#tick = setInterval(() => void this.#lookAround(), tickMs).unref()
-    this.#renewal = setInterval(() => void this.#renew().catch(() => {}), renewMs).unref()
+    this.#renewal = setInterval(
+      () => void this.#renew().catch(() => {}),
+      leaseMs / (renewalsPerLease + 1),
+    ).unref()
   }
 
   override async destroy(): Promise<void> {
@@ -108,7 +119,7 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
   }
 
   async openSession(owner: SessionOwner, clean: boolean, expirySeconds: number): Promise<OpenedSession> {
-    const ms = expirySeconds * 1_000 + leaseMs
+    const ms = expirySeconds * 1_000 + this.#times.leaseMs
     const values = [owner.id, clean ? 1 : 0, ms]
     const answer = (await openSession(this.#redis, this.#prefix, values)) as [
       number,

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis'
+import type { Cluster, Redis } from 'ioredis'
 import type { RoutedMessage } from '../aedes/messages.ts'
 import { messageName, type QueuedMessage, type QueuePage, type QueueStep } from './session-persistence.ts'
 import { applySteps, enqueue, readQueue } from './session-scripts.ts'
@@ -31,13 +31,13 @@ interface Batch {
  * it has waiting.
  */
 export class RedisQueues {
-  readonly #redis: Redis
+  readonly #redis: Redis | Cluster
   readonly #prefix: string
   readonly #onDropped: (count: number) => void
   /** What this turn of the event loop has brought. */
   #batch: Batch | undefined
 
-  constructor(redis: Redis, prefix: string, onDropped: (count: number) => void) {
+  constructor(redis: Redis | Cluster, prefix: string, onDropped: (count: number) => void) {
     this.#redis = redis
     this.#prefix = prefix
     this.#onDropped = onDropped

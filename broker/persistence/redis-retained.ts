@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis'
+import type { Cluster, Redis } from 'ioredis'
 import type { Message, RoutedMessage } from '../aedes/messages.ts'
 import { messageExpiry } from '../wire/message-expiry.ts'
 import { findRetained, storeRetained } from './retained-scripts.ts'
@@ -12,10 +12,10 @@ const storedAtBytes = 8
 
 /** The retained messages of one organization in Redis. */
 export class RedisRetained {
-  readonly #redis: Redis
+  readonly #redis: Redis | Cluster
   readonly #prefix: string
 
-  constructor(redis: Redis, prefix: string) {
+  constructor(redis: Redis | Cluster, prefix: string) {
     this.#redis = redis
     this.#prefix = prefix
   }

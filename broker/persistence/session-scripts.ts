@@ -12,9 +12,11 @@ import { luaScript } from './lua-script.ts'
  *     revision, changes   number and stream of the last changes of subscriptions, for the other replicas
  *     sequence            order of arrival; also the source of epochs
  *
- * All but the first end by themselves when the session does, and that one with the last session.
+ * What belongs to a session ends by itself when it does. The others last an hour longer than the last session:
+ * replicas that serve the organization have to find those that have ended, and tell each other.
  */
 const sessions = `
+local hour = 3600000
 local parts = { 'session:', 'queue:', 'bodies:', 'sent:', 'incoming:' }
 local function settle(id, ends)
   for _, part in ipairs(parts) do redis.call('PEXPIREAT', prefix .. part .. id, whole(ends)) end
@@ -22,12 +24,14 @@ end
 local function prolong(id, ends)
   redis.call('ZADD', prefix .. 'sessions', whole(ends), id)
   settle(id, ends)
-  for _, part in ipairs({ 'sessions', 'revision', 'changes', 'sequence' }) do keepUntil(prefix .. part, ends) end
+  for _, part in ipairs({ 'sessions', 'revision', 'changes', 'sequence' }) do
+    keepUntil(prefix .. part, ends + hour)
+  end
 end
 local function changed(id, kind, value)
   local revision = redis.call('INCR', prefix .. 'revision')
   redis.call('XADD', prefix .. 'changes', 'MAXLEN', '~', 1000, revision .. '-0', 'id', id, 'kind', kind, 'value', value)
-  for _, part in ipairs({ 'revision', 'changes' }) do keepUntil(prefix .. part, now + 3600000) end
+  for _, part in ipairs({ 'revision', 'changes' }) do keepUntil(prefix .. part, now + hour) end
   return revision
 end
 local function wipe(id)
@@ -96,7 +100,7 @@ local ends = endOf(id)
 if not ends then return noSession() end
 redis.call('HSET', prefix .. 'session:' .. id, unpack(ARGV, 4))
 local revision = changed(id, 'add', ARGV[3])
-for _, part in ipairs({ 'revision', 'changes' }) do keepUntil(prefix .. part, ends) end
+for _, part in ipairs({ 'revision', 'changes' }) do keepUntil(prefix .. part, ends + hour) end
 return revision`)
 
 /** id, all of it as one text, filter* → revision, or 0 when there was none of them */

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis'
+import type { Cluster, Redis } from 'ioredis'
 import { fromRedis } from '#core/stores/redis-connection.ts'
 import type { MatchingSubscription, StoredSubscription } from './session-persistence.ts'
 import { SubscriptionTable } from './subscription-table.ts'
@@ -28,7 +28,7 @@ const sessionsPerLoad = 500
  * and all of them anew when Redis has forgotten it.
  */
 export class SharedSubscriptions {
-  readonly #redis: Redis
+  readonly #redis: Redis | Cluster
   readonly #prefix: string
   #table = new SubscriptionTable()
   /** All changes up to here are in the table. */
@@ -40,7 +40,7 @@ export class SharedSubscriptions {
     done()
   }
 
-  constructor(redis: Redis, prefix: string) {
+  constructor(redis: Redis | Cluster, prefix: string) {
     this.#redis = redis
     this.#prefix = prefix
   }
