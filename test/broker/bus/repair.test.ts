@@ -95,6 +95,29 @@ describe('a lost connection', () => {
     expect(third).toEqual(topics)
   })
 
+  test('to a Redis that crashes and comes back empty loses nothing that was said to be sent', async () => {
+    const [one, two] = [await replica(), await replica()]
+    await follow(one)
+    const seen = await follow(two)
+    const sent: string[] = []
+    const sending = (async () => {
+      for (const topic of named(0, 1_500)) {
+        await one.bus.send(anOrganizationId, message(topic)).then(
+          () => sent.push(topic),
+          () => pause(5),
+        )
+      }
+    })()
+    await eventually('messages flow', () => sent.length > 200)
+    await server.kill()
+    await pause(300)
+    await server.start()
+    await sending
+    await eventually('all have arrived', () => sent.every((topic) => seen.includes(topic)))
+    expect(sent.length).toBeGreaterThan(300)
+    expect(seen).toEqual([...new Set(seen)].sort((a, b) => Number(a.slice(2)) - Number(b.slice(2))))
+  })
+
   test('during the last message is noticed without a next one', async () => {
     const [one, two] = [await replica(), await replica()]
     await follow(one)
