@@ -3,6 +3,7 @@ import { messageName, type QueuedMessage, type SentMessage } from '../persistenc
 import type { DeliveryOptions } from './delivery-options.ts'
 import { SessionQueue } from './session-queue.ts'
 import type { DeliveryTerms, Qos } from './subscriptions.ts'
+import { WaitingList } from './waiting-list.ts'
 
 interface Outgoing {
   readonly message: Message
@@ -11,6 +12,7 @@ interface Outgoing {
   readonly name?: string
   /** Set when it was sent before, on another connection. */
   readonly messageId?: number
+  readonly deadline?: number
 }
 
 /** A session with more than this waiting here reads on from its queue. */
@@ -29,13 +31,12 @@ export class Delivery {
   readonly #inflight = new Map<number, Outgoing | 'released'>()
   /** Names of released messages, by packet id. */
   readonly #released = new Map<number, string | undefined>()
-  #waiting: Outgoing[] = []
+  readonly #waiting = new WaitingList<Outgoing>((outgoing) => this.#tooLate(outgoing))
   /** Names of what is waiting or under way. */
   readonly #names = new Set<string>()
   /** Packet ids of messages of the queue that were sent before and are not read yet. */
   readonly #reserved = new Set<number>()
   #nextId = 1
-  #waitingBytes = 0
   #unsentBytes = 0
   #isFilling = false
   #isClosed = false
@@ -58,7 +59,7 @@ export class Delivery {
     if (!this.#queue.takesLive(name) || this.#names.has(name)) return this.#fillWindow()
     const { maxWaiting, dropAboveBytes } = this.#options.limits
     const most = Math.min(mostWaitingOfQueue, maxWaiting)
-    if (this.#waiting.length >= most || this.#waitingBytes > dropAboveBytes) return this.#fallBehind()
+    if (this.#waiting.length >= most || this.#waiting.bytes > dropAboveBytes) return this.#fallBehind()
     this.#enqueue({ message, terms, name })
   }
 
@@ -100,7 +101,7 @@ export class Delivery {
 
   /** Access has changed: what waits is sent as it says now, or not at all. */
   judgeAgain(): void {
-    this.#keepWaiting((outgoing) => {
+    this.#waiting.keep((outgoing) => {
       if (this.#options.termsFor(outgoing.message as RoutedMessage) !== undefined) return true
       if (outgoing.name !== undefined) this.#forget(outgoing.name, 0)
       return false
@@ -147,14 +148,14 @@ export class Delivery {
   async close(): Promise<void> {
     this.#isClosed = true
     clearTimeout(this.#retry)
-    this.#keepWaiting(() => false)
+    this.#waiting.keep(() => false)
     this.#room?.resolve()
     await this.#queue?.close()
   }
 
   #enqueue(outgoing: Outgoing): void {
     const { maxWaiting, disconnectAboveBytes } = this.#options.limits
-    if (this.#waiting.length >= maxWaiting || this.#waitingBytes > disconnectAboveBytes) {
+    if (this.#waiting.length >= maxWaiting || this.#waiting.bytes > disconnectAboveBytes) {
       return this.#options.target.end('too-slow')
     }
     this.#wait(outgoing)
@@ -164,17 +165,15 @@ export class Delivery {
   #wait(outgoing: Outgoing): void {
     if (outgoing.name !== undefined) this.#names.add(outgoing.name)
     this.#waiting.push(outgoing)
-    this.#waitingBytes += outgoing.message.payload.length
   }
 
-  #keepWaiting(keeps: (outgoing: Outgoing) => boolean): void {
-    this.#waiting = this.#waiting.filter(keeps)
-    this.#waitingBytes = this.#waiting.reduce((sum, { message }) => sum + message.payload.length, 0)
+  #tooLate({ name }: Outgoing): void {
+    if (name !== undefined) this.#forget(name, 0)
   }
 
   /** What waits here is in the queue, and is read from there when its turn comes. */
   #fallBehind(): void {
-    this.#keepWaiting(({ name }) => name === undefined || !this.#names.delete(name))
+    this.#waiting.keep(({ name }) => name === undefined || !this.#names.delete(name))
     this.#queue?.fallBehind()
     this.#fillWindow()
   }
@@ -187,7 +186,6 @@ export class Delivery {
       while (this.#inflight.size < this.#window && !this.#isBlocked()) {
         const outgoing = this.#waiting.shift()
         if (outgoing === undefined) break
-        this.#waitingBytes -= outgoing.message.payload.length
         this.#sendTracked(outgoing)
       }
     } finally {
@@ -259,9 +257,8 @@ export class Delivery {
   }
 
   #forget(name: string, messageId: number): void {
-    // Until that is written the queue may still give it.
-    this.#names.add(name)
-    this.#queue?.write({ kind: 'done', name, messageId }, () => this.#names.delete(name))
+    this.#names.delete(name)
+    this.#queue?.write({ kind: 'done', name, messageId })
   }
 
   #isBlocked(): boolean {

@@ -28,6 +28,9 @@ export class SessionQueue {
   readonly #failed: () => void
   #steps: Step[] = []
   #writing: Promise<void> | undefined
+  /** Names of what is done and may still be in a page: not written yet, or written after it was asked for. */
+  readonly #done = new Set<string>()
+  #doneWhileReading: string[] = []
   #cursor = ''
   #isBehind = false
   #isReading = false
@@ -74,12 +77,14 @@ export class SessionQueue {
       this.#cursor = page.next
       if (page.isLast && !this.#cameLive) this.#isBehind = false
       if (this.#late.size > 0) this.#forgetLater()
-      return page.messages
+      return page.messages.filter(({ name }) => !this.#done.has(name))
     } catch {
       this.#failed()
       return undefined
     } finally {
       this.#isReading = false
+      for (const name of this.#doneWhileReading) this.#done.delete(name)
+      this.#doneWhileReading = []
     }
   }
 
@@ -89,6 +94,7 @@ export class SessionQueue {
    */
   write(step: QueueStep | undefined, written?: () => void): void {
     if (step === undefined && this.#writing === undefined) return written?.()
+    if (step?.kind === 'done') this.#done.add(step.name)
     this.#steps.push({ step, written })
     this.#writing ??= this.#writeAll()
   }
@@ -110,7 +116,10 @@ export class SessionQueue {
         this.#steps = []
         const changes = steps.flatMap(({ step }) => (step === undefined ? [] : [step]))
         if (changes.length > 0) await persistence.outgoingApply(owner, changes)
-        for (const { written } of steps) written?.()
+        for (const { step, written } of steps) {
+          if (step?.kind === 'done') this.#forgetDone(step.name)
+          written?.()
+        }
       }
     } catch {
       this.#steps = []
@@ -118,6 +127,11 @@ export class SessionQueue {
     } finally {
       this.#writing = undefined
     }
+  }
+
+  #forgetDone(name: string): void {
+    if (this.#isReading) this.#doneWhileReading.push(name)
+    else this.#done.delete(name)
   }
 
   #forgetLater(): void {

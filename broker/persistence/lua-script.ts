@@ -31,11 +31,33 @@ export function luaScript(body: string): LuaScript {
     fromRedis(async () => {
       // One key is named, so that a cluster client finds the slot.
       const parameters = [1, `${prefix}sessions`, prefix, ...values] as const
+      const known = knownTo(redis)
+      if (!known.has(digest)) {
+        const answer = await redis.callBuffer('EVAL', lua, ...parameters)
+        known.add(digest)
+        return answer
+      }
       try {
         return await redis.callBuffer('EVALSHA', digest, ...parameters)
       } catch (error) {
         if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
+        known.delete(digest)
         return await redis.callBuffer('EVAL', lua, ...parameters)
       }
     })
+}
+
+/**
+ * Digests that the Redis at the other end has answered to. Calling by a digest that it does not know, and then
+ * by text, would let later calls overtake earlier ones: messages would change their order.
+ */
+const digests = new WeakMap<Redis | Cluster, Set<string>>()
+
+function knownTo(redis: Redis | Cluster): Set<string> {
+  const known = digests.get(redis)
+  if (known !== undefined) return known
+  const fresh = new Set<string>()
+  digests.set(redis, fresh)
+  redis.on('close', () => fresh.clear())
+  return fresh
 }

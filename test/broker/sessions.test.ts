@@ -92,6 +92,32 @@ describe.each([
       expect(ada.received.map(({ payload }) => payload)).toEqual([...payloads, 'live'])
     })
 
+    test('that does not read for a while, while much comes, is kept and gets all of it, once and in order', async () => {
+      brokers = await start()
+      const ada = await connectClient(`mqtt://127.0.0.1:${brokers.ports[1]}`, 'ada', {
+        ...session(version),
+        clean: true,
+        protocolVersion: version,
+        // 3.1.1 knows no session that begins clean and stays.
+        ...(version === 5 ? {} : { clean: false }),
+      })
+      clients.push(ada)
+      await ada.mqtt.subscribeAsync('a', { qos: 1 })
+      const bob = await publisher()
+      ada.mqtt.stream.pause()
+      const filling = Buffer.alloc(5_000, 'x').toString()
+      for (let round = 0; round < 10; round += 1) {
+        const numbers = Array.from({ length: 400 }, (_, index) => round * 400 + index)
+        await Promise.all(numbers.map((each) => bob.mqtt.publishAsync('a', `${each} ${filling}`, { qos: 1 })))
+      }
+      ada.mqtt.stream.resume()
+      await eventually('all arrive', () => ada.received.length >= 4_000, 20_000)
+      expect(ada.closed()).toBe(false)
+      const numbers = ada.received.map(({ payload }) => Number(payload.split(' ')[0]))
+      // Where it goes on with another one than the next.
+      expect(numbers.filter((each, index) => each !== (numbers[index - 1] ?? -1) + 1)).toEqual([])
+    })
+
     test('gets what it did not acknowledge again, with DUP and the same packet id, and nothing else', async () => {
       brokers = await start()
       const first = await device(0, version)
