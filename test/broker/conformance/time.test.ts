@@ -80,3 +80,29 @@ test('a will waits for its delay, and is not published when the client is back b
     .poll(() => publishes(watcher).map(({ topic }) => topic), { timeout: 4_000 })
     .toEqual(['will/stays-away'])
 })
+
+test('a message that waits for the window of a client ages there too, and one under way no longer [MQTT-3.3.2-5] [MQTT-3.3.2-6] [MQTT-4.3.3-7] [MQTT-4.3.3-13]', async () => {
+  const client = await connected(5, { properties: { receiveMaximum: 1 } })
+  const packet: ISubscribePacket = { cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a', qos: 2 }] }
+  await ask(client, packet, 'suback', 5)
+  const sender = await connected(5, bob)
+  for (const [messageId, messageExpiryInterval] of [
+    [1, 1],
+    [2, 1],
+    [3, 100],
+  ] as const) {
+    const published = {
+      ...message,
+      payload: `${messageId}`,
+      messageId,
+      properties: { messageExpiryInterval },
+    }
+    await ask(sender, { ...published, qos: 2 }, 'pubrec', 5)
+  }
+  const { messageId = 0 } = await client.next('publish')
+  await pause(1_200)
+  await ask(client, { cmd: 'pubrec', messageId }, 'pubrel', 5)
+  client.send(encode({ cmd: 'pubcomp', messageId }, 5))
+  await expect.poll(() => publishes(client).map(({ payload }) => payload.toString())).toEqual(['1', '3'])
+  expect(publishes(client)[1]?.properties?.messageExpiryInterval).toBe(99)
+})
