@@ -231,7 +231,9 @@ async function resume(attempt: Attempt): Promise<void> {
 function acknowledge(attempt: Attempt): Promise<void> | void {
   const { connection, packet, clientId, session, sessionPresent } = attempt
   if (packet.protocolVersion < 5) {
-    connection.send({ cmd: 'connack', returnCode: 0, sessionPresent })
+    // A reserved byte in 3.1.
+    const isTold = sessionPresent && packet.protocolVersion === 4
+    connection.send({ cmd: 'connack', returnCode: 0, sessionPresent: isTold })
     return
   }
   const { limits } = connection.options

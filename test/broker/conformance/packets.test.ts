@@ -144,6 +144,17 @@ describe.each([4, 5] as const)('with protocol level %i', (version) => {
   })
 })
 
+test('a 3.1 client is served, without Session Present', async () => {
+  for (const _time of ['first', 'second']) {
+    const client = await raw(4)
+    const connect = { protocolId: 'MQIsdp', protocolVersion: 3, clean: false } as const
+    client.send(connectBytes(4, connect))
+    expect(await client.next('connack')).toMatchObject({ returnCode: 0, sessionPresent: false })
+    client.send(encode({ cmd: 'disconnect' }))
+    await client.untilClosed()
+  }
+})
+
 test('an empty client id that wants to stay is refused in 3.1.1 [MQTT3-3.1.3-8]', async () => {
   const client = await raw(4)
   client.send(Buffer.from('100c00044d5154540400000a0000', 'hex'))
