@@ -16,9 +16,3 @@ export interface RoutedMessage extends Message {
   /** Who published it, as aedes knows clients. */
   readonly clientId?: string
 }
-
-/** A message that waits for a client; with a packet id it has been sent before. */
-export interface StoredMessage extends Omit<RoutedMessage, 'cmd'> {
-  readonly cmd: 'publish' | 'pubrel'
-  readonly messageId?: number
-}

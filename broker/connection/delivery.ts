@@ -231,8 +231,14 @@ export class Delivery {
     const messages = await this.#queue?.read(messagesPerPage)
     if (messages === undefined || this.#isClosed) return
     for (const queued of messages) this.#takeQueued(queued)
-    if (this.#queue?.isBehind === false) this.#reserved.clear()
+    if (this.#queue?.isBehind === false) this.#freeReserved()
     this.#fillWindow()
+  }
+
+  /** All is read: ids of messages that are gone are free. */
+  #freeReserved(): void {
+    const taken = new Set(this.#waiting.map(({ messageId }) => messageId))
+    for (const messageId of this.#reserved) if (!taken.has(messageId)) this.#reserved.delete(messageId)
   }
 
   #takeQueued({ name, message, messageId, isReleased }: QueuedMessage): void {

@@ -199,6 +199,19 @@ describe('the delivery to a stored session', () => {
     expect(new Set(client.sent.slice(3).map(({ messageId }) => messageId)).size).toBe(5)
   })
 
+  test('gives no packet id to a message that a later one of the queue has', async () => {
+    const messages = numbered(3)
+    await store(...messages)
+    start(10).live(messages[2] as RoutedMessage, terms)
+    await eventually('it is sent', () => client.sent.length === 1)
+    await delivery.close()
+    const { sent } = await persistence.openSession(owner, false, 60)
+    start(10).resume(sent)
+    delivery.start()
+    await eventually('all are sent', () => client.sent.length === 4)
+    expect(client.sent.slice(1).map(({ messageId }) => messageId)).toEqual([2, 3, 1])
+  })
+
   test('forgets what access no longer allows, also what waits already', async () => {
     start(1)
     const messages = numbered(5)
