@@ -23,6 +23,12 @@ export interface Found {
 const longestAnswerBytes = 1_048_576
 
 /**
+ * An ask says how old something is when it is sent, and is read later: rather a message from just before than none
+ * of those from just after.
+ */
+const askSlackMs = 1_000
+
+/**
  * What this replica sends of one organization. What one turn of the event loop sends is one batch, and shares
  * one answer. A batch that may not have reached Redis keeps its number and its place in the ring: nobody was
  * told that it was sent, and nobody misses it.
@@ -66,7 +72,7 @@ export class Outbox {
 
   find({ sequence, last, age }: Ask): Found {
     const { now, after } = this.#options
-    const since = now() - age
+    const since = now() - age - askSlackMs
     const isAll = sequence === 0
     const wanted = isAll ? this.#firstSince(since) : sequence
     const first = Math.max(wanted, this.#ring.first ?? this.sequence + 1)
