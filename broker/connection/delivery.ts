@@ -237,7 +237,7 @@ export class Delivery {
 
   /** All is read: ids of messages that are gone are free. */
   #freeReserved(): void {
-    const taken = new Set(this.#waiting.map(({ messageId }) => messageId))
+    const taken = this.#waiting.messageIds
     for (const messageId of this.#reserved) if (!taken.has(messageId)) this.#reserved.delete(messageId)
   }
 

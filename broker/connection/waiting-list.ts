@@ -28,6 +28,11 @@ export class WaitingList<Item extends Waiting> {
     return this.#bytes
   }
 
+  /** Packet ids under which some of them were sent before. */
+  get messageIds(): Set<number> {
+    return new Set(this.#items.flatMap(({ messageId }) => (messageId === undefined ? [] : [messageId])))
+  }
+
   push(item: Item): void {
     const seconds = item.messageId === undefined ? messageExpiry(item.message.properties) : undefined
     const deadline = seconds === undefined ? undefined : performance.now() + seconds * 1_000
