@@ -266,7 +266,7 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     if (this.#source !== undefined) this.options.live.remove(this.#source, this)
     if (this.session === undefined) return this.options.newcomers.leave(this.transport.remoteAddress)
     this.options.metrics.ended(this.transport.listener, cause)
-    this.options.log.info({ ...this.#names(), cause }, 'a client is gone')
+    this.options.log.debug({ ...this.#names(), cause }, 'a client is gone')
     try {
       await endSession(this, this.session, cause)
     } catch (error) {
