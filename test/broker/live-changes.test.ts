@@ -153,6 +153,57 @@ test('an MQTT 5 session without an expiry ends with its connection, also one tha
   })
 })
 
+describe('a user who is deleted', () => {
+  let controlLog: MemoryControlLog
+  let identities: MemoryIdentityStore
+
+  beforeEach(async () => {
+    controlLog = new MemoryControlLog()
+    identities = new MemoryIdentityStore(controlLog)
+    await identities.markReady()
+    await identities.put('organization', org, 'organization', anOrganization())
+    const access = { ...emptyPolicy, rules: [...everything] }
+    await identities.put('user', org, 'ada', aUser('ada', 'ada-password', { access }))
+  })
+
+  test('between the reading of the record and CONNACK does not stay', async () => {
+    const racing: BrokerOptions['identities'] = {
+      get: (...parameters) => identities.get(...parameters),
+      getMany: async (...parameters) => {
+        await identities.remove('user', org, 'ada')
+        return identities.getMany(...parameters)
+      },
+      list: (...parameters) => identities.list(...parameters),
+      findApiKey: (secret) => identities.findApiKey(secret),
+      isReady: () => identities.isReady(),
+    }
+    const own = await startTestBroker({ identities: racing, controlLog })
+    const ada = await connectClient(`mqtt://127.0.0.1:${own.port}`, 'ada').catch(() => undefined)
+    if (ada !== undefined) await eventually('the connection is closed', () => ada.closed())
+    await ada?.end()
+    await own.stop()
+  })
+
+  test('in entries of the control log that were missed is found when the log says so', async () => {
+    let gap: (() => void) | undefined
+    const deaf: BrokerOptions['controlLog'] = {
+      follow: async (handler) => {
+        gap = () => handler.gap()
+        return { staleness: () => 0, close: async () => {} }
+      },
+    }
+    const own = await startTestBroker({ identities, controlLog: deaf })
+    const ada = await connectClient(`mqtt://127.0.0.1:${own.port}`, 'ada')
+    await identities.remove('user', org, 'ada')
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(ada.closed()).toBe(false)
+    gap?.()
+    await eventually('the connection is closed', () => ada.closed())
+    await ada.end()
+    await own.stop()
+  })
+})
+
 test('a revocation that meets a store which does not answer is carried out once it does', async () => {
   const controlLog = new MemoryControlLog()
   const identities = new MemoryIdentityStore(controlLog)

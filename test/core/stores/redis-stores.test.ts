@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { apiKeyLookup, generateSecret } from '#core/credentials/secret.ts'
 import { silentLog } from '#core/process/logger.ts'
 import type { ControlEntry, ControlLogWriter } from '#core/stores/control-log.ts'
 import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
@@ -13,7 +14,7 @@ import { describeControlLog } from '../../contracts/control-log.ts'
 import { describeCredentialStore } from '../../contracts/credential-store.ts'
 import { describeIdentityStore } from '../../contracts/identity-store.ts'
 import { eventually } from '../../fixtures/eventually.ts'
-import { aCredential, anOrganization, anOrganizationId, aUser } from '../../fixtures/records.ts'
+import { aCredential, anApiKey, anOrganization, anOrganizationId, aUser } from '../../fixtures/records.ts'
 import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
 
 let server: RedisServer
@@ -83,6 +84,16 @@ describe('on Redis', () => {
     await redis.xadd(keys.control, '*', 'type', 'unheard-of', 'organization', org, 'name', 'x')
     await eventually('it is noticed', () => gaps === 1)
     await subscription.close()
+  })
+
+  test('an index that leads to another API key opens nothing', async () => {
+    const keys = freshKeys()
+    const store = new RedisIdentityStore(redis, keys, recordingLog().writer)
+    const [secret, other] = [generateSecret('sk'), generateSecret('sk')]
+    await store.put('api-key', org, 'backend', anApiKey('backend', secret))
+    await redis.hset(keys.apiKeys, apiKeyLookup(other), `${org} backend`)
+    expect(await store.findApiKey(other)).toBeUndefined()
+    expect((await store.findApiKey(secret))?.name).toBe('backend')
   })
 
   test('a shared record is decoded again when its text changes, and only then', async () => {
