@@ -97,6 +97,11 @@ export function encodeAnswer(
   return Buffer.concat(parts)
 }
 
+/** Whether this sender wrote the frame; known from its head, so that nobody decodes what he sent himself. */
+export function isFrameOf(sender: Buffer, bytes: Buffer): boolean {
+  return bytes.length >= headBytes && sender.compare(bytes, 4, 4 + senderBytes) === 0
+}
+
 /** Undefined for anything that is not exactly a frame: a channel may carry what others put on it. */
 export function decodeFrame(bytes: Buffer): Frame | undefined {
   if (bytes.length < headBytes || bytes.toString('latin1', 0, 2) !== 'CS' || bytes[2] !== version)

@@ -7,7 +7,15 @@ import type { RoutedMessage } from '../aedes/messages.ts'
 import type { Bus, Leave, Lost, Receive } from './bus.ts'
 import { type Channels, openChannels } from './channels.ts'
 import { Following } from './following.ts'
-import { type Ask, decodeFrame, encodeAnswer, encodeAsk, encodeHead, senderBytes } from './frames.ts'
+import {
+  type Ask,
+  decodeFrame,
+  encodeAnswer,
+  encodeAsk,
+  encodeHead,
+  isFrameOf,
+  senderBytes,
+} from './frames.ts'
 import { Outbox } from './outbox.ts'
 import type { RingLimits } from './sent-batches.ts'
 
@@ -144,6 +152,7 @@ export class RedisBus implements Bus {
   #received(channel: string, bytes: Buffer): void {
     const following = this.#byChannel.get(channel)
     if (following === undefined && channel !== this.#inbox) return
+    if (isFrameOf(this.#sender, bytes)) return
     const frame = decodeFrame(bytes)
     if (frame === undefined) {
       this.#options.metrics?.foreignData()
@@ -153,7 +162,6 @@ export class RedisBus implements Bus {
       )
       return
     }
-    if (frame.sender === this.replica) return
     if (frame.kind === 'batch') following?.received(frame, bytes.length)
     else if (frame.kind === 'ask') this.#answer(frame)
     else if (frame.kind === 'answer') this.#followings.get(frame.organization)?.answered(frame)

@@ -1,7 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { RoutedMessage } from '../../../broker/aedes/messages.ts'
-import { decodeFrame, encodeAnswer, encodeAsk, encodeBatch, encodeHead } from '../../../broker/bus/frames.ts'
+import {
+  decodeFrame,
+  encodeAnswer,
+  encodeAsk,
+  encodeBatch,
+  encodeHead,
+  isFrameOf,
+} from '../../../broker/bus/frames.ts'
 import { anOrganizationId } from '../../fixtures/records.ts'
 
 const sender = Buffer.from('0102030405060708', 'hex')
@@ -63,6 +70,13 @@ describe('a batch', () => {
       }),
     )
   })
+})
+
+test('a frame is known as its sender’s own by its head, and as nobody else’s', () => {
+  const [ours, theirs] = [Buffer.alloc(8, 1), Buffer.alloc(8, 2)]
+  const bytes = encodeHead(ours, 1, true)
+  expect([isFrameOf(ours, bytes), isFrameOf(theirs, bytes)]).toEqual([true, false])
+  expect(isFrameOf(ours, bytes.subarray(0, 12))).toBe(false)
 })
 
 describe('what replicas tell each other about batches', () => {
