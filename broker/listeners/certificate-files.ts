@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createSecureContext } from 'node:tls'
 import { DomainError } from '#core/errors.ts'
@@ -19,6 +20,9 @@ export async function readCertificate({ certFile, keyFile }: CertificateFiles): 
   const [cert, key] = await Promise.all([readPem(certFile), readPem(keyFile)])
   try {
     createSecureContext({ cert, key })
+    // An empty key, as of a file that is being written, would pass for none.
+    if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key)))
+      throw new Error('they do not belong together')
   } catch (cause) {
     throw new DomainError('invalid-settings', `${certFile} and ${keyFile} are no certificate and its key`, {
       cause,

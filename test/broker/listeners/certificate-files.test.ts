@@ -43,14 +43,20 @@ describe('watched certificate files', () => {
     expect(used).toHaveLength(1)
   })
 
-  test('that are damaged change nothing, until they are whole again', async () => {
-    await writeFile(files.certFile, 'no certificate')
-    await pause(100)
-    expect(used).toEqual([])
-    await copyFile(renewed.certFile, files.certFile)
-    await copyFile(renewed.keyFile, files.keyFile)
-    await expect.poll(() => used).toHaveLength(1)
-  })
+  test.each(['no certificate', ''])(
+    'that are damaged (%j) change nothing, until they are whole again',
+    async (text) => {
+      await writeFile(files.certFile, text)
+      await pause(100)
+      expect(used).toEqual([])
+      await writeFile(files.keyFile, text)
+      await copyFile(renewed.certFile, files.certFile)
+      await pause(100)
+      expect(used).toEqual([])
+      await copyFile(renewed.keyFile, files.keyFile)
+      await expect.poll(() => used).toHaveLength(1)
+    },
+  )
 })
 
 test('a file that can not be read, or a key of another certificate, is named', async () => {
