@@ -1,5 +1,6 @@
 import type { Connection } from './connection.ts'
 import type { Session } from './session.ts'
+import { grant } from './subscriptions.ts'
 
 /**
  * Judges the open subscriptions of a session by its present access: those that lost their right go, here and
@@ -9,15 +10,13 @@ export async function judgeAgain(connection: Connection, session: Session): Prom
   const { access } = session.admission
   const lost: string[] = []
   for (const subscription of session.subscriptions.all()) {
-    const { topic } = subscription
-    const verdict = access.subscribe(topic)
-    if (!verdict.allowed) {
-      session.subscriptions.delete(topic)
-      lost.push(topic)
-      continue
+    const granted = grant(subscription, access)
+    if (granted !== undefined) {
+      session.subscriptions.set(granted)
+    } else {
+      session.subscriptions.delete(subscription.topic)
+      lost.push(subscription.topic)
     }
-    const qos = Math.min(subscription.qos, verdict.maxQos) as 0 | 1 | 2
-    session.subscriptions.set({ ...subscription, qos, checkDelivery: access.checkDelivery(topic) })
   }
   session.delivery.judgeAgain()
   for (const filter of lost) await session.broker.unsubscribe(filter, connection.deliver)

@@ -12,6 +12,17 @@ export interface Subscription extends StoredSubscription {
   readonly checkDelivery: boolean
 }
 
+/**
+ * What access grants of a subscription: all of it but its QoS, which may become lower. Undefined when it is denied.
+ * Judged at SUBSCRIBE, when a session is taken up, and whenever the records change.
+ */
+export function grant(wanted: Omit<Subscription, 'checkDelivery'>, access: Access): Subscription | undefined {
+  const verdict = access.subscribe(wanted.topic)
+  if (!verdict.allowed) return undefined
+  const qos = Math.min(wanted.qos, verdict.maxQos) as Qos
+  return { ...wanted, qos, checkDelivery: access.checkDelivery(wanted.topic) }
+}
+
 /** How a message goes to one client: at which QoS, and whether it keeps its retain flag. */
 export interface DeliveryTerms {
   readonly qos: Qos

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { isTopicName } from '#core/access/topic-filter.ts'
+import { isTopicName, levelsOf } from '#core/access/topic-filter.ts'
 import { isTemporary, parseUsername } from '#core/credentials/username.ts'
 import { errorFields } from '#core/process/logger.ts'
 import type { Message } from '../aedes/messages.ts'
@@ -110,7 +110,7 @@ function readWill(attempt: Attempt): ReasonCode | void {
   if (will === undefined) return
   const { limits } = attempt.connection.options
   if (!isTopicName(will.topic)) return reason.topicNameInvalid
-  if (will.topic.split('/').length > limits.maxTopicLevels) return reason.topicNameInvalid
+  if (levelsOf(will.topic) > limits.maxTopicLevels) return reason.topicNameInvalid
   const { topic, payload, qos, retain, propertyBytes } = will
   attempt.will = {
     topic,

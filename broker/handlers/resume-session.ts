@@ -1,5 +1,6 @@
 import type { Connection } from '../connection/connection.ts'
 import type { Session } from '../connection/session.ts'
+import { grant } from '../connection/subscriptions.ts'
 import { defaultPersistenceLimits } from '../persistence/session-persistence.ts'
 import type { ConnectPacket } from '../wire/packets.ts'
 
@@ -33,13 +34,9 @@ export async function resumeSession(
   const { access } = session.admission
   const lost: string[] = []
   for (const stored of opened.subscriptions) {
-    const verdict = access.subscribe(stored.topic)
-    if (!verdict.allowed) {
-      lost.push(stored.topic)
-      continue
-    }
-    const qos = Math.min(stored.qos, verdict.maxQos) as 0 | 1 | 2
-    session.subscriptions.set({ ...stored, qos, checkDelivery: access.checkDelivery(stored.topic) })
+    const granted = grant(stored, access)
+    if (granted === undefined) lost.push(stored.topic)
+    else session.subscriptions.set(granted)
   }
   await persistence.removeSubscriptions(session, lost)
   session.delivery.resume(opened.sent)

@@ -1,7 +1,7 @@
-import { isTopicFilter } from '#core/access/topic-filter.ts'
+import { isTopicFilter, levelsOf } from '#core/access/topic-filter.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { Session } from '../connection/session.ts'
-import type { Qos, Subscription } from '../connection/subscriptions.ts'
+import { grant, type Qos, type Subscription } from '../connection/subscriptions.ts'
 import type { RequestedSubscription, SubscribePacket } from '../wire/parse-packet.ts'
 import { withIdentifiers } from '../wire/publish-properties.ts'
 import { reason, type ReasonCode } from '../wire/reason-codes.ts'
@@ -49,28 +49,24 @@ function judge(
 ): Verdict {
   const { topic, qos, nl, rap, rh } = requested
   if (!isTopicFilter(topic)) return { code: reason.topicFilterInvalid }
-  if (topic.split('/').length > options.limits.maxTopicLevels) return { code: reason.topicFilterInvalid }
+  if (levelsOf(topic) > options.limits.maxTopicLevels) return { code: reason.topicFilterInvalid }
   if (topic.startsWith('$share/')) return { code: reason.sharedSubscriptionsNotSupported }
   const isNew = !session.subscriptions.has(topic)
   if (isNew && session.subscriptions.size >= options.limits.maxSubscriptions) {
     return { code: reason.quotaExceeded }
   }
-  const { access } = session.admission
-  const verdict = access.subscribe(topic)
-  if (!verdict.allowed) {
-    options.metrics.denied('subscribe')
-    return { code: reason.notAuthorized }
-  }
-  const subscription: Subscription = {
+  const wanted = {
     topic,
-    qos: Math.min(qos, verdict.maxQos) as Qos,
+    qos,
     rh,
     rap,
     nl,
-    checkDelivery: access.checkDelivery(topic),
     ...(identifier === undefined ? {} : { subscriptionIdentifier: identifier }),
   }
-  return { subscription, isNew }
+  const subscription = grant(wanted, session.admission.access)
+  if (subscription !== undefined) return { subscription, isNew }
+  options.metrics.denied('subscribe')
+  return { code: reason.notAuthorized }
 }
 
 /** 3.1.1 knows one refusal [MQTT-3.9.3-2]. */
