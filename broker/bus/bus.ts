@@ -13,9 +13,17 @@ export interface Bus {
    * organization is received: those of one sender in their order, once, also across a lost connection. A second
    * one of the same organization takes the place of the first.
    */
-  join(organization: OrganizationId, receive: Receive, lost?: Lost): Promise<Leave>
-  /** Resolves once the message is on its way; rejects when that is not certain. */
-  send(organization: OrganizationId, message: RoutedMessage): Promise<void>
+  join(
+    organization: OrganizationId,
+    receive: Receive,
+    lost?: Lost,
+    isServedElsewhere?: IsServedElsewhere,
+  ): Promise<Leave>
+  /**
+   * Resolves once the message is on its way; rejects when that is not certain. Undefined when there is nobody
+   * to send it to.
+   */
+  send(organization: OrganizationId, message: RoutedMessage): Promise<void> | undefined
 }
 
 export type Receive = (message: RoutedMessage) => void
@@ -25,5 +33,11 @@ export type Receive = (message: RoutedMessage) => void
  * that is gone nobody knows. What is stored has to serve instead.
  */
 export type Lost = (batches: number) => void
+
+/**
+ * Whether a replica that lives, beside this one, has clients of the organization, or may have some. Asked
+ * before nothing is sent because nobody listens; without it everything is sent.
+ */
+export type IsServedElsewhere = () => Promise<boolean>
 
 export type Leave = () => void

@@ -6,7 +6,8 @@ import { fromRedis } from '#core/stores/redis-connection.ts'
  * What was published while the subscriber's connection was away is not received.
  */
 export interface Channels {
-  publish(channel: string, bytes: Buffer): Promise<void>
+  /** Resolves with how many connections received it; undefined where nobody knows. */
+  publish(channel: string, bytes: Buffer): Promise<number | undefined>
   /** Resolves once what is published from now on is received. Again for one that is subscribed does no harm. */
   subscribe(channels: readonly string[]): Promise<void>
   /** Never fails: away, Redis has forgotten the subscription already. */
@@ -48,8 +49,8 @@ class PlainChannels implements Channels {
     subscriber.on('ready', () => listener.returned())
   }
 
-  async publish(channel: string, bytes: Buffer): Promise<void> {
-    await fromRedis(() => this.#publisher.publish(channel, bytes))
+  publish(channel: string, bytes: Buffer): Promise<number> {
+    return fromRedis(() => this.#publisher.publish(channel, bytes))
   }
 
   async subscribe(channels: readonly string[]): Promise<void> {
@@ -79,7 +80,8 @@ class ShardedChannels implements Channels {
     subscriber.on('subscribersReady', () => listener.returned())
   }
 
-  async publish(channel: string, bytes: Buffer): Promise<void> {
+  async publish(channel: string, bytes: Buffer): Promise<undefined> {
+    // It is answered with how many there are at the node that answers, not in its whole shard.
     await fromRedis(() => this.#publisher.spublish(channel, bytes))
   }
 

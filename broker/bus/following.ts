@@ -2,17 +2,22 @@ import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { Lost, Receive } from './bus.ts'
 import { type Answer, type Batch, decodeFrame, type Head } from './frames.ts'
 import { IncomingStream } from './incoming-stream.ts'
+import { Solitude, solitudeMs } from './solitude.ts'
 
 export interface FollowingOptions {
   readonly organization: OrganizationId
   readonly receive: Receive
   readonly lost: Lost
   readonly ask: (sender: string, first: number, last: number, age: number) => void
+  readonly isServedElsewhere: () => Promise<boolean>
   readonly now: () => number
 }
 
 /** A sender that was silent for so long is gone. */
 const forgetAfterMs = 3_600_000
+
+/** Clocks of two machines do not run alike. */
+const longestGreetingMs = solitudeMs * 1.5
 
 interface Followed {
   readonly stream: IncomingStream
@@ -23,10 +28,13 @@ interface Followed {
 export class Following {
   readonly #options: FollowingOptions
   readonly #senders = new Map<string, Followed>()
+  readonly #greetings = new Set<string>()
+  #allGreeted: { readonly count: number; readonly resolve: () => void } | undefined
   #since: number
   #wasInterrupted = false
   /** Interrupted, and not resumed yet. */
   isInterrupted = false
+  readonly solitude: Solitude
 
   get organization(): OrganizationId {
     return this.#options.organization
@@ -35,6 +43,7 @@ export class Following {
   constructor(options: FollowingOptions) {
     this.#options = options
     this.#since = options.now()
+    this.solitude = new Solitude(options)
   }
 
   /** The channel is subscribed. */
@@ -42,10 +51,29 @@ export class Following {
     this.#since = this.#options.now()
   }
 
+  /**
+   * Resolves once so many others know that this replica follows the organization too, or whoever does not can
+   * not take itself for the only one any more.
+   */
+  greeted(count: number): Promise<void> | undefined {
+    if (this.#greetings.size >= count) return undefined
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, longestGreetingMs)
+      this.#allGreeted = {
+        count,
+        resolve: () => {
+          clearTimeout(timer)
+          resolve()
+        },
+      }
+    })
+  }
+
   /** The channel was not subscribed for a while: something may have been missed. */
   interrupted(): void {
     this.#wasInterrupted = true
     this.isInterrupted = true
+    this.solitude.disturb()
   }
 
   /** It is subscribed again. */
@@ -58,8 +86,11 @@ export class Following {
     this.#from(batch.sender).received({ batch, bytes })
   }
 
-  announced({ sender, sequence }: Head): void {
+  announced({ sender, sequence, purpose }: Head): void {
     this.#from(sender).announced(sequence)
+    if (purpose !== 'answer') return
+    this.#greetings.add(sender)
+    if (this.#greetings.size >= (this.#allGreeted?.count ?? Infinity)) this.#allGreeted?.resolve()
   }
 
   answered({ sender, sequence, lost, batches }: Answer): void {
@@ -82,10 +113,12 @@ export class Following {
   close(): void {
     for (const { stream } of this.#senders.values()) stream.close()
     this.#senders.clear()
+    this.#allGreeted?.resolve()
   }
 
   #from(sender: string): IncomingStream {
     const { receive, lost, ask, now } = this.#options
+    this.solitude.disturb()
     const known = this.#senders.get(sender)
     if (known !== undefined) {
       known.heardAt = now()

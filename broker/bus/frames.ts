@@ -8,11 +8,11 @@ import { lengthOf, readMessages, writeMessage } from './message-bytes.ts'
  *     frame    'C' 'S' version:u8 kind:u8 sender:8 sequence:u48 body
  *
  *     batch    message*                                      the sender's batch of that number
- *     head     wanted:u8                                     its last one, or 0; wanted: tell me yours
+ *     head     purpose:u8                                    its last one, or 0
  *     ask      last:u48 age:u48 organization                 send me those from `sequence` to `last`
  *     answer   lost:u48 length:u8 organization (length:u32 batch)*
  *
- * A batch and a head go to all of an organization, an ask and an answer to one replica. `sequence` counts a
+ * A head says just that, asks for those of the others, or answers such a question. A batch and a head go to all of an organization, an ask and an answer to one replica. `sequence` counts a
  * sender's batches of one organization and never goes back. An ask from 0 is one for all that was sent in the
  * last `age` ms. The first batch of an answer has the number `sequence`; of those asked for before it `lost`
  * can not be had any more.
@@ -32,8 +32,10 @@ export interface Batch extends Addressed {
 
 export interface Head extends Addressed {
   readonly kind: 'head'
-  readonly isWanted: boolean
+  readonly purpose: HeadPurpose
 }
+
+export type HeadPurpose = (typeof purposes)[number]
 
 export interface Ask extends Addressed {
   readonly kind: 'ask'
@@ -50,8 +52,9 @@ export interface Answer extends Addressed {
 }
 
 export const senderBytes = 8
-const version = 3
+const version = 4
 const kinds = ['batch', 'head', 'ask', 'answer'] as const
+const purposes = ['tell', 'ask', 'answer'] as const
 const headBytes = 4 + senderBytes + 6
 
 export function encodeBatch(sender: Buffer, sequence: number, messages: readonly RoutedMessage[]): Buffer {
@@ -63,9 +66,9 @@ export function encodeBatch(sender: Buffer, sequence: number, messages: readonly
   return bytes
 }
 
-export function encodeHead(sender: Buffer, sequence: number, isWanted: boolean): Buffer {
+export function encodeHead(sender: Buffer, sequence: number, purpose: HeadPurpose): Buffer {
   const bytes = frame('head', sender, sequence, 1)
-  bytes.writeUInt8(isWanted ? 1 : 0, headBytes)
+  bytes.writeUInt8(purposes.indexOf(purpose), headBytes)
   return bytes
 }
 
@@ -102,6 +105,11 @@ export function isFrameOf(sender: Buffer, bytes: Buffer): boolean {
   return bytes.length >= headBytes && sender.compare(bytes, 4, 4 + senderBytes) === 0
 }
 
+/** Its number, if the frame is a batch. */
+export function batchNumber(bytes: Buffer): number | undefined {
+  return kinds[bytes.readUInt8(3)] === 'batch' ? bytes.readUIntBE(4 + senderBytes, 6) : undefined
+}
+
 /** Undefined for anything that is not exactly a frame: a channel may carry what others put on it. */
 export function decodeFrame(bytes: Buffer): Frame | undefined {
   if (bytes.length < headBytes || bytes.toString('latin1', 0, 2) !== 'CS' || bytes[2] !== version)
@@ -117,7 +125,8 @@ export function decodeFrame(bytes: Buffer): Frame | undefined {
     return messages === undefined ? undefined : { kind, ...from, messages }
   }
   if (kind === 'head') {
-    return body.length === 1 ? { kind, ...from, isWanted: body[0] === 1 } : undefined
+    const purpose = body.length === 1 ? purposes[body.readUInt8(0)] : undefined
+    return purpose === undefined ? undefined : { kind, ...from, purpose }
   }
   if (kind === 'ask') return readAsk(from, body)
   return kind === 'answer' ? readAnswer(from, body) : undefined

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import MQEmitterRedis, { type Listener } from 'mqemitter-redis'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { RoutedMessage } from '../aedes/messages.ts'
-import type { Bus, Leave, Lost } from './bus.ts'
+import type { Bus, IsServedElsewhere, Leave, Lost } from './bus.ts'
 
 type Done = (error?: Error) => void
 
@@ -26,8 +26,13 @@ export class OrganizationEmitter extends MQEmitterRedis<RoutedMessage> {
   }
 
   /** Resolves once messages of other replicas arrive. */
-  async join(): Promise<void> {
-    this.#leave = await this.#bus.join(this.#organization, (message) => this._emit(message), this.#lost)
+  async join(isServedElsewhere?: IsServedElsewhere): Promise<void> {
+    this.#leave = await this.#bus.join(
+      this.#organization,
+      (message) => this._emit(message),
+      this.#lost,
+      isServedElsewhere,
+    )
   }
 
   override on(topic: string, listener: Listener<RoutedMessage>, done?: () => void): this {
@@ -42,6 +47,7 @@ export class OrganizationEmitter extends MQEmitterRedis<RoutedMessage> {
   override emit(message: RoutedMessage, done: Done = () => {}): this {
     if (!crosses(message.topic)) return this._emit(message, done)
     const sent = this.#bus.send(this.#organization, withBytes(message))
+    if (sent === undefined) return this._emit(message, done)
     if (message.qos === 0 && !message.topic.startsWith('$')) {
       // A QoS 0 message may be lost, but never silently take the process with it.
       sent.catch(() => {})

@@ -8,7 +8,7 @@ export interface OutboxOptions {
   readonly after: number
   readonly limits: RingLimits
   readonly total: RingTotal
-  readonly publish: (batch: Buffer) => Promise<void>
+  readonly publish: (batch: Buffer, sequence: number) => Promise<void>
   readonly now: () => number
 }
 
@@ -95,6 +95,6 @@ export class Outbox {
     this.isAnnounced = false
     const batch = encodeBatch(sender, this.sequence, messages)
     this.#ring.add(this.sequence, batch, now())
-    await publish(batch)
+    await publish(batch, this.sequence)
   }
 }

@@ -4,15 +4,17 @@ import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { errorFields, type Log } from '#core/process/logger.ts'
 import type { RedisKeys } from '#core/stores/redis-keys.ts'
 import type { RoutedMessage } from '../aedes/messages.ts'
-import type { Bus, Leave, Lost, Receive } from './bus.ts'
+import type { Bus, IsServedElsewhere, Leave, Lost, Receive } from './bus.ts'
 import { type Channels, openChannels } from './channels.ts'
 import { Following } from './following.ts'
 import {
   type Ask,
+  batchNumber,
   decodeFrame,
   encodeAnswer,
   encodeAsk,
   encodeHead,
+  type HeadPurpose,
   isFrameOf,
   senderBytes,
 } from './frames.ts'
@@ -81,7 +83,12 @@ export class RedisBus implements Bus {
     this.#resume()
   }
 
-  async join(organization: OrganizationId, receive: Receive, lost: Lost = () => {}): Promise<Leave> {
+  async join(
+    organization: OrganizationId,
+    receive: Receive,
+    lost: Lost = () => {},
+    isServedElsewhere: IsServedElsewhere = async () => true,
+  ): Promise<Leave> {
     const { metrics } = this.#options
     const following = new Following({
       organization,
@@ -98,6 +105,7 @@ export class RedisBus implements Bus {
         const ask = encodeAsk(this.#sender, { sequence, last, age, organization })
         this.#tell(this.#options.keys.busInbox(sender), ask)
       },
+      isServedElsewhere,
       now: () => performance.now(),
     })
     this.#followings.get(organization)?.close()
@@ -108,7 +116,9 @@ export class RedisBus implements Bus {
     try {
       await this.#channels.subscribe([channel])
       following.started()
-      await this.#publishHead(organization, true)
+      const receivers = await this.#publishHead(organization, 'ask')
+      // This replica is one of them.
+      await following.greeted((receivers ?? 1) - 1)
     } catch (error) {
       leave()
       throw error
@@ -116,7 +126,8 @@ export class RedisBus implements Bus {
     return leave
   }
 
-  send(organization: OrganizationId, message: RoutedMessage): Promise<void> {
+  send(organization: OrganizationId, message: RoutedMessage): Promise<void> | undefined {
+    if (this.#followings.get(organization)?.solitude.isCertain === true) return undefined
     let outbox = this.#outboxes.get(organization)
     if (outbox === undefined) {
       outbox = new Outbox({
@@ -124,7 +135,7 @@ export class RedisBus implements Bus {
         after: this.#lastNumber,
         limits: this.#limits,
         total: this.#ringTotal,
-        publish: (batch) => this.#channels.publish(this.#channel(organization), batch),
+        publish: (batch, sequence) => this.#publishBatch(organization, batch, sequence),
         now: () => performance.now(),
       })
       this.#outboxes.set(organization, outbox)
@@ -152,7 +163,11 @@ export class RedisBus implements Bus {
   #received(channel: string, bytes: Buffer): void {
     const following = this.#byChannel.get(channel)
     if (following === undefined && channel !== this.#inbox) return
-    if (isFrameOf(this.#sender, bytes)) return
+    if (isFrameOf(this.#sender, bytes)) {
+      const sequence = batchNumber(bytes)
+      if (sequence !== undefined) following?.solitude.cameBack(sequence)
+      return
+    }
     const frame = decodeFrame(bytes)
     if (frame === undefined) {
       this.#options.metrics?.foreignData()
@@ -167,7 +182,7 @@ export class RedisBus implements Bus {
     else if (frame.kind === 'answer') this.#followings.get(frame.organization)?.answered(frame)
     else if (following !== undefined) {
       following.announced(frame)
-      if (frame.isWanted) this.#publishHead(following.organization, false).catch(() => {})
+      if (frame.purpose === 'ask') this.#publishHead(following.organization, 'answer').catch(() => {})
     }
   }
 
@@ -224,7 +239,7 @@ export class RedisBus implements Bus {
     const organizations = [...this.#followings.keys()]
     const channels = organizations.map((organization) => this.#channel(organization))
     await this.#channels.subscribe([this.#inbox, ...channels])
-    await Promise.all(organizations.map((organization) => this.#publishHead(organization, true)))
+    await Promise.all(organizations.map((organization) => this.#publishHead(organization, 'ask')))
     for (const following of followings) following.resumed()
   }
 
@@ -245,7 +260,7 @@ export class RedisBus implements Bus {
 
   #announce(organization: OrganizationId, outbox: Outbox): void {
     const { sequence } = outbox
-    this.#publishHead(organization, false).then(
+    this.#publishHead(organization, 'tell').then(
       () => {
         if (outbox.sequence === sequence) outbox.isAnnounced = true
       },
@@ -253,9 +268,16 @@ export class RedisBus implements Bus {
     )
   }
 
-  #publishHead(organization: OrganizationId, isWanted: boolean): Promise<void> {
+  async #publishBatch(organization: OrganizationId, batch: Buffer, sequence: number): Promise<void> {
+    const solitude = this.#followings.get(organization)?.solitude
+    const sentAt = performance.now()
+    const receivers = await this.#channels.publish(this.#channel(organization), batch)
+    solitude?.received(sequence, sentAt, receivers)
+  }
+
+  #publishHead(organization: OrganizationId, purpose: HeadPurpose): Promise<number | undefined> {
     const sequence = this.#outboxes.get(organization)?.sequence ?? this.#lastNumber
-    return this.#channels.publish(this.#channel(organization), encodeHead(this.#sender, sequence, isWanted))
+    return this.#channels.publish(this.#channel(organization), encodeHead(this.#sender, sequence, purpose))
   }
 
   /** Who asks, asks again when no answer comes. */

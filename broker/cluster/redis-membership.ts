@@ -82,6 +82,24 @@ export class RedisMembership implements Membership {
     this.#organizations.add(organization)
   }
 
+  /** This replica has no clients of that organization any more, and publishes nothing of it. */
+  async leaves(organization: OrganizationId): Promise<void> {
+    // Who buries this replica looks for what it could not tell in the organizations it served.
+    if (this.#options.registry.hasUnfinished || !this.#organizations.delete(organization)) return
+    await fromRedis(() => this.#options.redis.srem(this.#ownOrganizations, organization)).catch(() => {})
+  }
+
+  /** True also while this replica can not know it: one that lives may not have said it again yet. */
+  async isServedElsewhere(organization: OrganizationId): Promise<boolean> {
+    const { redis, keys, replica } = this.#options
+    if (!this.#isUnbroken) return true
+    const others = (await this.live()).filter((one) => one !== replica)
+    const serving = await Promise.all(
+      others.map((one) => fromRedis(() => redis.sismember(keys.replicaOrganizations(one), organization))),
+    )
+    return serving.includes(1)
+  }
+
   async live(): Promise<readonly string[]> {
     const { redis, keys } = this.#options
     return (await fromRedis(() => live(redis, [keys.replicas], []))) as string[]
@@ -100,7 +118,7 @@ export class RedisMembership implements Membership {
   async #tick(): Promise<void> {
     try {
       const ended = await this.#renew()
-      if (performance.now() - (this.#unbrokenSince ?? Infinity) < this.#times.leaseMs) return
+      if (!this.#isUnbroken) return
       for (const replica of ended) await this.#bury(replica)
     } catch (error) {
       this.#options.log.debug(errorFields(error), 'the lease of this replica could not be renewed')
@@ -145,6 +163,11 @@ export class RedisMembership implements Membership {
     if ((await fromRedis(() => forget(redis, [keys.replicas], [replica]))) !== 1) return
     await fromRedis(() => redis.del(keys.replicaOrganizations(replica)))
     log.info({ replica, organizations: names.length }, 'a replica is gone; its wills are due')
+  }
+
+  /** For as long as a lease lasts. */
+  get #isUnbroken(): boolean {
+    return performance.now() - (this.#unbrokenSince ?? Infinity) >= this.#times.leaseMs
   }
 
   get #ownOrganizations(): string {

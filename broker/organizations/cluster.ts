@@ -20,6 +20,8 @@ export interface Cluster {
   persistence(organization: OrganizationId): SessionPersistence
   /** Resolves with the way to the other replicas, open; undefined where there are none. */
   emitter(organization: OrganizationId, lost: Lost): Promise<OrganizationEmitter | undefined>
+  /** All that was opened of the organization is closed, and nothing is being opened. Never rejects. */
+  closed(organization: OrganizationId): Promise<void>
   /** Clients of all replicas, and their wills. */
   readonly clients: ClientRegistry
   /** Takes a place among the replicas. Rejects with `store-unavailable`; then it may be called again. */
@@ -37,6 +39,7 @@ export function memoryCluster(now: Clock = systemClock): Cluster {
       return persistence
     },
     emitter: async () => undefined,
+    closed: async () => {},
     clients: new MemoryClientRegistry(now),
     enlist: async () => ({ live: async () => ['standalone'], close: async () => {} }),
   }
@@ -55,8 +58,9 @@ export function redisCluster(redis: Redis, keys: RedisKeys, bus: Bus, log: Log):
     async emitter(organization, lost) {
       await membership.serves(organization)
       const emitter = new OrganizationEmitter(bus, organization, lost)
-      await emitter.join()
+      await emitter.join(() => membership.isServedElsewhere(organization))
       return emitter
     },
+    closed: (organization) => membership.leaves(organization),
   }
 }

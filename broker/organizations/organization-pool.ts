@@ -90,5 +90,6 @@ export class OrganizationPool {
     clearTimeout(entry.idle)
     this.#entries.delete(organization)
     await (await entry.broker).close()
+    if (!this.#entries.has(organization)) await this.#cluster.closed(organization)
   }
 }

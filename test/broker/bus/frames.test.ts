@@ -74,7 +74,7 @@ describe('a batch', () => {
 
 test('a frame is known as its sender’s own by its head, and as nobody else’s', () => {
   const [ours, theirs] = [Buffer.alloc(8, 1), Buffer.alloc(8, 2)]
-  const bytes = encodeHead(ours, 1, true)
+  const bytes = encodeHead(ours, 1, 'ask')
   expect([isFrameOf(ours, bytes), isFrameOf(theirs, bytes)]).toEqual([true, false])
   expect(isFrameOf(ours, bytes.subarray(0, 12))).toBe(false)
 })
@@ -84,8 +84,8 @@ describe('what replicas tell each other about batches', () => {
   const from = sender.toString('hex')
   const frames = [
     {
-      bytes: encodeHead(sender, 7, true),
-      frame: { kind: 'head', sender: from, sequence: 7, isWanted: true },
+      bytes: encodeHead(sender, 7, 'answer'),
+      frame: { kind: 'head', sender: from, sequence: 7, purpose: 'answer' },
     },
     {
       bytes: encodeAsk(sender, { sequence: 2 ** 40, last: 2 ** 41, age: 12.7, organization }),

@@ -102,7 +102,7 @@ describe('a lost connection', () => {
     const sent: string[] = []
     const sending = (async () => {
       for (const topic of named(0, 1_500)) {
-        await one.bus.send(anOrganizationId, message(topic)).then(
+        await one.bus.send(anOrganizationId, message(topic))?.then(
           () => sent.push(topic),
           () => pause(5),
         )
