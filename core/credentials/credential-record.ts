@@ -5,7 +5,8 @@ import type { Principal } from '#core/identity/principal.ts'
 import { VerifierSchema } from './verifier.ts'
 
 /** How a temporary credential came to be. */
-const credentialKinds = ['exchange', 'anonymous', 'agent', 'worker'] as const
+export const credentialKinds = ['exchange', 'anonymous', 'agent', 'worker'] as const
+export type CredentialKind = (typeof credentialKinds)[number]
 
 /** A temporary credential as the broker reads it; its name is the local part of its username, `tmp_…`. */
 export const CredentialRecordSchema = Type.Object({
@@ -21,6 +22,10 @@ export const CredentialRecordSchema = Type.Object({
   apiKey: Type.Optional(Type.String()),
   /** The only client id it may connect with; any when absent. */
   clientId: Type.Optional(Type.String()),
+  /** Agents that act for the person in `attributes`, or handed the task on: the latest first (RFC 8693 §4.1). */
+  actors: Type.Optional(Type.Array(Type.String())),
+  /** Its own password does not prolong it: it is bound to the identity token. */
+  isFinal: Type.Optional(Type.Boolean()),
 })
 export type CredentialRecord = Static<typeof CredentialRecordSchema>
 

@@ -25,3 +25,13 @@ export function subjectPrincipal(issuer: string, tenant: string | undefined, sub
     .digest('base64url')
   return `sub:${digest.slice(0, 27)}`
 }
+
+/** An agent, or an agent that acts for one person: that one's sessions are not the agent's own. Ids hold no `:`. */
+export function agentPrincipal(agentId: string, actsFor?: Principal): Principal {
+  return actsFor === undefined ? `agent:${agentId}` : `agent:${agentId}:${actsFor}`
+}
+
+export const workerPrincipal = (name: string): Principal => `worker:${name}`
+
+/** Of a credential that stands for nobody but itself. */
+export const temporaryPrincipal = (local: string): Principal => `tmp:${local}`

@@ -1,9 +1,15 @@
-import type { CredentialRecord, IssuedCredential } from '#core/credentials/credential-record.ts'
+import type {
+  CredentialKind,
+  CredentialRecord,
+  IssuedCredential,
+} from '#core/credentials/credential-record.ts'
+import type { Principal } from '#core/identity/principal.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 
 /**
  * Temporary credentials, by organization and local part of the username. The token service writes them, the
- * broker reads them. Times are the store's own, so that a wrong clock on one machine lengthens no life.
+ * broker reads them. Times are the store's own, so that a wrong clock on one machine lengthens no life. What has
+ * expired leaves nothing behind.
  *
  * Rejections as in IdentityReader.
  */
@@ -19,8 +25,61 @@ export interface CredentialStore extends CredentialReader {
     local: string,
     record: CredentialRecord,
     ttlSeconds: number,
+    others?: OtherCredentials,
   ): Promise<IssuedCredential>
+
+  /**
+   * Lets it live for `ttlSeconds` from now, as far as `longestSeconds` from its first issue allow, and says so in
+   * the control log. Never shortens a life. Undefined when it is gone.
+   */
+  extend(
+    organization: OrganizationId,
+    local: string,
+    ttlSeconds: number,
+    longestSeconds: number,
+  ): Promise<IssuedCredential | undefined>
 
   /** Ends it now and says so in the control log, also when it was gone already. Resolves with whether it was there. */
   revoke(organization: OrganizationId, local: string): Promise<boolean>
+
+  /** Those that live, the ones that end first first. */
+  list(organization: OrganizationId, page: CredentialQuery): Promise<CredentialPage>
+}
+
+/** What becomes of the other credentials of a new one's principal. Those that end are told in the control log. */
+export interface OtherCredentials {
+  /** All of them end. */
+  readonly replace?: boolean
+  /** So many may live at a time, the new one included: those that would end first make room. */
+  readonly most?: number
+}
+
+export interface CredentialQuery {
+  readonly principals?: readonly Principal[]
+  readonly kind?: CredentialKind
+  /** At most so many; there may be more though a page has fewer. */
+  readonly limit: number
+  /** Where the page before ended. */
+  readonly after?: CredentialPosition
+}
+
+export interface CredentialPosition {
+  readonly expiresAt: number
+  readonly local: string
+}
+
+export interface CredentialPage {
+  readonly credentials: readonly ListedCredential[]
+  /** Absent on the last page. */
+  readonly next?: CredentialPosition
+}
+
+export interface ListedCredential extends IssuedCredential {
+  readonly local: string
+}
+
+/** The order of pages. */
+export function comparePositions(left: CredentialPosition, right: CredentialPosition): number {
+  if (left.expiresAt !== right.expiresAt) return left.expiresAt - right.expiresAt
+  return left.local < right.local ? -1 : Number(left.local > right.local)
 }

@@ -3,11 +3,18 @@ import type { CredentialRecord, IssuedCredential } from '#core/credentials/crede
 import { DomainError } from '#core/errors.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { ControlLogWriter } from './control-log.ts'
-import type { CredentialStore } from './credential-store.ts'
+import {
+  comparePositions,
+  type CredentialPage,
+  type CredentialQuery,
+  type CredentialStore,
+  type ListedCredential,
+  type OtherCredentials,
+} from './credential-store.ts'
 
-/** The same contract in one process. What has expired is dropped when it is met, and at each creation. */
+/** The same contract in one process. What has expired is dropped when it is met, and at each change. */
 export class MemoryCredentialStore implements CredentialStore {
-  readonly #credentials = new Map<string, IssuedCredential>()
+  readonly #credentials = new Map<OrganizationId, Map<string, IssuedCredential>>()
   readonly #log: ControlLogWriter
   readonly #now: Clock
 
@@ -17,7 +24,7 @@ export class MemoryCredentialStore implements CredentialStore {
   }
 
   async get(organization: OrganizationId, local: string): Promise<IssuedCredential | undefined> {
-    const credential = this.#credentials.get(`${organization}/${local}`)
+    const credential = this.#credentials.get(organization)?.get(local)
     return credential !== undefined && credential.expiresAt > this.#now()
       ? structuredClone(credential)
       : undefined
@@ -28,27 +35,67 @@ export class MemoryCredentialStore implements CredentialStore {
     local: string,
     record: CredentialRecord,
     ttlSeconds: number,
+    others: OtherCredentials = {},
   ): Promise<IssuedCredential> {
-    this.#dropExpired()
-    const key = `${organization}/${local}`
-    if (this.#credentials.has(key)) {
+    const live = this.#live(organization)
+    if (live.has(local)) {
       throw new DomainError('credential-exists', 'the username of the new credential is taken')
     }
+    const room = others.replace === true ? 0 : (others.most ?? Infinity) - 1
+    const same = listed(live).filter(({ principal }) => principal === record.principal)
+    const victims = same.slice(0, Math.max(0, same.length - room))
     const issuedAt = this.#now()
     const credential = structuredClone({ ...record, issuedAt, expiresAt: issuedAt + ttlSeconds * 1000 })
-    this.#credentials.set(key, credential)
+    live.set(local, credential)
+    for (const victim of victims) await this.revoke(organization, victim.local)
+    return structuredClone(credential)
+  }
+
+  async extend(
+    organization: OrganizationId,
+    local: string,
+    ttlSeconds: number,
+    longestSeconds: number,
+  ): Promise<IssuedCredential | undefined> {
+    const live = this.#live(organization)
+    const former = live.get(local)
+    if (former === undefined) return undefined
+    const wanted = Math.min(this.#now() + ttlSeconds * 1000, former.issuedAt + longestSeconds * 1000)
+    const credential = { ...former, expiresAt: Math.max(former.expiresAt, wanted) }
+    live.set(local, credential)
+    await this.#log.append({ type: 'credential', organization, name: local })
     return structuredClone(credential)
   }
 
   async revoke(organization: OrganizationId, local: string): Promise<boolean> {
-    this.#dropExpired()
-    const removed = this.#credentials.delete(`${organization}/${local}`)
+    const removed = this.#live(organization).delete(local)
     await this.#log.append({ type: 'credential', organization, name: local })
     return removed
   }
 
-  #dropExpired(): void {
-    const now = this.#now()
-    for (const [key, { expiresAt }] of this.#credentials) if (expiresAt <= now) this.#credentials.delete(key)
+  async list(
+    organization: OrganizationId,
+    { principals, kind, limit, after }: CredentialQuery,
+  ): Promise<CredentialPage> {
+    const found = listed(this.#live(organization))
+      .filter((one) => principals === undefined || principals.includes(one.principal))
+      .filter((one) => kind === undefined || one.kind === kind)
+      .filter((one) => after === undefined || comparePositions(one, after) > 0)
+    const credentials = structuredClone(found.slice(0, limit))
+    const last = credentials.at(-1)
+    if (last === undefined || found.length <= limit) return { credentials }
+    return { credentials, next: { expiresAt: last.expiresAt, local: last.local } }
   }
+
+  #live(organization: OrganizationId): Map<string, IssuedCredential> {
+    const live = this.#credentials.get(organization) ?? new Map<string, IssuedCredential>()
+    this.#credentials.set(organization, live)
+    const now = this.#now()
+    for (const [local, { expiresAt }] of live) if (expiresAt <= now) live.delete(local)
+    return live
+  }
+}
+
+function listed(live: ReadonlyMap<string, IssuedCredential>): ListedCredential[] {
+  return [...live].map(([local, one]) => ({ ...one, local })).sort(comparePositions)
 }

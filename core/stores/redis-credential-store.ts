@@ -1,29 +1,29 @@
 import type { Redis } from 'ioredis'
 import {
   type CredentialRecord,
+  credentialKinds,
   CredentialRecordSchema,
   type IssuedCredential,
 } from '#core/credentials/credential-record.ts'
 import { DomainError } from '#core/errors.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { ControlLogWriter } from './control-log.ts'
-import type { CredentialReader, CredentialStore } from './credential-store.ts'
+import {
+  comparePositions,
+  type CredentialPage,
+  type CredentialPosition,
+  type CredentialQuery,
+  type CredentialReader,
+  type CredentialStore,
+  type ListedCredential,
+  type OtherCredentials,
+} from './credential-store.ts'
 import { recordCodec } from './record-codec.ts'
 import { fromRedis } from './redis-connection.ts'
+import { createCredential, extendCredential, listCredentials } from './redis-credential-scripts.ts'
 import type { RedisKeys } from './redis-keys.ts'
-import { redisScript } from './redis-script.ts'
 
 const codec = recordCodec('credential', CredentialRecordSchema)
-
-// Redis' own time, so that no pod's clock lengthens a life; the key's expiry and the text agree to the ms.
-const createCredential = redisScript(`
-if redis.call('EXISTS', KEYS[1]) == 1 then return false end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local expires = now + ARGV[1] * 1000
-local head = string.format('%.0f %.0f', now, expires)
-redis.call('SET', KEYS[1], head .. ' ' .. ARGV[2], 'PXAT', string.format('%.0f', expires))
-return head`)
 
 export class RedisCredentialReader implements CredentialReader {
   protected readonly redis: Redis
@@ -53,21 +53,108 @@ export class RedisCredentialStore extends RedisCredentialReader implements Crede
     local: string,
     record: CredentialRecord,
     ttlSeconds: number,
+    { replace = false, most }: OtherCredentials = {},
   ): Promise<IssuedCredential> {
-    const key = this.keys.credential(organization, local)
     const text = codec.encode(record)
-    const head = await fromRedis(() => createCredential(this.redis, [key], [ttlSeconds, text]))
-    if (typeof head !== 'string') {
+    const room = replace ? 0 : (most ?? 0) - 1
+    const keys = this.#keysOf(organization, local, record)
+    const answer = await fromRedis(() => createCredential(this.redis, keys, [ttlSeconds, text, local, room]))
+    if (!Array.isArray(answer)) {
       throw new DomainError('credential-exists', 'the username of the new credential is taken')
     }
+    const [head, ...victims] = answer as string[]
+    await Promise.all(victims.map((victim) => this.#end(organization, victim, record)))
     return decode(`${head} ${text}`)
   }
 
+  async extend(
+    organization: OrganizationId,
+    local: string,
+    ttlSeconds: number,
+    longestSeconds: number,
+  ): Promise<IssuedCredential | undefined> {
+    const former = await this.get(organization, local)
+    if (former === undefined) return undefined
+    const keys = this.#keysOf(organization, local, former)
+    const values = [ttlSeconds, longestSeconds, local]
+    const text = await fromRedis(() => extendCredential(this.redis, keys, values))
+    if (typeof text !== 'string') return undefined
+    await this.#log.append({ type: 'credential', organization, name: local })
+    return decode(text)
+  }
+
   async revoke(organization: OrganizationId, local: string): Promise<boolean> {
+    const key = this.keys.credential(organization, local)
+    const text = await fromRedis(() => this.redis.get(key))
+    // One that can not be read has to go all the same; what lists it ends by itself.
+    const record = text === null ? undefined : decodeOrNothing(text)
+    return this.#end(organization, local, record)
+  }
+
+  async list(
+    organization: OrganizationId,
+    { principals, kind, limit, after = { expiresAt: 0, local: '' } }: CredentialQuery,
+  ): Promise<CredentialPage> {
+    const indexes = principals ?? (kind === undefined ? credentialKinds : [kind])
+    const sets = indexes.map((of) => this.keys.credentialsOf(organization, of))
+    if (sets.length === 0) return { credentials: [] }
+    const values = [after.expiresAt, after.local, limit + 1]
+    const answer = (await fromRedis(() => listCredentials(this.redis, sets, values))) as string[]
+    const found = positionsOf(answer).sort(comparePositions)
+    const page = found.slice(0, limit)
+    const credentials = (await this.#read(organization, page)).filter(
+      (one) => kind === undefined || one.kind === kind,
+    )
+    const last = page.at(-1)
+    return last === undefined || found.length <= limit ? { credentials } : { credentials, next: last }
+  }
+
+  async #read(
+    organization: OrganizationId,
+    page: readonly CredentialPosition[],
+  ): Promise<readonly ListedCredential[]> {
+    if (page.length === 0) return []
+    const keys = page.map(({ local }) => this.keys.credential(organization, local))
+    const texts = await fromRedis(() => this.redis.mget(keys))
+    return page.flatMap(({ local }, index) => {
+      const text = texts[index]
+      return typeof text === 'string' ? [{ ...decode(text), local }] : []
+    })
+  }
+
+  /** It leaves the sets last: one that could not be told is found there, and told, again. */
+  async #end(
+    organization: OrganizationId,
+    local: string,
+    record: Pick<CredentialRecord, 'principal' | 'kind'> | undefined,
+  ): Promise<boolean> {
     const removed = await fromRedis(() => this.redis.del(this.keys.credential(organization, local)))
     await this.#log.append({ type: 'credential', organization, name: local })
+    if (record === undefined) return removed === 1
+    const [, ...sets] = this.#keysOf(organization, local, record)
+    await fromRedis(() => Promise.all(sets.map((set) => this.redis.zrem(set, local))))
     return removed === 1
   }
+
+  #keysOf(
+    organization: OrganizationId,
+    local: string,
+    { principal, kind }: Pick<CredentialRecord, 'principal' | 'kind'>,
+  ): readonly [credential: string, ofPrincipal: string, ofKind: string] {
+    return [
+      this.keys.credential(organization, local),
+      this.keys.credentialsOf(organization, principal),
+      this.keys.credentialsOf(organization, kind),
+    ]
+  }
+}
+
+function positionsOf(answer: readonly string[]): CredentialPosition[] {
+  const positions: CredentialPosition[] = []
+  for (let index = 0; index + 1 < answer.length; index += 2) {
+    positions.push({ local: answer[index] ?? '', expiresAt: Number(answer[index + 1]) })
+  }
+  return positions
 }
 
 const shape = /^(\d{1,15}) (\d{1,15}) (.*)$/s
@@ -75,4 +162,12 @@ const shape = /^(\d{1,15}) (\d{1,15}) (.*)$/s
 function decode(text: string): IssuedCredential {
   const [, issuedAt, expiresAt, record] = shape.exec(text) ?? []
   return { ...codec.decode(record ?? ''), issuedAt: Number(issuedAt), expiresAt: Number(expiresAt) }
+}
+
+function decodeOrNothing(text: string): IssuedCredential | undefined {
+  try {
+    return decode(text)
+  } catch {
+    return undefined
+  }
 }

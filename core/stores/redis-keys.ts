@@ -1,3 +1,5 @@
+import type { CredentialKind } from '#core/credentials/credential-record.ts'
+import type { Principal } from '#core/identity/principal.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { IdentityRecordType } from './identity-records.ts'
 
@@ -19,6 +21,8 @@ export interface RedisKeys {
   readonly epoch: string
   /** String `<issuedAt> <expiresAt> <record>` that expires by itself. */
   credential(organization: OrganizationId, local: string): string
+  /** Sorted set: local parts of the live credentials of a principal or a kind, by when they end; ends with the last. */
+  credentialsOf(organization: OrganizationId, of: Principal | CredentialKind): string
   /** Stream of what changed. */
   readonly control: string
   /** Prefix of everything that the broker keeps of an organization. */
@@ -43,6 +47,7 @@ export function redisKeys(prefix: string = defaultKeyPrefix): RedisKeys {
     apiKeys: `${prefix}:id:api-keys`,
     epoch: `${prefix}:id:epoch`,
     credential: (organization, local) => `${prefix}:{${organization}}:tmp:${local}`,
+    credentialsOf: (organization, of) => `${prefix}:{${organization}}:tmp:of:${of}`,
     control: `${prefix}:control`,
     messaging: (organization) => `${prefix}:{${organization}}:mq:`,
     busInbox: (replica) => `${prefix}:mq:bus:${replica}`,

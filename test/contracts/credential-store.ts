@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { ControlEntry } from '#core/stores/control-log.ts'
-import type { CredentialStore } from '#core/stores/credential-store.ts'
+import type { CredentialPosition, CredentialQuery, CredentialStore } from '#core/stores/credential-store.ts'
 import { aCredential, anOrganizationId, anotherOrganizationId } from '../fixtures/records.ts'
 
 export interface CredentialStoreUnderTest {
@@ -59,5 +59,170 @@ export function describeCredentialStore(name: string, create: () => Promise<Cred
       const entry = { type: 'credential', organization: org, name: 'tmp_1' }
       expect(log).toEqual([entry, entry])
     })
+
+    const entryOf = (name: string): ControlEntry => ({ type: 'credential', organization: org, name })
+
+    describe('the other credentials of the same principal', () => {
+      test('stay, unless somebody wants otherwise', async () => {
+        const { store, log } = await create()
+        for (const local of ['tmp_1', 'tmp_2', 'tmp_3']) await store.create(org, local, record, 60)
+        for (const local of ['tmp_1', 'tmp_2', 'tmp_3']) {
+          expect(await store.get(org, local)).toBeDefined()
+        }
+        expect(log).toEqual([])
+      })
+
+      test('all end where the new one replaces them, and it is told', async () => {
+        const { store, log } = await create()
+        await store.create(org, 'tmp_1', record, 60)
+        await store.create(org, 'tmp_2', record, 120)
+        await store.create(org, 'tmp_other', { ...record, principal: 'sub:other' }, 60)
+        await store.create(anotherOrganizationId, 'tmp_1', record, 60)
+        await store.create(org, 'tmp_3', record, 90, { replace: true })
+        expect(await localsOf(store)).toEqual(['tmp_other', 'tmp_3'])
+        expect(await store.get(org, 'tmp_1')).toBeUndefined()
+        expect(await store.get(anotherOrganizationId, 'tmp_1')).toBeDefined()
+        expect(log).toEqual([entryOf('tmp_1'), entryOf('tmp_2')])
+      })
+
+      test('make room where too many would live: those that end first', async () => {
+        const { store, log } = await create()
+        await store.create(org, 'tmp_late', record, 300, { most: 2 })
+        await store.create(org, 'tmp_soon', record, 60, { most: 2 })
+        await store.create(org, 'tmp_new', record, 100, { most: 2 })
+        expect(await localsOf(store)).toEqual(['tmp_new', 'tmp_late'])
+        await store.create(org, 'tmp_one', record, 60, { most: 1 })
+        expect(await localsOf(store)).toEqual(['tmp_one'])
+        expect(log.map(({ name }) => name).toSorted()).toEqual(['tmp_late', 'tmp_new', 'tmp_soon'])
+      })
+
+      test('count only while they live', async () => {
+        const { store, log, pass } = await create()
+        await store.create(org, 'tmp_1', record, 1)
+        await pass(1_050)
+        await store.create(org, 'tmp_2', record, 60, { most: 1 })
+        expect(log).toEqual([])
+        await store.revoke(org, 'tmp_2')
+        await store.create(org, 'tmp_3', record, 60, { most: 1 })
+        expect(log).toEqual([entryOf('tmp_2')])
+      })
+    })
+
+    describe('a life is prolonged', () => {
+      test('to so many seconds from now, told, and nothing else changes', async () => {
+        const { store, log, pass } = await create()
+        const first = await store.create(org, 'tmp_1', record, 2)
+        await pass(1_000)
+        const longer = await store.extend(org, 'tmp_1', 10, 3_600)
+        expect(longer).toEqual({ ...first, expiresAt: longer?.expiresAt })
+        expect(longer?.expiresAt).toBeGreaterThanOrEqual(first.issuedAt + 11_000)
+        expect(longer?.expiresAt).toBeLessThan(first.issuedAt + 12_000)
+        expect(log).toEqual([entryOf('tmp_1')])
+        await pass(1_050)
+        expect(await store.get(org, 'tmp_1')).toEqual(longer)
+        expect(await localsOf(store)).toEqual(['tmp_1'])
+      })
+
+      test('never further than the longest life from its first issue, however often', async () => {
+        const { store, pass } = await create()
+        const first = await store.create(org, 'tmp_1', record, 1)
+        await pass(500)
+        for (let times = 0; times < 3; times += 1) {
+          expect((await store.extend(org, 'tmp_1', 60, 2))?.expiresAt).toBe(first.issuedAt + 2_000)
+        }
+        await pass(1_550)
+        expect(await store.get(org, 'tmp_1')).toBeUndefined()
+      })
+
+      test('and never shortened', async () => {
+        const { store } = await create()
+        const first = await store.create(org, 'tmp_1', record, 60)
+        expect(await store.extend(org, 'tmp_1', 1, 3_600)).toEqual(first)
+        expect(await store.extend(org, 'tmp_1', 600, 10)).toEqual(first)
+      })
+
+      test('but not of one that is gone', async () => {
+        const { store, log, pass } = await create()
+        await store.create(org, 'tmp_1', record, 1)
+        await pass(1_050)
+        expect(await store.extend(org, 'tmp_1', 60, 3_600)).toBeUndefined()
+        expect(await store.extend(org, 'tmp_none', 60, 3_600)).toBeUndefined()
+        expect(await localsOf(store)).toEqual([])
+        expect(log).toEqual([])
+      })
+    })
+
+    describe('those that live are listed', () => {
+      const ada = { ...record, principal: 'sub:ada' } as const
+      const agent = { ...record, kind: 'agent', principal: 'agent:a' } as const
+
+      test('with all there is, of one organization, the ones that end first first', async () => {
+        const { store } = await create()
+        const late = await store.create(org, 'tmp_late', ada, 300)
+        const soon = await store.create(org, 'tmp_soon', agent, 60)
+        await store.create(anotherOrganizationId, 'tmp_foreign', ada, 60)
+        expect(await store.list(org, { limit: 10 })).toEqual({
+          credentials: [
+            { ...soon, local: 'tmp_soon' },
+            { ...late, local: 'tmp_late' },
+          ],
+        })
+      })
+
+      test('by kind and by principals', async () => {
+        const { store } = await create()
+        await store.create(org, 'tmp_1', ada, 60)
+        await store.create(org, 'tmp_2', record, 70)
+        await store.create(org, 'tmp_3', agent, 80)
+        expect(await localsOf(store, { kind: 'agent' })).toEqual(['tmp_3'])
+        expect(await localsOf(store, { kind: 'worker' })).toEqual([])
+        expect(await localsOf(store, { principals: ['sub:ada'] })).toEqual(['tmp_1'])
+        expect(await localsOf(store, { principals: ['sub:ada', 'agent:a', 'sub:none'] })).toEqual([
+          'tmp_1',
+          'tmp_3',
+        ])
+        expect(await localsOf(store, { principals: ['sub:ada'], kind: 'agent' })).toEqual([])
+        expect(await localsOf(store, { principals: [] })).toEqual([])
+      })
+
+      test('page by page, each once, also those that end in the same moment', async () => {
+        const { store } = await create()
+        const names = Array.from({ length: 25 }, (_, index) => `tmp_${String(index).padStart(2, '0')}`)
+        await Promise.all(names.map((local) => store.create(org, local, ada, 60)))
+        await Promise.all(names.map((local) => store.create(org, `${local}x`, agent, 60)))
+        const seen: string[] = []
+        let after: CredentialPosition | undefined
+        do {
+          const page = await store.list(org, { limit: 7, ...(after === undefined ? {} : { after }) })
+          expect(page.credentials.length).toBeLessThanOrEqual(7)
+          seen.push(...page.credentials.map(({ local }) => local))
+          after = page.next
+        } while (after !== undefined)
+        expect(seen).toHaveLength(50)
+        expect(new Set(seen).size).toBe(50)
+      })
+
+      test('without those that expired or were revoked, also while somebody reads', async () => {
+        const { store, pass } = await create()
+        await store.create(org, 'tmp_1', ada, 1)
+        for (const local of ['tmp_2', 'tmp_3', 'tmp_4']) await store.create(org, local, ada, 60)
+        await pass(1_050)
+        const { credentials, next } = await store.list(org, { limit: 1 })
+        expect(credentials.map(({ local }) => local)).toEqual(['tmp_2'])
+        await store.revoke(org, 'tmp_2')
+        await store.revoke(org, 'tmp_3')
+        const rest = await store.list(org, { limit: 5, ...(next === undefined ? {} : { after: next }) })
+        expect(rest.credentials.map(({ local }) => local)).toEqual(['tmp_4'])
+        expect(rest.next).toBeUndefined()
+      })
+    })
+
+    const localsOf = async (
+      store: CredentialStore,
+      query: Partial<CredentialQuery> = {},
+    ): Promise<readonly string[]> => {
+      const { credentials } = await store.list(org, { limit: 100, ...query })
+      return credentials.map(({ local }) => local)
+    }
   })
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { DomainError } from '#core/errors.ts'
 import { apiKeyLookup, generateSecret } from '#core/credentials/secret.ts'
 import { silentLog } from '#core/process/logger.ts'
 import type { ControlEntry, ControlLogWriter } from '#core/stores/control-log.ts'
@@ -132,6 +133,47 @@ describe('on Redis', () => {
     }
   })
 
+  test('what has expired leaves as many keys as before, indexes included', async () => {
+    const keys = redisKeys(randomUUID())
+    const store = new RedisCredentialStore(redis, keys, recordingLog().writer)
+    const before = await redis.dbsize()
+    const kinds = ['exchange', 'agent', 'worker', 'anonymous'] as const
+    for (const [index, kind] of kinds.entries()) {
+      for (const local of [`tmp_${index}a`, `tmp_${index}b`, `tmp_${index}c`]) {
+        const record = aCredential(local, 'secret', { kind, principal: `sub:${index}` })
+        await store.create(org, local, record, 1, { most: 2 })
+      }
+      await store.extend(org, `tmp_${index}c`, 2, 2)
+    }
+    await store.revoke(org, 'tmp_3c')
+    const own = await redis.keys(keys.credentialsOf(org, '*' as 'agent'))
+    expect(own).toHaveLength(8)
+    for (const key of own) expect(await redis.pttl(key)).toBeGreaterThan(0)
+    // KEYS and DBSIZE count what has expired but was not met yet.
+    await eventually('all of them are gone', async () => (await redis.dbsize()) === before)
+  })
+
+  test('one that made room but could not be told is told by the next creation', async () => {
+    const log: ControlEntry[] = []
+    let isBroken = true
+    const writer: ControlLogWriter = {
+      append: async (entry) => {
+        if (isBroken) throw new DomainError('store-unavailable', 'cut')
+        log.push(entry)
+      },
+    }
+    const store = new RedisCredentialStore(redis, freshKeys(), writer)
+    const record = aCredential('tmp_1', 'secret')
+    await store.create(org, 'tmp_1', record, 60)
+    await expect(store.create(org, 'tmp_2', record, 90, { replace: true })).rejects.toThrow('cut')
+    expect(await store.get(org, 'tmp_1')).toBeUndefined()
+    isBroken = false
+    await store.create(org, 'tmp_3', record, 120, { replace: true })
+    expect(log.map(({ name }) => name)).toEqual(['tmp_1', 'tmp_2'])
+    const { credentials } = await store.list(org, { limit: 10 })
+    expect(credentials.map(({ local }) => local)).toEqual(['tmp_3'])
+  })
+
   test('an organization keeps all its keys in one slot, under its own tag', async () => {
     const keys = redisKeys()
     const cluster = await startRedisServer('--cluster-enabled', 'yes')
@@ -142,6 +184,7 @@ describe('on Redis', () => {
         keys.identity('user', org),
         keys.identityOutbox(org),
         keys.credential(org, 'tmp_1'),
+        keys.credentialsOf(org, 'sub:{other}'),
         keys.messaging(org),
       ].map((key) => node.cluster('KEYSLOT', key)),
     )

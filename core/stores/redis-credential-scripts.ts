@@ -1,0 +1,80 @@
+import { redisScript } from './redis-script.ts'
+
+/**
+ * Credentials and the sets that list them, each script one step. Times are Redis' own, so that no pod's clock
+ * lengthens a life; the key's expiry and the text agree to the ms. A set expires with the last of its members.
+ */
+const indexing = `
+local function ms(value) return string.format('%.0f', value) end
+local function clock()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function enlist(index, expires, name)
+  redis.call('ZADD', index, ms(expires), name)
+  redis.call('PEXPIREAT', index, ms(expires), 'NX')
+  redis.call('PEXPIREAT', index, ms(expires), 'GT')
+end`
+
+/**
+ * Keys: the credential, its principal's set, its kind's set. Values: seconds, record, name, how many others may
+ * live on (-1: all). The answer: the head of the text, then the names that have to make room.
+ */
+export const createCredential = redisScript(`${indexing}
+if redis.call('EXISTS', KEYS[1]) == 1 then return false end
+local now = clock()
+local expires = now + ARGV[1] * 1000
+local head = ms(now) .. ' ' .. ms(expires)
+redis.call('SET', KEYS[1], head .. ' ' .. ARGV[2], 'PXAT', ms(expires))
+local answer = { head }
+for i = 2, 3 do
+  -- Not all at once where a great many have ended since: each creation takes its share.
+  local ended = redis.call('ZRANGEBYSCORE', KEYS[i], '-inf', ms(now), 'LIMIT', 0, 100)
+  if #ended > 0 then redis.call('ZREM', KEYS[i], unpack(ended)) end
+end
+local room = tonumber(ARGV[4])
+if room >= 0 then
+  local surplus = redis.call('ZCARD', KEYS[2]) - room
+  if surplus > 0 then
+    for _, name in ipairs(redis.call('ZRANGE', KEYS[2], 0, surplus - 1)) do answer[#answer + 1] = name end
+  end
+end
+for i = 2, 3 do enlist(KEYS[i], expires, ARGV[3]) end
+return answer`)
+
+/** Keys as above. Values: seconds, longest life in seconds, name. The answer: the whole text. */
+export const extendCredential = redisScript(`${indexing}
+local text = redis.call('GET', KEYS[1])
+if not text then return false end
+local issued, expires, record = string.match(text, '^(%d+) (%d+) (.*)$')
+if not issued then return text end
+local wanted = math.min(clock() + ARGV[1] * 1000, issued + ARGV[2] * 1000)
+expires = math.max(tonumber(expires), wanted)
+text = issued .. ' ' .. ms(expires) .. ' ' .. record
+redis.call('SET', KEYS[1], text, 'PXAT', ms(expires))
+for i = 2, 3 do enlist(KEYS[i], expires, ARGV[3]) end
+return text`)
+
+/**
+ * Keys: sets. Values: the expiry and the name after which to begin, and how many of each set. The answer: name and
+ * expiry by turns, sorted within each set.
+ */
+export const listCredentials = redisScript(`${indexing}
+local from = math.max(tonumber(ARGV[1]), clock() + 1)
+local answer = {}
+for _, index in ipairs(KEYS) do
+  local missing, offset = tonumber(ARGV[3]), 0
+  repeat
+    local batch = redis.call('ZRANGEBYSCORE', index, ms(from), '+inf', 'WITHSCORES', 'LIMIT', offset, missing)
+    offset = offset + missing
+    for i = 1, #batch, 2 do
+      local name, expires = batch[i], batch[i + 1]
+      if missing > 0 and (tonumber(expires) > tonumber(ARGV[1]) or name > ARGV[2]) then
+        answer[#answer + 1] = name
+        answer[#answer + 1] = expires
+        missing = missing - 1
+      end
+    end
+  until missing == 0 or #batch == 0
+end
+return answer`)
