@@ -12,37 +12,79 @@ export const AccessPolicySchema = Type.Object({
   lists: Type.Array(Type.String()),
   rules: Type.Array(AccessRuleSchema),
   ceilings: Type.Array(Type.Array(Type.String())),
+  /** Rules of whoever asked for the credential: one more bound, outside of which nothing is allowed. */
+  narrowing: Type.Optional(Type.Array(AccessRuleSchema)),
 })
 export type AccessPolicy = Static<typeof AccessPolicySchema>
 
 export const emptyPolicy: AccessPolicy = { lists: [], rules: [], ceilings: [] }
 
-/** The name that verdicts show for rules which stand at the identity itself. */
-const inlineRules = 'inline'
+/** Lists that are there, by name. */
+export type FoundLists = ReadonlyMap<string, { readonly rules: NamedRules['rules'] }>
+
+/** Something that has to allow what is to be allowed: what an identity has of its own, or a bound around it. */
+export interface AccessPart {
+  readonly kind: 'own' | 'ceiling' | 'narrowing'
+  readonly lists: readonly NamedRules[]
+  /** Lists that are named and not there. The part then denies everything: one might have held a deny. */
+  readonly missing: readonly string[]
+}
+
+/** What verdicts show for rules that stand in no list; no list has such a name. */
+const inlineRules = '(inline)'
+const narrowingRules = '(narrowing)'
 
 /** Names of all lists that deciding by this policy takes. */
 export function listsOf(policy: AccessPolicy, defaults: readonly string[]): string[] {
   return [...new Set([...ownLists(policy, defaults), ...policy.ceilings.flat()])]
 }
 
-/**
- * The policy compiled for one identity. `defaults` are the organization's lists, for a policy that refers to
- * nothing of its own. A list that is not in `found` denies everything: it might have held a deny.
- */
+/** What decides, all of it together. `defaults` are the organization's lists, for a policy that has nothing of its own. */
+export function partsOf(
+  policy: AccessPolicy,
+  defaults: readonly string[],
+  found: FoundLists,
+): readonly [AccessPart, ...AccessPart[]] {
+  const { rules, ceilings, narrowing } = policy
+  const own = partOf('own', ownLists(policy, defaults), found)
+  return [
+    rules.length === 0 ? own : { ...own, lists: [...own.lists, { list: inlineRules, rules }] },
+    ...ceilings.map((names) => partOf('ceiling', names, found)),
+    ...(narrowing === undefined ? [] : [narrowingPart(narrowing)]),
+  ]
+}
+
+export function compilePart({ lists, missing }: AccessPart, attributes: Attributes): Access {
+  return compileAccess(missing.length === 0 ? lists : [], attributes)
+}
+
+/** The policy compiled for one identity. */
 export function resolveAccess(
   policy: AccessPolicy,
   defaults: readonly string[],
-  found: ReadonlyMap<string, { readonly rules: NamedRules['rules'] }>,
+  found: FoundLists,
   attributes: Attributes,
 ): Access {
-  const compile = (names: readonly string[], rules: NamedRules['rules']): Access => {
-    const lists = names.map((list) => ({ list, rules: found.get(list)?.rules }))
-    const known = lists.filter((entry): entry is NamedRules => entry.rules !== undefined)
-    const own = rules.length === 0 ? [] : [{ list: inlineRules, rules }]
-    return compileAccess(known.length === lists.length ? [...known, ...own] : [], attributes)
+  const [own, ...bounds] = partsOf(policy, defaults, found)
+  return intersectAccess(
+    compilePart(own, attributes),
+    bounds.map((bound) => compilePart(bound, attributes)),
+  )
+}
+
+function partOf(kind: AccessPart['kind'], names: readonly string[], found: FoundLists): AccessPart {
+  const lists: NamedRules[] = []
+  const missing: string[] = []
+  for (const list of names) {
+    const record = found.get(list)
+    if (record === undefined) missing.push(list)
+    else lists.push({ list, rules: record.rules })
   }
-  const ceilings = policy.ceilings.map((names) => compile(names, []))
-  return intersectAccess(compile(ownLists(policy, defaults), policy.rules), ceilings)
+  return { kind, lists, missing }
+}
+
+function narrowingPart(rules: NamedRules['rules']): AccessPart {
+  return { kind: 'narrowing', lists: [{ list: narrowingRules, rules }], missing: [] }
 }
 
 function ownLists(policy: AccessPolicy, defaults: readonly string[]): readonly string[] {

@@ -1,7 +1,9 @@
 import type { Attributes } from '#core/identity/attributes.ts'
 import type { AccessRule, Action, Qos } from './access-rule.ts'
+import { FilterSet } from './filter-set.ts'
 import { fillForAllow, fillForDeny } from './identity-variables.ts'
-import { covers, isTopicFilter, matches, overlaps } from './topic-filter.ts'
+import { covers, isTopicFilter, overlaps } from './topic-filter.ts'
+import type { Refused, RuleReference, Verdict } from './verdict.ts'
 
 /** Rules with the name of the list they stand in, for verdicts that say which rule decided. */
 export interface NamedRules {
@@ -9,41 +11,9 @@ export interface NamedRules {
   readonly rules: readonly AccessRule[]
 }
 
-/** Which rule decided: the list's name and the rule's index in it. */
-export interface RuleReference {
-  readonly list: string
-  readonly index: number
-}
-
-/** The answer to one request. `allowed` carries what is granted; a refusal says why and which rule, if one did. */
-export type Verdict =
-  | { readonly allowed: true; readonly maxQos: Qos; readonly rule: RuleReference }
-  | { readonly allowed: false; readonly reason: RefusalReason; readonly rule?: RuleReference }
-
-export type RefusalReason =
-  /** no allow rule matches */
-  | 'no-rule'
-  /** a deny rule matches */
-  | 'deny-rule'
-  /** an allow matches, but not at this QoS */
-  | 'qos'
-  /** an allow matches, but not for a retained message */
-  | 'retain'
-  /** the topic lies under a `$` root */
-  | 'reserved-topic'
-  /** the text is no topic filter */
-  | 'invalid-filter'
-
-interface CompiledRule {
-  readonly filter: string
-  readonly maxQos: Qos
-  readonly retain: boolean
-  readonly rule: RuleReference
-}
-
 /**
  * What one identity may do: rules with its attributes filled in, compiled once, asked on every packet.
- * Pure: no clock, no I/O.
+ * Pure: no clock, no I/O. `publish` and `receive` allocate nothing when they allow.
  */
 export interface Access {
   /** May it publish to this topic name at this QoS, retained or not? */
@@ -60,85 +30,124 @@ export interface Access {
 
 /** Compiles lists for one identity. An allow whose variables can not be filled in does not apply. */
 export function compileAccess(lists: readonly NamedRules[], attributes: Attributes): Access {
-  return new CompiledAccess(lists, attributes)
+  const applied: AppliedRule[] = []
+  for (const { list, rules } of lists) {
+    for (const [index, rule] of rules.entries()) applyRule(rule, { list, index }, attributes, applied)
+  }
+  return new CompiledAccess(applied)
 }
 
-/** What several compiled lists all allow: an identity's own list inside the ceilings of who issued it. */
-export function intersectAccess(access: Access, ceilings: readonly Access[]): Access {
-  return ceilings.length === 0 ? access : new IntersectedAccess([access, ...ceilings])
+/** What several compiled lists all allow: an identity's own list inside the bounds of who issued it. */
+export function intersectAccess(access: Access, bounds: readonly Access[]): Access {
+  return bounds.length === 0 ? access : new IntersectedAccess([access, ...bounds])
 }
+
+/** One filter of a rule, with the verdict that it gives: a decision only picks one. */
+interface AppliedRule {
+  readonly effect: AccessRule['effect']
+  readonly actions: readonly Action[]
+  readonly filter: string
+  readonly maxQos: Qos
+  readonly retain: boolean
+  readonly verdict: Verdict & { readonly rule: RuleReference }
+}
+
+function applyRule(
+  rule: AccessRule,
+  reference: RuleReference,
+  attributes: Attributes,
+  to: AppliedRule[],
+): void {
+  const { effect, actions } = rule
+  const isAllow = effect === 'allow'
+  // What a deny denies, it denies at every QoS.
+  const maxQos = isAllow ? ((rule.maxQos ?? 2) as Qos) : 2
+  const retain = isAllow ? (rule.retain ?? true) : true
+  const verdict: AppliedRule['verdict'] = isAllow
+    ? { allowed: true, maxQos, rule: reference }
+    : { allowed: false, reason: 'deny-rule', rule: reference }
+  for (const template of rule.topics) {
+    const filter = isAllow ? fillForAllow(template, attributes) : fillForDeny(template, attributes)
+    if (filter !== undefined) to.push({ effect, actions, filter, maxQos, retain, verdict })
+  }
+}
+
+const noRule: Refused = { allowed: false, reason: 'no-rule' }
+const reservedTopic: Refused = { allowed: false, reason: 'reserved-topic' }
+const invalidTopic: Refused = { allowed: false, reason: 'invalid-topic' }
+
+const dollar = 0x24
 
 class CompiledAccess implements Access {
   readonly any: boolean
-  readonly #allow: Record<Action, CompiledRule[]> = { publish: [], subscribe: [] }
-  readonly #deny: Record<Action, CompiledRule[]> = { publish: [], subscribe: [] }
+  readonly #deny: Readonly<Record<Action, FilterSet<AppliedRule>>>
+  readonly #allow: Readonly<Record<Action, FilterSet<AppliedRule>>>
 
-  constructor(lists: readonly NamedRules[], attributes: Attributes) {
-    for (const { list, rules } of lists) {
-      for (const [index, rule] of rules.entries()) this.#add(rule, { list, index }, attributes)
-    }
-    this.any = this.#allow.publish.length > 0 || this.#allow.subscribe.length > 0
+  constructor(rules: readonly AppliedRule[]) {
+    this.#deny = byAction(rules, 'deny')
+    this.#allow = byAction(rules, 'allow')
+    this.any = rules.some(({ effect }) => effect === 'allow')
   }
 
   publish(topic: string, qos: Qos, retain: boolean): Verdict {
-    if (topic.startsWith('$')) return { allowed: false, reason: 'reserved-topic' }
-    for (const deny of this.#deny.publish) {
-      if (matches(deny.filter, topic)) return { allowed: false, reason: 'deny-rule', rule: deny.rule }
-    }
-    let refusal: Verdict = { allowed: false, reason: 'no-rule' }
-    for (const allow of this.#allow.publish) {
-      if (!matches(allow.filter, topic)) continue
-      if (qos > allow.maxQos) refusal = { allowed: false, reason: 'qos', rule: allow.rule }
-      else if (retain && !allow.retain) refusal = { allowed: false, reason: 'retain', rule: allow.rule }
-      else return { allowed: true, maxQos: allow.maxQos, rule: allow.rule }
-    }
-    return refusal
+    if (topic.charCodeAt(0) === dollar) return reservedTopic
+    const deny = this.#deny.publish.first(topic, qos, retain)
+    if (deny !== undefined) return deny.verdict
+    const allow = this.#allow.publish
+    return allow.first(topic, qos, retain)?.verdict ?? tooMuch(allow.first(topic, 0, false), qos)
   }
 
   subscribe(requested: string): Verdict {
     const filter = filterOf(requested)
-    if (filter === undefined || !isTopicFilter(filter)) return { allowed: false, reason: 'invalid-filter' }
-    if (filter.startsWith('$')) return { allowed: false, reason: 'reserved-topic' }
-    for (const deny of this.#deny.subscribe) {
-      if (covers(deny.filter, filter)) return { allowed: false, reason: 'deny-rule', rule: deny.rule }
-    }
-    let best: CompiledRule | undefined
-    for (const allow of this.#allow.subscribe) {
+    if (filter === undefined || !isTopicFilter(filter)) return invalidTopic
+    if (filter.charCodeAt(0) === dollar) return reservedTopic
+    const deny = this.#deny.subscribe.entries.find((rule) => covers(rule.filter, filter))
+    if (deny !== undefined) return deny.verdict
+    let best: AppliedRule | undefined
+    for (const allow of this.#allow.subscribe.entries) {
       if (covers(allow.filter, filter) && (best === undefined || allow.maxQos > best.maxQos)) best = allow
     }
-    return best === undefined
-      ? { allowed: false, reason: 'no-rule' }
-      : { allowed: true, maxQos: best.maxQos, rule: best.rule }
+    return best?.verdict ?? noRule
   }
 
   receive(topic: string): boolean {
     return (
-      !topic.startsWith('$') &&
-      !this.#deny.subscribe.some((deny) => matches(deny.filter, topic)) &&
-      this.#allow.subscribe.some((allow) => matches(allow.filter, topic))
+      topic.charCodeAt(0) !== dollar &&
+      this.#deny.subscribe.first(topic, 0, false) === undefined &&
+      this.#allow.subscribe.first(topic, 0, false) !== undefined
     )
   }
 
   checkDelivery(requested: string): boolean {
     const filter = filterOf(requested) ?? requested
-    return this.#deny.subscribe.some((deny) => overlaps(deny.filter, filter))
+    return this.#deny.subscribe.entries.some((deny) => overlaps(deny.filter, filter))
   }
+}
 
-  #add(rule: AccessRule, reference: RuleReference, attributes: Attributes): void {
-    for (const template of rule.topics) {
-      const filter =
-        rule.effect === 'allow' ? fillForAllow(template, attributes) : fillForDeny(template, attributes)
-      if (filter === undefined) continue
-      const compiled: CompiledRule = {
-        filter,
-        maxQos: (rule.maxQos ?? 2) as Qos,
-        retain: rule.retain ?? true,
-        rule: reference,
-      }
-      const side = rule.effect === 'allow' ? this.#allow : this.#deny
-      for (const action of rule.actions) side[action].push(compiled)
-    }
-  }
+function byAction(
+  rules: readonly AppliedRule[],
+  effect: AccessRule['effect'],
+): Record<Action, FilterSet<AppliedRule>> {
+  const all = rules.filter((rule) => rule.effect === effect)
+  const publish = all.filter(({ actions }) => actions.includes('publish'))
+  const subscribe = all.filter(({ actions }) => actions.includes('subscribe'))
+  const first = setOf(publish)
+  // Most lists speak of both at once: one set serves both then.
+  const isOne = publish.length === all.length && subscribe.length === all.length
+  return { publish: first, subscribe: isOne ? first : setOf(subscribe) }
+}
+
+function setOf(rules: readonly AppliedRule[]): FilterSet<AppliedRule> {
+  return rules.length === 0 ? none : new FilterSet(rules)
+}
+
+const none = new FilterSet<AppliedRule>([])
+
+/** Why no allow speaks of a message although one speaks of its topic. */
+function tooMuch(allow: AppliedRule | undefined, qos: Qos): Refused {
+  if (allow === undefined) return noRule
+  const { rule } = allow.verdict
+  return { allowed: false, reason: qos > allow.maxQos ? 'qos' : 'retain', rule }
 }
 
 class IntersectedAccess implements Access {
@@ -151,15 +160,30 @@ class IntersectedAccess implements Access {
   }
 
   publish(topic: string, qos: Qos, retain: boolean): Verdict {
-    return narrowest(this.#parts.map((part) => part.publish(topic, qos, retain)))
+    let narrowest: Verdict = noRule
+    for (let index = 0; index < this.#parts.length; index += 1) {
+      const verdict = (this.#parts[index] as Access).publish(topic, qos, retain)
+      if (!verdict.allowed) return verdict
+      narrowest = narrower(narrowest, verdict)
+    }
+    return narrowest
   }
 
   subscribe(filter: string): Verdict {
-    return narrowest(this.#parts.map((part) => part.subscribe(filter)))
+    let narrowest: Verdict = noRule
+    for (const part of this.#parts) {
+      const verdict = part.subscribe(filter)
+      if (!verdict.allowed) return verdict
+      narrowest = narrower(narrowest, verdict)
+    }
+    return narrowest
   }
 
   receive(topic: string): boolean {
-    return this.#parts.every((part) => part.receive(topic))
+    for (let index = 0; index < this.#parts.length; index += 1) {
+      if (!(this.#parts[index] as Access).receive(topic)) return false
+    }
+    return true
   }
 
   checkDelivery(filter: string): boolean {
@@ -167,13 +191,9 @@ class IntersectedAccess implements Access {
   }
 }
 
-function narrowest(verdicts: readonly Verdict[]): Verdict {
-  let narrow: Verdict | undefined
-  for (const verdict of verdicts) {
-    if (!verdict.allowed) return verdict
-    if (narrow === undefined || (narrow.allowed && verdict.maxQos < narrow.maxQos)) narrow = verdict
-  }
-  return narrow ?? { allowed: false, reason: 'no-rule' }
+/** Of two grants the one with the lower QoS; `former` may be no grant yet. */
+function narrower(former: Verdict, next: Verdict & { readonly allowed: true }): Verdict {
+  return !former.allowed || next.maxQos < former.maxQos ? next : former
 }
 
 /** MQTT 5 §4.8.2: `$share/<group>/<filter>` is judged by its filter. Undefined when the group or filter is missing. */

@@ -22,6 +22,22 @@ describe('access', () => {
     expect(verdict).toEqual({ allowed: true, maxQos: 2, rule: { list: 'list', index: 1 } })
   })
 
+  test('names the first of several that would decide alike, with its list', () => {
+    const lists = [
+      {
+        list: 'one',
+        rules: [allow(both, 'z'), { ...allow(both, 'a/#'), maxQos: 0 }, deny(both, 'a/x', 'a/y/#')],
+      },
+      { list: 'two', rules: [allow(both, '#'), deny(both, 'a/x')] },
+    ]
+    const some = compileAccess(lists, {})
+    expect(some.publish('a/x', 0, false)).toMatchObject({ rule: { list: 'one', index: 2 } })
+    expect(some.subscribe('a/y/+')).toMatchObject({ rule: { list: 'one', index: 2 } })
+    expect(some.publish('a/z', 0, false)).toMatchObject({ rule: { list: 'one', index: 1 } })
+    expect(some.publish('a/z', 1, false)).toMatchObject({ rule: { list: 'two', index: 0 } })
+    expect(some.subscribe('a/z')).toEqual({ allowed: true, maxQos: 2, rule: { list: 'two', index: 0 } })
+  })
+
   test('deny wins, in whatever order', () => {
     for (const rules of [
       [allow(both, '#'), deny(both, 'a/#')],
@@ -67,13 +83,42 @@ describe('access', () => {
     expect(some.publish('a', 2, false)).toMatchObject({ allowed: false, reason: 'qos' })
     expect(some.publish('a', 0, true)).toMatchObject({ allowed: false, reason: 'retain' })
     expect(some.subscribe('a')).toMatchObject({ allowed: true, maxQos: 1 })
+    const rule = { list: 'list', index: 0 }
+    expect(some.publish('a', 2, true)).toEqual({ allowed: false, reason: 'qos', rule })
+    expect(some.publish('a', 1, true)).toEqual({ allowed: false, reason: 'retain', rule })
+  })
+
+  test('a deny denies at every QoS, retained or not', () => {
+    const some = access([allow(both, '#'), { ...deny(both, 'a'), maxQos: 0, retain: false }])
+    expect(some.publish('a', 2, true)).toMatchObject({ reason: 'deny-rule' })
+  })
+
+  test('what is no filter is refused as that', () => {
+    const all = access([allow(both, '#')])
+    for (const filter of [
+      '',
+      'a#',
+      'a/#/b',
+      '+a',
+      'a\0',
+      '$share/g',
+      '$share//a',
+      '$share/+/a',
+      '$share/g/a#',
+    ]) {
+      expect(all.subscribe(filter)).toEqual({ allowed: false, reason: 'invalid-topic' })
+    }
   })
 
   test('topics under $ are closed, whatever is allowed', () => {
-    const all = access([allow(both, '#', '$SYS/#')])
-    expect(all.publish('$SYS/x', 0, false)).toMatchObject({ reason: 'reserved-topic' })
-    expect(all.subscribe('$SYS/#')).toMatchObject({ reason: 'reserved-topic' })
-    expect(all.receive('$SYS/x')).toBe(false)
+    const all = access([allow(both, '#', '$SYS/#', '$cloudsignal/#', '$x', '$share/g/x')])
+    for (const topic of ['$SYS/x', '$cloudsignal/credential/expiring', '$x', '$share/g/x', '$']) {
+      expect(all.publish(topic, 0, false)).toEqual({ allowed: false, reason: 'reserved-topic' })
+      expect(all.receive(topic)).toBe(false)
+    }
+    for (const filter of ['$SYS/#', '$cloudsignal/#', '$x', '$share/g/$SYS/#', '$', '$queue/a']) {
+      expect(all.subscribe(filter)).toEqual({ allowed: false, reason: 'reserved-topic' })
+    }
   })
 
   test('a shared subscription is judged by its filter', () => {
@@ -82,6 +127,10 @@ describe('access', () => {
     for (const filter of ['$share/group/b', '$share//a/b', '$share/a', '$share/+/a/b', '$SHARE/g/a/b']) {
       expect(some.subscribe(filter).allowed).toBe(false)
     }
+    const bounded = access([allow(['subscribe'], 'a/#'), deny(['subscribe'], 'a/secret')])
+    expect(bounded.checkDelivery('$share/group/a/#')).toBe(true)
+    expect(bounded.checkDelivery('$share/group/a/b')).toBe(false)
+    expect(bounded.subscribe('$share/group/a/secret')).toMatchObject({ reason: 'deny-rule' })
   })
 })
 
@@ -169,6 +218,24 @@ describe('a policy', () => {
       false,
     ])
     expect(resolve({ lists: ['all'], ceilings: [[]] }).publish('a', 0, false).allowed).toBe(false)
+  })
+
+  test('may be narrowed by whoever asks, never widened', () => {
+    const narrowed = resolve({ lists: ['a'], narrowing: [{ ...allow(['publish'], 'a/x', 'b'), maxQos: 1 }] })
+    expect(narrowed.publish('a/x', 1, false)).toEqual({
+      allowed: true,
+      maxQos: 1,
+      rule: { list: '(narrowing)', index: 0 },
+    })
+    expect(narrowed.publish('a/x', 2, false)).toMatchObject({ reason: 'qos', rule: { list: '(narrowing)' } })
+    for (const topic of ['a', 'a/y', 'b']) expect(narrowed.publish(topic, 0, false).allowed).toBe(false)
+    expect(narrowed.subscribe('a/x').allowed).toBe(false)
+    expect(resolve({ lists: ['a'], narrowing: [] }).any).toBe(false)
+  })
+
+  test('names rules of its own as such', () => {
+    const own = resolve({ rules: [allow(both, 'b'), allow(both, 'c')] })
+    expect(own.publish('c', 0, false)).toMatchObject({ rule: { list: '(inline)', index: 1 } })
   })
 
   test('names every list it needs once', () => {

@@ -1,53 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { covers, isTopicFilter, isTopicName, matches, overlaps } from '#core/access/topic-filter.ts'
-
-/**
- * The oracle: every topic of up to four levels over three names, one of them empty, and `$sys` first. Filters
- * are compared by the set of these they match, decided level by level as §4.7 says it.
- */
-const names = ['a', 'b', '']
-const topics = [1, 2, 3, 4].flatMap((length) =>
-  tuples(['a', 'b', '', '$sys'], names, length).filter((topic) => topic !== ''),
-)
-
-function tuples(first: readonly string[], others: readonly string[], length: number): string[] {
-  let texts: string[] = [...first]
-  for (let level = 1; level < length; level += 1) {
-    texts = texts.flatMap((text) => others.map((name) => `${text}/${name}`))
-  }
-  return texts
-}
-
-function oracleMatches(filter: string, topic: string): boolean {
-  if (topic.startsWith('$') && /^[+#]/.test(filter)) return false
-  const pattern = filter
-    .split('/')
-    .map((level) => (level === '+' ? '[^/]*' : level === '#' ? '#' : level.replaceAll('$', '\\$')))
-    .join('/')
-  const regex = pattern === '#' ? '.*' : pattern.replace(/\/#$/, '(/.*)?')
-  return new RegExp(`^${regex}$`, 's').test(topic)
-}
-
-const level = fc.constantFrom('a', 'b', '', '+')
-const aFilter = fc
-  .tuple(
-    fc.constantFrom('a', 'b', '', '+', '$sys'),
-    fc.array(level, { maxLength: 2 }),
-    fc.constantFrom('', '/#'),
-    fc.boolean(),
-  )
-  .map(([first, rest, end, isHash]) => (isHash && end !== '' ? '#' : [first, ...rest].join('/') + end))
-  .filter((filter) => filter !== '')
-
-const matched = new Map<string, ReadonlySet<string>>()
-function topicsOf(filter: string): ReadonlySet<string> {
-  const known = matched.get(filter)
-  if (known !== undefined) return known
-  const found = new Set(topics.filter((topic) => oracleMatches(filter, topic)))
-  matched.set(filter, found)
-  return found
-}
+import { aFilter, topics, topicsOf } from './topic-universe.ts'
 
 describe('whatever the filters', () => {
   const runs = { numRuns: 40_000 }
