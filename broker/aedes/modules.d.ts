@@ -21,9 +21,13 @@ declare module 'mqemitter-redis' {
     removeListener(topic: string, listener: Listener<M>, done?: () => void): this
     emit(message: M, done?: (error?: Error) => void): this
     close(done: () => void): this
+    protected readonly closed: boolean
+    /** A qlobber of topic filters. */
+    protected readonly _matcher: {
+      match(topic: string): Listener<M>[]
+      remove(filter: string, listener: Listener<M>): void
+    }
     protected _on(topic: string, listener: Listener<M>, done?: () => void): this
-    protected _removeListener(topic: string, listener: Listener<M>, done?: () => void): this
-    protected _emit(message: M, done?: (error?: Error) => void): this
     protected _close(done: () => void): this
   }
   export default MQEmitterRedis

@@ -1,5 +1,6 @@
 import { Aedes } from 'aedes'
-import type { Message, RoutedMessage } from '../aedes/messages.ts'
+import { ClientMessage, type Message, type RoutedMessage } from '../aedes/messages.ts'
+import type { OrganizationEmitter } from '../bus/organization-emitter.ts'
 import { LocalClaims } from '../cluster/local-claims.ts'
 import type { SessionPersistence } from '../persistence/session-persistence.ts'
 import type { AedesClient } from './aedes-client.ts'
@@ -11,6 +12,8 @@ interface AedesInside {
   readonly clients: Record<string, AedesClient | undefined>
   readonly _heartbeatInterval: NodeJS.Timeout
   readonly _clearWillInterval: NodeJS.Timeout
+  /** Number of the last message. */
+  counter: number
   registerClient(client: AedesClient): void
   unregisterClient(client: AedesClient): void
   publish(message: Message, client: AedesClient | undefined, done: (error?: Error | null) => void): void
@@ -21,8 +24,7 @@ interface AedesInside {
 export interface OrganizationAedesOptions {
   /** Names this replica in every message. */
   readonly replica: string
-  /** An emitter that reaches the other replicas; aedes' own when absent. */
-  readonly emitter?: unknown
+  readonly emitter: OrganizationEmitter
   readonly persistence: SessionPersistence
   readonly onError: (error: Error) => void
 }
@@ -38,16 +40,14 @@ export class OrganizationAedes {
 
   readonly #replica: string
   readonly #claims = new LocalClaims()
-  readonly #forget: (error?: Error | null) => void
+  readonly #emitter: OrganizationEmitter
 
-  private constructor(aedes: Aedes, { replica, persistence, onError }: OrganizationAedesOptions) {
+  private constructor(aedes: Aedes, { replica, emitter, persistence }: OrganizationAedesOptions) {
     this.#replica = replica
+    this.#emitter = emitter
     this.#aedes = aedes
     this.#inside = aedes as unknown as AedesInside
     this.persistence = persistence
-    this.#forget = (error) => {
-      if (error) onError(error)
-    }
     // Heartbeats and the sweep of other replicas' wills: the sweep can end the process and publishes wills of
     // replicas that live.
     clearInterval(this.#inside._heartbeatInterval)
@@ -58,7 +58,7 @@ export class OrganizationAedes {
     const { persistence } = options
     const aedes = new Aedes({
       id: options.replica,
-      ...(options.emitter === undefined ? {} : { mq: options.emitter }),
+      mq: options.emitter,
       persistence,
       concurrency: 0,
       heartbeatInterval: never,
@@ -82,7 +82,7 @@ export class OrganizationAedes {
   async register(client: AedesClient, epoch: number): Promise<boolean> {
     if (client.closed || !this.#claims.granted(client, epoch)) return false
     // The bus sees to it that it arrives, as long as this connection is there to tell of.
-    this.publish(claimMessage(this.#replica, client.id, epoch)).catch(() => {})
+    this.publish(claimMessage(this.#replica, client.id, epoch))?.catch(() => {})
     for (let former = this.#inside.clients[client.id]; former !== undefined;) {
       const closing = former
       await new Promise<void>((resolve) => closing.close(resolve))
@@ -102,9 +102,13 @@ export class OrganizationAedes {
 
   /**
    * Resolves once the message is stored, retained and queued as far as it must be, given to the subscribers
-   * here and, above QoS 0, on its way to the other replicas.
+   * here and, above QoS 0, on its way to the other replicas. Undefined when all that is done already.
    */
-  publish(message: Message, client?: AedesClient): Promise<void> {
+  publish(message: Message, client?: AedesClient): Promise<void> | undefined {
+    if (client !== undefined && this.#needsNoStore(message)) {
+      this.#inside.counter += 1
+      return this.#emitter.route(new ClientMessage(message, this.#replica, this.#inside.counter, client.id))
+    }
     return new Promise((resolve, reject) => {
       // Aedes names the publisher only after it has queued; no-local is decided before [MQTT-3.8.3-3].
       const named = client === undefined || message.qos === 0 ? message : { ...message, clientId: client.id }
@@ -112,12 +116,9 @@ export class OrganizationAedes {
     })
   }
 
-  /**
-   * As publish, for a message that nothing has to be stored of and nobody waits for: QoS 0, not retained. It is
-   * with the subscribers here when this returns.
-   */
-  publishAndForget(message: Message, client: AedesClient): void {
-    this.#inside.publish(message, client, this.#forget)
+  /** Of aedes' steps only the last is left to do: to hand it to the emitter. */
+  #needsNoStore({ topic, qos, retain }: Message): boolean {
+    return !retain && (qos === 0 || !this.persistence.isQueued(topic))
   }
 
   subscribe(filter: string, deliver: Deliver): Promise<void> {

@@ -5,7 +5,11 @@ import type { Deliver } from '../aedes/organization-aedes.ts'
 import { handleConnect } from '../handlers/connect.ts'
 import { handlers } from '../handlers/index.ts'
 import type { Transport, TransportReceiver } from '../listeners/transport.ts'
-import { encodeAcknowledgement, parseAcknowledgement } from '../wire/acknowledgements.ts'
+import {
+  acknowledgementBytes,
+  type AcknowledgementName,
+  parseAcknowledgement,
+} from '../wire/acknowledgements.ts'
 import { Framer } from '../wire/framer.ts'
 import {
   encodePacket,
@@ -18,7 +22,8 @@ import {
   UnsupportedLevel,
 } from '../wire/packets.ts'
 import { PacketFault } from '../wire/packet-fault.ts'
-import { isPublishFrame, parsePublish, withMessageId } from '../wire/publish.ts'
+import { isPublishFrame, parsePublish } from '../wire/publish.ts'
+import { TopicMemo } from '../wire/topic-memo.ts'
 import { ConnectionReview } from './connection-review.ts'
 import type { ConnectionOptions } from './connection-options.ts'
 import type { DeliveryTarget } from './delivery-options.ts'
@@ -50,12 +55,15 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   #ended: Promise<void> | undefined
   #isAnswered = false
   #lastReceived = performance.now()
-  #lastDelivered: RoutedMessage | undefined
+  /** Names the message that was delivered last: kept itself, it would keep all alive that was read with it. */
+  #lastCounter = -1
+  #lastReplica = ''
   #keepAlive: NodeJS.Timeout | undefined
   #expiry: NodeJS.Timeout | undefined
   readonly #connectTimer: NodeJS.Timeout
   readonly #writer: Writer
   readonly #framer: Framer
+  readonly #topics = new TopicMemo()
   readonly #packets: PacketQueue
   readonly #review = new ConnectionReview(this)
 
@@ -133,22 +141,29 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
 
   send(packet: Packet): boolean {
     if (packet.cmd === 'connack') this.#isAnswered = true
-    return this.#write(encodePacket(packet, this.version))
-  }
-
-  #write(bytes: Buffer): boolean {
-    if (bytes.length > this.maxSendBytes) {
-      this.options.metrics.dropped('packet-too-large')
-      return false
-    }
+    const bytes = encodePacket(packet, this.version)
+    if (!this.#accepts(bytes.length)) return false
     this.#writer.write(bytes)
-    if (this.pending > this.options.limits.disconnectAboveBytes) void this.end('too-slow')
+    this.#boundPending()
     return true
   }
 
+  /** [MQTT-3.1.2-24] */
+  #accepts(length: number): boolean {
+    if (length <= this.maxSendBytes) return true
+    this.options.metrics.dropped('packet-too-large')
+    return false
+  }
+
+  #boundPending(): void {
+    if (this.pending > this.options.limits.disconnectAboveBytes) void this.end('too-slow')
+  }
+
   /** PUBACK and its kin, without a reason other than success. */
-  acknowledge(cmd: 'puback' | 'pubrec' | 'pubrel' | 'pubcomp', messageId: number): void {
-    this.#write(encodeAcknowledgement(cmd, messageId))
+  acknowledge(name: AcknowledgementName, messageId: number): void {
+    if (!this.#accepts(acknowledgementBytes)) return
+    this.#writer.acknowledge(name, messageId)
+    this.#boundPending()
   }
 
   sendPublish(message: Message, terms: DeliveryTerms, messageId: number, dup: boolean): boolean {
@@ -158,13 +173,16 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
       identifiers === undefined || this.version < 5
         ? frames.encode(message, this.version, qos, retain)
         : frames.encodeIdentified(message, terms, identifiers)
-    return this.#write(qos === 0 ? encoded.bytes : withMessageId(encoded, messageId, dup))
+    if (!this.#accepts(encoded.end - encoded.start)) return false
+    this.#writer.publish(encoded, messageId, dup)
+    this.#boundPending()
+    return true
   }
 
   data(bytes: Buffer): void {
     if (this.closed) return
     this.#lastReceived = performance.now()
-    const problem = this.#framer.push(bytes, (frame) => this.#framed(frame))
+    const problem = this.#framer.push(bytes, this.#framed)
     if (problem === 'too-large') void this.end('packet-too-large')
     else if (problem === 'malformed') void this.end('malformed-packet')
   }
@@ -179,16 +197,16 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     return this.#ended
   }
 
-  #framed(frame: Buffer): void {
+  readonly #framed = (bytes: Buffer, start: number, end: number): void => {
     if (this.closed) return
     try {
       if (this.#parser === undefined) {
-        const packet = parseConnect(frame)
+        const packet = parseConnect(bytes.subarray(start, end))
         this.version = packet.protocolVersion
         this.#parser = new PacketParser(packet.protocolVersion)
         this.#packets.push(packet)
       } else {
-        this.#packets.push(this.#parse(frame, this.#parser))
+        this.#packets.push(this.#parse(this.#parser, bytes, start, end))
       }
     } catch (error) {
       this.options.log.debug({ ...this.#names(), ...errorFields(error) }, 'a malformed packet')
@@ -199,9 +217,9 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     }
   }
 
-  #parse(frame: Buffer, parser: PacketParser): IncomingPacket {
-    if (isPublishFrame(frame)) return parsePublish(frame, this.version)
-    return parseAcknowledgement(frame) ?? parser.parse(frame)
+  #parse(parser: PacketParser, bytes: Buffer, start: number, end: number): IncomingPacket {
+    if (isPublishFrame(bytes, start)) return parsePublish(bytes, this.version, start, end, this.#topics)
+    return parseAcknowledgement(bytes, start, end) ?? parser.parse(bytes.subarray(start, end))
   }
 
   #handle(packet: IncomingPacket): Promise<void> | void {
@@ -238,8 +256,11 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   #deliver(message: RoutedMessage): void {
     const { session } = this
     // Aedes calls once per matching filter, one after the other; termsFor looks at all of them.
-    if (session === undefined || this.closed || message === this.#lastDelivered) return
-    this.#lastDelivered = message
+    if (session === undefined || this.closed) return
+    const { brokerCounter, brokerId } = message
+    if (brokerCounter === this.#lastCounter && brokerId === this.#lastReplica) return
+    this.#lastCounter = brokerCounter
+    this.#lastReplica = brokerId
     try {
       const terms = session.subscriptions.termsFor(message, session.id, session.admission.access)
       if (terms !== undefined) session.delivery.live(message, terms)

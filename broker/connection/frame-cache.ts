@@ -1,6 +1,6 @@
 import type { Message } from '../aedes/messages.ts'
 import { withIdentifiers } from '../wire/publish-properties.ts'
-import { type EncodedPublish, encodePublish } from '../wire/publish.ts'
+import { type EncodedPublish, encodePublish, isReusable, type Publish } from '../wire/publish.ts'
 import type { DeliveryTerms } from './subscriptions.ts'
 
 /**
@@ -10,13 +10,25 @@ import type { DeliveryTerms } from './subscriptions.ts'
 export class FrameCache {
   #message: Message | undefined
   #encoded: (EncodedPublish | undefined)[] = []
+  #came: Publish | undefined
+  #cameAs = 4
+
+  /** This packet is about to be published: it may go to others just as it came. */
+  came(packet: Publish, version: number): void {
+    this.#came = packet
+    this.#cameAs = version
+  }
 
   encode(message: Message, version: number, qos: 0 | 1 | 2, retain: boolean): EncodedPublish {
     if (message !== this.#message) {
       this.#message = message
       this.#encoded = []
+      if (this.#came?.payload === message.payload && isReusable(this.#came)) {
+        this.#encoded[slotOf(this.#cameAs, this.#came.qos, false)] = this.#came.frame
+      }
+      this.#came = undefined
     }
-    const slot = (version === 5 ? 6 : 0) + qos * 2 + (retain ? 1 : 0)
+    const slot = slotOf(version, qos, retain)
     const known = this.#encoded[slot]
     if (known !== undefined) return known
     const encoded = encodePublish(message, version, qos, retain)
@@ -33,4 +45,8 @@ export class FrameCache {
     const properties = withIdentifiers(message.properties, identifiers)
     return encodePublish({ ...message, properties }, 5, qos, retain)
   }
+}
+
+function slotOf(version: number, qos: number, retain: boolean): number {
+  return (version === 5 ? 6 : 0) + qos * 2 + (retain ? 1 : 0)
 }

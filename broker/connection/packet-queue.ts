@@ -23,8 +23,8 @@ export class PacketQueue {
   }
 
   push(packet: IncomingPacket): void {
+    if (!this.#isHandling) return this.#begin(packet)
     this.#packets.push(packet)
-    if (!this.#isHandling) return this.#run()
     if (this.#packets.length < this.#most || this.#isPaused) return
     this.#isPaused = true
     this.#transport.pause()
@@ -35,14 +35,18 @@ export class PacketQueue {
     this.#packets = []
   }
 
-  /** Handles what is there, at once as long as no handler waits. */
-  #run(): void {
+  #begin(packet: IncomingPacket): void {
     this.#isHandling = true
-    for (;;) {
-      const packet = this.#packets.shift()
-      if (packet === undefined) break
+    const waiting = this.#handle(packet)
+    if (waiting === undefined) this.#goOn()
+    else void waiting.then(() => this.#goOn())
+  }
+
+  /** Handles what is there, at once as long as no handler waits. */
+  #goOn(): void {
+    for (let packet = this.#packets.shift(); packet !== undefined; packet = this.#packets.shift()) {
       const waiting = this.#handle(packet)
-      if (waiting !== undefined) return void waiting.then(() => this.#run())
+      if (waiting !== undefined) return void waiting.then(() => this.#goOn())
     }
     this.#isHandling = false
     if (!this.#isPaused) return

@@ -18,17 +18,21 @@ export class PublishWindow {
   }
 
   /**
-   * Calls `acknowledge` when `stored` resolves and all before it are acknowledged, `failed` when it rejects.
-   * Returns what the next packet has to wait for when the window is full.
+   * Calls `acknowledge` when `stored` resolves, or is undefined, and all before it are acknowledged; `failed`
+   * when it rejects. Returns what the next packet has to wait for when the window is full.
    */
   add(
-    stored: Promise<void>,
+    stored: Promise<void> | undefined,
     acknowledge: () => void,
     failed: (error: unknown) => void,
   ): Promise<void> | undefined {
-    const entry = { acknowledge, isStored: false }
+    if (stored === undefined && this.#pending.length === 0) {
+      acknowledge()
+      return undefined
+    }
+    const entry = { acknowledge, isStored: stored === undefined }
     this.#pending.push(entry)
-    stored.then(() => {
+    stored?.then(() => {
       entry.isStored = true
       this.#advance()
     }, failed)

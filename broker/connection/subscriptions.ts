@@ -31,6 +31,12 @@ export interface DeliveryTerms {
   readonly identifiers?: readonly number[]
 }
 
+/** Without identifiers there are no others. */
+const plainTerms = ([0, 1, 2] as const).map((qos): readonly DeliveryTerms[] => [
+  { qos, retain: false },
+  { qos, retain: true },
+])
+
 /** The filters of one client that were granted. */
 export class Subscriptions {
   readonly #byFilter = new Map<string, Subscription>()
@@ -80,6 +86,6 @@ export class Subscriptions {
     }
     if (best === undefined || (mustAsk && !access.receive(message.topic))) return undefined
     const qos = Math.min(best.qos, message.qos) as Qos
-    return identifiers === undefined ? { qos, retain } : { qos, retain, identifiers }
+    return identifiers === undefined ? plainTerms[qos]?.[retain ? 1 : 0] : { qos, retain, identifiers }
   }
 }

@@ -20,7 +20,8 @@ export function handlePublish(
   if (!isAllowed) return refuse(connection, packet)
   const message = messageOf(packet)
   if (packet.retain) return publishInTurn(connection, session, packet, message)
-  if (packet.qos === 0) return session.broker.publishAndForget(message, connection)
+  connection.options.frames.came(packet, connection.version)
+  if (packet.qos === 0) return session.broker.publish(message, connection)
   return packet.qos === 1
     ? publishOnce(connection, session, packet, message)
     : publishExactlyOnce(connection, session, packet, message)

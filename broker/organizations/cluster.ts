@@ -4,6 +4,7 @@ import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { Log } from '#core/process/logger.ts'
 import type { RedisKeys } from '#core/stores/redis-keys.ts'
 import type { Bus, Lost } from '../bus/bus.ts'
+import { noOtherReplica } from '../bus/no-other-replica.ts'
 import { OrganizationEmitter } from '../bus/organization-emitter.ts'
 import type { ClientRegistry } from '../cluster/client-registry.ts'
 import { MemoryClientRegistry } from '../cluster/memory-client-registry.ts'
@@ -18,8 +19,8 @@ import type { SessionPersistence } from '../persistence/session-persistence.ts'
 export interface Cluster {
   readonly replica: string
   persistence(organization: OrganizationId): SessionPersistence
-  /** Resolves with the way to the other replicas, open; undefined where there are none. */
-  emitter(organization: OrganizationId, lost: Lost): Promise<OrganizationEmitter | undefined>
+  /** Resolves with what delivers here and to the other replicas, open. */
+  emitter(organization: OrganizationId, lost: Lost): Promise<OrganizationEmitter>
   /** All that was opened of the organization is closed, and nothing is being opened. Never rejects. */
   closed(organization: OrganizationId): Promise<void>
   /** Clients of all replicas, and their wills. */
@@ -32,16 +33,16 @@ export interface Cluster {
 export function memoryCluster(now: Clock = systemClock): Cluster {
   const persistences = new Map<OrganizationId, SessionPersistence>()
   return {
-    replica: 'standalone',
+    replica: noOtherReplica.replica,
     persistence(organization) {
       const persistence = persistences.get(organization) ?? new MemoryPersistence()
       persistences.set(organization, persistence)
       return persistence
     },
-    emitter: async () => undefined,
+    emitter: async (organization, lost) => new OrganizationEmitter(noOtherReplica, organization, lost),
     closed: async () => {},
     clients: new MemoryClientRegistry(now),
-    enlist: async () => ({ live: async () => ['standalone'], close: async () => {} }),
+    enlist: async () => ({ live: async () => [noOtherReplica.replica], close: async () => {} }),
   }
 }
 

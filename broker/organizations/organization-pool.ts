@@ -79,7 +79,7 @@ export class OrganizationPool {
     const emitter = await this.#cluster.emitter(organization, (batches) => this.#lost(organization, batches))
     return OrganizationAedes.create({
       replica: this.#cluster.replica,
-      ...(emitter === undefined ? {} : { emitter }),
+      emitter,
       persistence: this.#cluster.persistence(organization),
       onError: (error) =>
         this.#log.error({ organization, ...errorFields(error) }, 'the broker reported an error'),

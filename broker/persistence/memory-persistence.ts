@@ -65,6 +65,10 @@ export class MemoryPersistence extends AsyncMemoryPersistence implements Session
     }
   }
 
+  isQueued(topic: string): boolean {
+    return this.#subscriptions.match(topic).length > 0
+  }
+
   override async subscriptionsByTopic(topic: string): Promise<MatchingSubscription[]> {
     return this.#subscriptions.match(topic)
   }

@@ -100,6 +100,10 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
     return this.#retained.find(filters)
   }
 
+  isQueued(topic: string): boolean {
+    return this.#subscriptions.match(topic).length > 0
+  }
+
   override async subscriptionsByTopic(topic: string): Promise<MatchingSubscription[]> {
     return this.#subscriptions.match(topic)
   }

@@ -3,7 +3,10 @@ import { afterEach, describe, expect, test } from 'vitest'
 import type { AedesClient } from '../../../broker/aedes/aedes-client.ts'
 import type { RoutedMessage } from '../../../broker/aedes/messages.ts'
 import { OrganizationAedes } from '../../../broker/aedes/organization-aedes.ts'
+import { noOtherReplica } from '../../../broker/bus/no-other-replica.ts'
+import { OrganizationEmitter } from '../../../broker/bus/organization-emitter.ts'
 import { MemoryPersistence } from '../../../broker/persistence/memory-persistence.ts'
+import { anOrganizationId } from '../../fixtures/records.ts'
 
 /** What this broker takes for granted of aedes 1.2.0; a new version has to pass before it is pinned. */
 const open: OrganizationAedes[] = []
@@ -13,7 +16,8 @@ afterEach(async () => {
 })
 
 async function start(persistence = new MemoryPersistence()): Promise<OrganizationAedes> {
-  const broker = await OrganizationAedes.create({ replica: 'r1', persistence, onError: () => {} })
+  const emitter = new OrganizationEmitter(noOtherReplica, anOrganizationId, () => {})
+  const broker = await OrganizationAedes.create({ replica: 'r1', emitter, persistence, onError: () => {} })
   open.push(broker)
   return broker
 }

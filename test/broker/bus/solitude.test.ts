@@ -71,9 +71,9 @@ const message = (number: number): RoutedMessage => ({
 /** Sends until it is stopped; `sent` is how many were. */
 function keepSending(bus: RedisBus): { sent: number; unsent: number; stop: () => Promise<void> } {
   const sending = { sent: 0, unsent: 0, stop: async () => {} }
-  let isStopped = false
+  const stopping = new AbortController()
   const done = (async () => {
-    while (!isStopped) {
+    while (!stopping.signal.aborted) {
       const answer = bus.send(anOrganizationId, message(sending.sent))
       sending.sent += 1
       if (answer === undefined) sending.unsent += 1
@@ -82,7 +82,7 @@ function keepSending(bus: RedisBus): { sent: number; unsent: number; stop: () =>
     }
   })()
   sending.stop = async () => {
-    isStopped = true
+    stopping.abort()
     await done
   }
   return sending

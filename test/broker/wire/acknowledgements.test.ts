@@ -1,6 +1,6 @@
 import mqttPacket, { type Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
-import { encodeAcknowledgement, parseAcknowledgement } from '../../../broker/wire/acknowledgements.ts'
+import { parseAcknowledgement, writeAcknowledgement } from '../../../broker/wire/acknowledgements.ts'
 
 const commands = ['puback', 'pubrec', 'pubrel', 'pubcomp'] as const
 
@@ -10,7 +10,8 @@ describe.each(commands)('a short %s', (cmd) => {
     (protocolVersion) => {
       for (const messageId of [1, 255, 256, 65_535]) {
         const theirs = mqttPacket.generate({ cmd, messageId } as Packet, { protocolVersion: 4 })
-        const ours = encodeAcknowledgement(cmd, messageId)
+        const ours = Buffer.alloc(4)
+        expect(writeAcknowledgement(ours, 0, cmd, messageId)).toBe(4)
         expect(ours.equals(theirs)).toBe(true)
         expect(parseAcknowledgement(ours)).toEqual({ cmd, messageId })
         const parser = mqttPacket.parser({ protocolVersion })

@@ -16,7 +16,10 @@ function framesOf(chunks: readonly Buffer[], limit = 1_000_000): { frames: Buffe
   const framer = new Framer(limit)
   const frames: Buffer[] = []
   let problem: unknown
-  for (const chunk of chunks) problem ??= framer.push(chunk, (frame) => frames.push(Buffer.from(frame)))
+  const take = (bytes: Buffer, start: number, end: number): void => {
+    frames.push(Buffer.from(bytes.subarray(start, end)))
+  }
+  for (const chunk of chunks) problem ??= framer.push(chunk, take)
   return { frames, problem }
 }
 

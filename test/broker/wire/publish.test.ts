@@ -1,9 +1,11 @@
 import fc from 'fast-check'
 import mqttPacket, { type IPublishPacket } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
+import { WriteBatch } from '../../../broker/connection/write-batch.ts'
 import { propertyBytes } from '../../../broker/wire/packets.ts'
 import { PacketFault } from '../../../broker/wire/packet-fault.ts'
-import { encodePublish, parsePublish, withMessageId } from '../../../broker/wire/publish.ts'
+import { encodePublish, isReusable, parsePublish } from '../../../broker/wire/publish.ts'
+import { TopicMemo } from '../../../broker/wire/topic-memo.ts'
 
 /** mqtt-packet is the other implementation: what one writes the other reads, and the other way round. */
 const text = fc.string({ maxLength: 30, unit: 'binary' }).filter((given) => !given.includes('\0'))
@@ -32,6 +34,14 @@ const aPacket = fc
   })
   // Only what is sent again may be a duplicate [MQTT-3.3.1-2].
   .map((packet) => ({ ...packet, dup: packet.dup && packet.qos > 0 }))
+
+function written(fill: (batch: WriteBatch) => void): Buffer {
+  const batch = new WriteBatch()
+  fill(batch)
+  const bytes = Buffer.alloc(batch.bytes)
+  batch.writeTo(bytes)
+  return bytes
+}
 
 describe('a PUBLISH', () => {
   test('that mqtt-packet wrote is read as it was meant', () => {
@@ -62,7 +72,7 @@ describe('a PUBLISH', () => {
         const bytes = propertyBytes(properties)
         const content = { topic, payload, ...(bytes === undefined ? {} : { properties: bytes }) }
         const encoded = encodePublish(content, version, qos, retain)
-        const frame = qos === 0 ? encoded.bytes : withMessageId(encoded, messageId, dup)
+        const frame = written((batch) => batch.publish(encoded, qos === 0 ? 0 : messageId, dup))
         const expected = mqttPacket.generate(
           {
             cmd: 'publish',
@@ -113,6 +123,62 @@ describe('a PUBLISH', () => {
     ],
   ])('with %s is at fault', (_name, frame, kind) => {
     expect(() => parsePublish(frame, 5)).toThrow(expect.objectContaining({ kind }))
+  })
+
+  test('that came may go on as it is, when that is what would be written', () => {
+    fc.assert(
+      fc.property(aPacket, fc.nat(9), ({ version, properties, ...packet }, before) => {
+        const frame = mqttPacket.generate(
+          { cmd: 'publish', ...packet, ...(version === 5 ? { properties } : {}) } as IPublishPacket,
+          { protocolVersion: version },
+        )
+        // Somewhere in what was read, as a framer hands it out.
+        const bytes = Buffer.concat([Buffer.alloc(before), frame, Buffer.alloc(9)])
+        const parsed = parsePublish(bytes, version, before, before + frame.length)
+        expect(parsed.payload.equals(packet.payload)).toBe(true)
+        if (!isReusable(parsed)) return
+        const again = encodePublish(
+          { topic: parsed.topic, payload: parsed.payload },
+          version,
+          packet.qos,
+          false,
+        )
+        const id = packet.qos === 0 ? 0 : 7
+        expect(written((batch) => batch.publish(parsed.frame, id, false))).toEqual(
+          written((batch) => batch.publish(again, id, false)),
+        )
+      }),
+    )
+  })
+
+  test.each([
+    ['that is retained', [0x31, 4, 0, 1, 0x61, 0x78], 4],
+    ['that was sent before', [0x3a, 6, 0, 1, 0x61, 0, 1, 0x78], 4],
+    ['with properties', [0x30, 7, 0, 1, 0x61, 2, 1, 1, 0x78], 5],
+    ['whose length is written longer than it is', [0x30, 0x84, 0, 0, 1, 0x61, 0x78], 4],
+  ])('%s does not go on as it came', (_name, frame, version) => {
+    expect(isReusable(parsePublish(Buffer.from(frame), version))).toBe(false)
+  })
+
+  test.each([
+    ['QoS 0', [0x30, 4, 0, 1, 0x61, 0x78], 4],
+    ['QoS 1', [0x32, 6, 0, 1, 0x61, 0, 1, 0x78], 4],
+    ['no properties', [0x30, 5, 0, 1, 0x61, 0, 0x78], 5],
+  ])('with %s goes on as it came', (_name, frame, version) => {
+    expect(isReusable(parsePublish(Buffer.from(frame), version))).toBe(true)
+  })
+
+  test('has the topic it says, whatever topic came before', () => {
+    const topics = fc.array(fc.constantFrom('a', 'b', 'ab', 'ä', 'a/b', 'x'.repeat(200)), { maxLength: 20 })
+    fc.assert(
+      fc.property(topics, (given) => {
+        const memo = new TopicMemo()
+        for (const topic of given) {
+          const { bytes } = encodePublish({ topic, payload: Buffer.from('x') }, 4, 0, false)
+          expect(parsePublish(bytes, 4, 0, bytes.length, memo).topic).toBe(topic)
+        }
+      }),
+    )
   })
 
   test('keeps a replacement character that was really sent', () => {
