@@ -1,5 +1,4 @@
 import type { Qos } from './access-rule.ts'
-import { matches } from './topic-filter.ts'
 
 /** A filter of a rule, and what it is asked for. */
 export interface Entry {
@@ -14,10 +13,14 @@ interface Placed<E extends Entry> {
   readonly entry: E
   /** Where it stood before sorting. */
   readonly order: number
-  readonly reach: 'topic' | 'subtree' | 'all' | 'pattern'
-  /** How many characters of the filter every topic of it begins with. */
+  readonly filter: string
+  /** How long its body is: what a topic of it has to begin with, the filter without `/#`. */
+  readonly body: number
+  /** What may follow the body. */
+  readonly end: 'nothing' | 'levels' | 'anything'
+  /** How long the body is up to its first `+`: so far it and a topic go in step. */
   readonly literal: number
-  /** How many of these it shares with the one before it. */
+  /** How much of the body it shares with the one before it. */
   shared: number
 }
 
@@ -35,7 +38,7 @@ export class FilterSet<E extends Entry> {
     this.entries = entries
     const placed = entries.map(place)
     if (placed.length > 1) {
-      placed.sort((left, right) => (left.entry.filter < right.entry.filter ? -1 : 1))
+      placed.sort((left, right) => (left.filter < right.filter ? -1 : 1))
       for (let index = 1; index < placed.length; index += 1) {
         const each = placed[index] as Placed<E>
         each.shared = sharedBy(placed[index - 1] as Placed<E>, each)
@@ -45,25 +48,21 @@ export class FilterSet<E extends Entry> {
   }
 
   /**
-   * The first entry, in their order, whose filter the topic belongs to and that speaks of
-   * such a message. The topic must not lie under a `$` root.
+   * The first entry, in their order, whose filter the topic belongs to and that speaks of such a message. The
+   * topic must not lie under a `$` root.
    */
   first(topic: string, qos: Qos, retain: boolean): E | undefined {
     const placed = this.#placed
-    const length = topic.length
     let best: Placed<E> | undefined
-    // How many characters of the last filter the topic begins with.
-    let begun = 0
+    // Where the last body and the topic went apart; its length where they did not.
+    let apart = 0
     for (let index = 0; index < placed.length; index += 1) {
       const each = placed[index] as Placed<E>
-      const { shared, literal } = each
-      if (shared > begun) continue
+      if (each.shared > apart) continue
+      const position = walk(each, topic)
+      apart = position < 0 ? each.body : position
+      if (position >= 0 || !mayEndAt(-1 - position, each.end, topic)) continue
       const { entry } = each
-      const { filter } = entry
-      begun = shared
-      while (begun < literal && begun < length && filter.charCodeAt(begun) === topic.charCodeAt(begun))
-        begun += 1
-      if (begun < literal || !reaches(each, topic)) continue
       if (qos > entry.maxQos || (retain && !entry.retain)) continue
       if (best === undefined || each.order < best.order) best = each
     }
@@ -71,36 +70,50 @@ export class FilterSet<E extends Entry> {
   }
 }
 
-/** The topic begins as the filter does: is it one of its topics? */
-function reaches<E extends Entry>({ reach, literal, entry }: Placed<E>, topic: string): boolean {
-  switch (reach) {
-    case 'topic':
-      return topic.length === literal
-    case 'subtree':
-      return topic.length === literal || topic.charCodeAt(literal) === slash
-    case 'all':
-      return true
-    case 'pattern':
-      return matches(entry.filter, topic)
+const plus = 0x2b
+const slash = 0x2f
+
+/**
+ * Where in the body the topic went apart from it; where it did not, -1 less the length of the topic that the
+ * body has used up. What the body shares with the one before it is not looked at.
+ */
+function walk({ filter, body, literal, shared }: Placed<Entry>, topic: string): number {
+  const { length } = topic
+  let at = shared < literal ? shared : literal
+  for (; at < literal; at += 1) {
+    if (at >= length || filter.charCodeAt(at) !== topic.charCodeAt(at)) return at
   }
+  let used = at
+  for (; at < body; at += 1) {
+    const code = filter.charCodeAt(at)
+    if (code === plus) {
+      while (used < length && topic.charCodeAt(used) !== slash) used += 1
+    } else {
+      if (used >= length || topic.charCodeAt(used) !== code) return at
+      used += 1
+    }
+  }
+  return -1 - used
 }
 
-const slash = 0x2f
+/** `a/#` holds `a` too (§4.7.1.2). */
+function mayEndAt(used: number, end: Placed<Entry>['end'], topic: string): boolean {
+  return used === topic.length || end === 'anything' || (end === 'levels' && topic.charCodeAt(used) === slash)
+}
 
 function place<E extends Entry>(entry: E, order: number): Placed<E> {
   const { filter } = entry
-  const plus = filter.indexOf('+')
-  if (plus !== -1) return { entry, order, reach: 'pattern', literal: plus, shared: 0 }
-  if (filter === '#') return { entry, order, reach: 'all', literal: 0, shared: 0 }
-  // `a/#` holds `a` too (§4.7.1.2).
-  if (filter.endsWith('/#')) return { entry, order, reach: 'subtree', literal: filter.length - 2, shared: 0 }
-  return { entry, order, reach: 'topic', literal: filter.length, shared: 0 }
+  const end = filter === '#' ? 'anything' : filter.endsWith('/#') ? 'levels' : 'nothing'
+  const body = filter.length - ends[end]
+  const wildcard = filter.indexOf('+')
+  return { entry, order, filter, body, end, literal: wildcard === -1 ? body : wildcard, shared: 0 }
 }
 
+const ends = { nothing: 0, levels: '/#'.length, anything: '#'.length } as const
+
 function sharedBy(before: Placed<Entry>, each: Placed<Entry>): number {
-  const most = Math.min(before.literal, each.literal)
+  const most = Math.min(before.body, each.body)
   let length = 0
-  while (length < most && before.entry.filter.charCodeAt(length) === each.entry.filter.charCodeAt(length))
-    length += 1
+  while (length < most && before.filter.charCodeAt(length) === each.filter.charCodeAt(length)) length += 1
   return length
 }

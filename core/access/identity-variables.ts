@@ -22,13 +22,21 @@ export function templateProblem(template: string, isFilter: (text: string) => bo
  * not apply, and never widens.
  */
 export function fillForAllow(template: string, attributes: Attributes): string | undefined {
-  let usable = true
-  const filled = template.replace(variable, (_, name: string) => {
-    const value = attributeOf(attributes, name)
-    if (value === undefined || !isSafeLevel(value)) usable = false
-    return value ?? ''
-  })
-  return usable ? filled : undefined
+  const parts: string[] = []
+  let rest = 0
+  for (;;) {
+    const open = template.indexOf('{', rest)
+    const close = open === -1 ? -1 : template.indexOf('}', open)
+    if (close === -1) break
+    const value = attributeOf(attributes, template.slice(open + 1, close))
+    if (value === undefined || !isSafeLevel(value)) return undefined
+    parts.push(template.slice(rest, open), value)
+    rest = close + 1
+  }
+  if (rest === 0) return template
+  parts.push(template.slice(rest))
+  // One flat text, for it is walked on every message; added up it would stay a tree.
+  return parts.join('')
 }
 
 /** A template filled in for a deny rule: a level whose value is missing or unsafe becomes `+`, so that it denies more, not less. */
