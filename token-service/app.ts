@@ -16,8 +16,13 @@ import { createTokenServiceMetrics } from './metrics.ts'
 import { closeConnectionsAtEnd } from './plugins/closing-connections.ts'
 import { answerBrokenRequest, answerErrors, answerFrameworkError } from './plugins/error-response.ts'
 import { collectMethods } from './plugins/known-methods.ts'
+import { defaultMostPerSubject } from './issuing/exchange-identity.ts'
 import { checkRequests } from './plugins/request-schema.ts'
-import { type Endpoints, exchangeTokenRoute } from './routes/exchange-token.ts'
+import { createTokenRoute } from './routes/create-token.ts'
+import type { Endpoints } from './routes/credential-answer.ts'
+import { exchangeTokenRoute } from './routes/exchange-token.ts'
+import { listTokensRoute } from './routes/list-tokens.ts'
+import { refreshTokenRoute } from './routes/refresh-token.ts'
 import { revokeTokenRoute } from './routes/revoke-token.ts'
 import type { DocumentFetcher } from './verifier/document-fetcher.ts'
 import { IssuerKeys } from './verifier/issuer-keys.ts'
@@ -40,12 +45,19 @@ export interface AppDependencies {
   readonly registry: Registry
   /** Shown to callers: where to connect with what they got. */
   readonly endpoints?: Endpoints
+  /** Live credentials that one principal may have; those that end first make room. */
+  readonly mostPerSubject?: number
 }
 
 const bodyLimit = 32 * 1024
 
 /** The whole service without listening: `await app.listen({ port, host })`, or `app.inject(...)` in a test. */
-export function buildApp({ fetchDocument, endpoints = {}, ...dependencies }: AppDependencies): App {
+export function buildApp({
+  fetchDocument,
+  endpoints = {},
+  mostPerSubject = defaultMostPerSubject,
+  ...dependencies
+}: AppDependencies): App {
   const { log, now, registry } = dependencies
   const app = fastify({
     bodyLimit,
@@ -66,9 +78,12 @@ export function buildApp({ fetchDocument, endpoints = {}, ...dependencies }: App
 
   const metrics = createTokenServiceMetrics(registry)
   const keys = new IssuerKeys({ fetch: fetchDocument, now, onFetch: metrics.fetched })
-  const options = { ...dependencies, keys, metrics, endpoints }
+  const options = { ...dependencies, keys, metrics, endpoints, mostPerSubject }
   const methods = collectMethods(app)
   exchangeTokenRoute(app, options)
+  createTokenRoute(app, options)
+  listTokensRoute(app, options)
+  refreshTokenRoute(app, options)
   revokeTokenRoute(app, options)
   methods.refuseOthers()
   return app

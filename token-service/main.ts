@@ -50,6 +50,7 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
     now: systemClock,
     log,
     registry,
+    mostPerSubject: settings.mostPerSubject,
     endpoints: {
       ...(settings.mqttsUrl === '' ? {} : { mqtts: settings.mqttsUrl }),
       ...(settings.wssUrl === '' ? {} : { wss: settings.wssUrl }),

@@ -1,4 +1,5 @@
 import { Counter, Histogram, type Registry } from 'prom-client'
+import type { CredentialKind } from '#core/credentials/credential-record.ts'
 import type { ProviderType } from '#core/resources/identity-provider.ts'
 import type { ProblemCode } from './problems.ts'
 
@@ -6,6 +7,8 @@ import type { ProblemCode } from './problems.ts'
 export interface TokenServiceMetrics {
   /** `none` where the exchange ended before its provider was known. */
   exchanged(type: ProviderType | 'none', outcome: 'issued' | ProblemCode, seconds: number): void
+  created(kind: CredentialKind, outcome: 'issued' | ProblemCode): void
+  renewed(outcome: 'renewed' | ProblemCode): void
   revoked(): void
   fetched(document: 'jwks' | 'discovery', isSuccess: boolean): void
 }
@@ -27,6 +30,18 @@ export function createTokenServiceMetrics(registry: Registry): TokenServiceMetri
     labelNames: ['provider_type'],
     buckets: durations,
   })
+  const tokens = new Counter({
+    registers,
+    name: 'cloudsignal_token_service_tokens_total',
+    help: 'Credentials asked for by API key, by kind and how it ended',
+    labelNames: ['kind', 'outcome'],
+  })
+  const renewals = new Counter({
+    registers,
+    name: 'cloudsignal_token_service_renewals_total',
+    help: 'Renewals of credentials by their own password, by how they ended',
+    labelNames: ['outcome'],
+  })
   const revocations = new Counter({
     registers,
     name: 'cloudsignal_token_service_revocations_total',
@@ -43,6 +58,8 @@ export function createTokenServiceMetrics(registry: Registry): TokenServiceMetri
       exchanges.inc({ provider_type: type, outcome })
       seconds.observe({ provider_type: type }, took)
     },
+    created: (kind, outcome) => tokens.inc({ kind, outcome }),
+    renewed: (outcome) => renewals.inc({ outcome }),
     revoked: () => revocations.inc(),
     fetched: (document, isSuccess) => fetches.inc({ document, outcome: isSuccess ? 'success' : 'failure' }),
   }

@@ -1,13 +1,14 @@
 import { DomainError } from '#core/errors.ts'
 import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
 import { organizationRecordName } from '#core/stores/identity-records.ts'
-import type { FoundApiKey, IdentityReader } from '#core/stores/identity-store.ts'
+import type { IdentityReader } from '#core/stores/identity-store.ts'
+import type { Caller } from './caller.ts'
 import { ProblemError } from './problems.ts'
 
 /** The caller's organization, if it may act at all. */
 export async function organizationOf(
   identities: IdentityReader,
-  { organization }: FoundApiKey,
+  { organization }: Caller,
 ): Promise<OrganizationRecord> {
   const record = await identities.get('organization', organization, organizationRecordName)
   if (record === undefined) {

@@ -1,5 +1,6 @@
 import { commonSettings } from '#core/process/common-settings.ts'
-import { flag, port, type Setting, type SettingsOf, text, url } from '#core/process/settings.ts'
+import { flag, port, type Setting, type SettingsOf, text, url, wholeNumber } from '#core/process/settings.ts'
+import { defaultMostPerSubject } from './issuing/exchange-identity.ts'
 
 export const settings = {
   ...commonSettings,
@@ -22,6 +23,13 @@ export const settings = {
     parse: flag,
     default: false,
   } satisfies Setting<boolean>,
+  mostPerSubject: {
+    name: 'CLOUDSIGNAL_TOKEN_SERVICE_CREDENTIALS_PER_SUBJECT',
+    description:
+      'Live credentials that one person, agent or worker may have; when there are more, those that would end first end at once.',
+    parse: wholeNumber(1, 10_000),
+    default: defaultMostPerSubject,
+  } satisfies Setting<number>,
   mqttsUrl: {
     name: 'CLOUDSIGNAL_TOKEN_SERVICE_MQTTS_URL',
     description: 'Shown to callers: where to connect, such as mqtts://mqtt.example.com:8883.',

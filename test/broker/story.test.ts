@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { eventually } from '../fixtures/eventually.ts'
 import {
@@ -9,7 +10,7 @@ import {
   type TestBroker,
   type TestClient,
 } from '../fixtures/broker.ts'
-import { anotherOrganizationId } from '../fixtures/records.ts'
+import { anOrganizationId, anotherOrganizationId } from '../fixtures/records.ts'
 import { reason } from '../../broker/wire/reason-codes.ts'
 
 let broker: TestBroker
@@ -136,6 +137,16 @@ describe.each([
     await eventually('the connection is closed', () => client.closed(), 3_000)
     if (protocolVersion === 5) expect(client.goodbyes).toEqual([reason.maximumConnectTime])
     await expect(connect('tmp_1', { protocolVersion })).rejects.toThrow()
+  })
+
+  test('a temporary credential that is prolonged in time keeps its connection, and its password', async () => {
+    await broker.addCredential('tmp_3', everything, 1)
+    const client = await connect('tmp_3', { protocolVersion })
+    expect(await broker.credentials.extend(anOrganizationId, 'tmp_3', 60, 3_600)).toBeDefined()
+    await pause(1_300)
+    expect(client.mqtt.connected).toBe(true)
+    await client.mqtt.publishAsync('still', 'here', { qos: 1 })
+    await connect('tmp_3', { protocolVersion, clientId: 'another' })
   })
 
   test('a revoked credential is closed at once and dead', async () => {

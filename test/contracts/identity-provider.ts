@@ -8,7 +8,7 @@ import {
   type TokenFailure,
   TokenRefused,
 } from '../../token-service/verifier/token-refused.ts'
-import { type Identity, verifyToken } from '../../token-service/verifier/verify-token.ts'
+import { type Identity, principalsOf, verifyToken } from '../../token-service/verifier/verify-token.ts'
 import { jwksOf, type SignOptions, signWith } from '../fixtures/issuer.ts'
 import type { ProviderSample, Variant } from '../fixtures/provider-sample.ts'
 import { anOrganizationId, aProvider } from '../fixtures/records.ts'
@@ -48,14 +48,17 @@ export function describeIdentityProvider<Type extends ProviderType>(
 
   describe(`${type} keeps the contract of an identity provider:`, () => {
     test('a token as it really issues them is accepted, and says who it is', async () => {
-      const { issuedAt, expiresAt, subject, issuer, tenant, email, sessionId } = await judge(await sign())
+      const { issuedAt, expiresAt, subject, issuer, email, sessionId, principal } = await judge(await sign())
       expect({ issuedAt, expiresAt, subject, issuer }).toEqual({
         issuedAt: good['iat'],
         expiresAt: good['exp'],
         subject: good['sub'],
         issuer: good['iss'],
       })
-      expect(without({ tenant, email, sessionId })).toEqual(sample.identity)
+      expect(without({ email, sessionId })).toEqual(sample.identity)
+      const record = aProvider({ type, settings: sample.settings })
+      expect(principalsOf(record, subject)).toContain(principal)
+      expect(principalsOf(record, `${subject}x`)).not.toContain(principal)
     })
 
     describe('a forged token is refused:', () => {

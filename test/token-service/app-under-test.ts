@@ -1,4 +1,5 @@
 import { Registry } from 'prom-client'
+import type { ApiKeyRecord } from '#core/credentials/api-key-record.ts'
 import { generateSecret } from '#core/credentials/secret.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { Log } from '#core/process/logger.ts'
@@ -22,7 +23,7 @@ export interface AppUnderTest {
   readonly control: readonly ControlEntry[]
   /** Everything that was logged, as text. */
   readonly logged: string[]
-  /** A secret key of the organization with the scopes exchange and revoke. */
+  /** A secret key of the organization with the scopes exchange, revoke and tokens:create. */
   readonly secretKey: string
   /** A publishable key for the origin https://acme.example. */
   readonly publishableKey: string
@@ -31,6 +32,10 @@ export interface AppUnderTest {
   now(): number
   pass(ms: number): void
   exchange(body: unknown, key?: string, headers?: Record<string, string>): Promise<Answer>
+  /** POST with the secret key, unless another one or none is given. */
+  post(url: string, body: unknown, key?: string, headers?: Record<string, string>): Promise<Answer>
+  get(url: string, key?: string): Promise<Answer>
+  putKey(secret: string, over?: Partial<ApiKeyRecord>): Promise<void>
   close(): Promise<void>
 }
 
@@ -52,7 +57,7 @@ export async function startApp(over: Partial<AppDependencies> = {}): Promise<App
   const publishableKey = generateSecret('pk')
   await addOrganization(identities, anOrganizationId)
   await identities.put('provider', anOrganizationId, 'oidc', aProviderOf(issuer))
-  const scopes = ['exchange', 'revoke'] as const
+  const scopes = ['exchange', 'revoke', 'tokens:create'] as const
   await identities.put(
     'api-key',
     anOrganizationId,
@@ -77,6 +82,8 @@ export async function startApp(over: Partial<AppDependencies> = {}): Promise<App
     registry,
     ...over,
   })
+  const post: AppUnderTest['post'] = (url, body, key = secretKey, headers = {}) =>
+    send(app, 'POST', url, body, { ...(key === '' ? {} : { authorization: `Bearer ${key}` }), ...headers })
   return {
     app,
     issuer,
@@ -90,8 +97,13 @@ export async function startApp(over: Partial<AppDependencies> = {}): Promise<App
     token: (claims = {}) => issuer.sign({ ...claimsOf(issuer, now), ...claims }),
     now: () => now,
     pass: (ms) => void (now += ms),
-    exchange: (body, key = secretKey, headers = {}) =>
-      send(app, 'POST', '/v1/token/exchange', body, { authorization: `Bearer ${key}`, ...headers }),
+    exchange: (body, key = secretKey, headers = {}) => post('/v1/token/exchange', body, key, headers),
+    post,
+    get: (url, key = secretKey) => send(app, 'GET', url, undefined, { authorization: `Bearer ${key}` }),
+    putKey: async (secret, record = {}) => {
+      const name = record.uid ?? 'own'
+      await identities.put('api-key', anOrganizationId, name, anApiKey(name, secret, record))
+    },
     close: async () => {
       await app.close()
       await issuer.close()

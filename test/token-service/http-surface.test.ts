@@ -102,7 +102,6 @@ describe('outside of the routes', () => {
     '/v1',
     '/v1/token',
     '/v1/token/exchange/',
-    '/v1/tokens',
     '/metrics',
     '/%zz',
     '/v1/tokens/%',

@@ -18,12 +18,12 @@ declare module 'fastify' {
 const bearer = /^Bearer +([A-Za-z0-9_-]{1,128})$/i
 
 /**
- * For a route's `onRequest`: lets only API keys with the scope through, before a body is read. A key that is
+ * For a route's `onRequest`: lets only API keys with one of the scopes through, before a body is read. A key that is
  * unknown, malformed or revoked gets one answer.
  */
 export function requireApiKey(
   identities: IdentityReader,
-  scope: ApiKeyScope,
+  ...wanted: readonly ApiKeyScope[]
 ): (request: FastifyRequest) => Promise<void> {
   return async (request) => {
     const caller = await findCaller(identities, request.headers.authorization)
@@ -33,8 +33,10 @@ export function requireApiKey(
       throw new ProblemError('origin_not_allowed')
     }
     // A publishable key lies open in every browser: it may exchange, whatever its record says.
-    if (!scopes.includes(scope) || (type === 'publishable' && scope !== 'exchange')) {
-      throw new ProblemError('insufficient_scope', { detail: `the API key lacks the scope ${scope}` })
+    const usable = type === 'publishable' ? scopes.filter((scope) => scope === 'exchange') : scopes
+    if (!wanted.some((scope) => usable.includes(scope))) {
+      const detail = `the API key lacks the scope ${wanted.join(' or ')}`
+      throw new ProblemError('insufficient_scope', { detail })
     }
   }
 }

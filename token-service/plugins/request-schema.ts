@@ -1,21 +1,23 @@
 import type { FastifyInstance } from 'fastify'
-import { type TSchema } from 'typebox'
+import type { TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { Problem } from '#core/errors.ts'
 import { schemaProblems } from '#core/resources/schema-problems.ts'
 import { ProblemError } from '../problems.ts'
 
 /** Fields whose value may stand in an answer; any other might hold a secret. */
-const shownFields = new Set(['provider', 'ttl', 'client_id'])
+const shownFields = new Set(['agent_id', 'client_id', 'cursor', 'kind', 'limit', 'name', 'provider', 'ttl'])
 
 /** Checks requests against their TypeBox schemas, without changing them, and says all that is wrong at once. */
 export function checkRequests(app: FastifyInstance): void {
-  app.setValidatorCompiler<TSchema>(({ schema }) => {
+  app.setValidatorCompiler<TSchema>(({ schema, httpPart = 'body' }) => {
     const validator = Compile(schema)
-    return (value: unknown) =>
-      validator.Check(value)
+    return (given: unknown) => {
+      const value = httpPart === 'querystring' ? withNumbers(schema, given) : given
+      return validator.Check(value)
         ? { value }
         : { error: new ProblemError('invalid_request', { errors: problemsOf(schema, value) }) }
+    }
   })
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
   app.removeAllContentTypeParsers()
@@ -29,13 +31,43 @@ export function checkRequests(app: FastifyInstance): void {
   })
 }
 
+/** What TypeBox' schemas may hold, as far as it is read here. */
+interface Members {
+  readonly type?: string
+  readonly const?: unknown
+  readonly properties?: Readonly<Record<string, Members>>
+  readonly anyOf?: readonly Members[]
+}
+
+/** A query is all text: what is to be a whole number is read as one. */
+function withNumbers(schema: Members, query: unknown): unknown {
+  const isNumber = ([name, value]: readonly [string, unknown]): boolean =>
+    schema.properties?.[name]?.type === 'integer' && /^\d{1,15}$/.test(String(value))
+  return Object.fromEntries(
+    Object.entries(query ?? {}).map((entry) => [entry[0], isNumber(entry) ? Number(entry[1]) : entry[1]]),
+  )
+}
+
 function problemsOf(schema: TSchema, value: unknown): Problem[] {
-  return schemaProblems(schema, value, 'body').map(({ field, value: found, remedy }) => {
+  const meant = branchOf(schema, value)
+  if (meant === undefined) return [{ field: 'kind', remedy: `give one of ${kindsOf(schema).join(', ')}` }]
+  return schemaProblems(meant, value, 'body').map(({ field, value: found, remedy }) => {
     const name = field.replace(/^body\.?(?=.)/, '')
     return shownFields.has(name) && found !== undefined
       ? { field: name, value: shorten(found), remedy }
       : { field: name, remedy }
   })
+}
+
+/** Of alternatives that are told apart by `kind`, the one that was meant. */
+function branchOf(schema: Members, value: unknown): TSchema | undefined {
+  if (schema.anyOf === undefined || typeof value !== 'object' || value === null) return schema as TSchema
+  const kind = Object.hasOwn(value, 'kind') ? (value as { kind?: unknown }).kind : undefined
+  return schema.anyOf.find((branch) => branch.properties?.['kind']?.const === kind) as TSchema | undefined
+}
+
+function kindsOf({ anyOf = [] }: Members): readonly unknown[] {
+  return anyOf.map((branch) => branch.properties?.['kind']?.const)
 }
 
 function shorten(value: unknown): unknown {

@@ -14,6 +14,7 @@ export const firebase: ProviderKind<'firebase'> = {
   policy: ({ projectId, tenant }, { allowAnonymous }) => ({
     issuers: [`https://securetoken.google.com/${projectId}`],
     audiences: [projectId],
+    tenant,
     algorithms: ['RS256'],
     types: ['jwt'],
     keys: () => ({ jwksUri }),
@@ -44,7 +45,7 @@ export const firebase: ProviderKind<'firebase'> = {
       if (claimOf(details, 'tenant') !== tenant) {
         throw new TokenRefused('claim_mismatch', 'the claim firebase.tenant must be the provider’s tenant')
       }
-      return { tenant, email: verifiedEmail(claims) }
+      return { email: verifiedEmail(claims) }
     },
   }),
 }

@@ -37,6 +37,8 @@ export interface TokenPolicy {
   readonly issuers: readonly string[]
   /** One of them must be in `aud`. Absent only where the provider's tokens have none. */
   readonly audiences?: readonly string[]
+  /** The part of the issuer that the policy is for, where parts have users of their own. */
+  readonly tenant?: string | undefined
   /** Asymmetric only: a public key can then never be taken for a shared secret. */
   readonly algorithms: readonly SignatureAlgorithm[]
   /** Accepted `typ` headers, in lower case. A token without one is a JWT (RFC 7519 §5.1). */
@@ -58,8 +60,6 @@ export interface TokenContext {
 
 /** What the provider knows of the user beside `sub`. */
 export interface ProviderIdentity {
-  /** A part of the issuer with users of its own. */
-  readonly tenant?: string | undefined
   /** Only one that the provider vouches for. */
   readonly email?: string | undefined
   readonly sessionId?: string | undefined

@@ -2,6 +2,7 @@ import { compactVerify } from 'jose'
 import type { Clock } from '#core/clock.ts'
 import { DomainError } from '#core/errors.ts'
 import type { Attributes } from '#core/identity/attributes.ts'
+import { type Principal, subjectPrincipal } from '#core/identity/principal.ts'
 import type { ProviderRecord } from '#core/identity/provider-record.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { type ProviderType, providerSettings } from '#core/resources/identity-provider.ts'
@@ -25,6 +26,8 @@ import { TokenRefused } from './token-refused.ts'
 export interface Identity extends ProviderIdentity, TokenTimes {
   readonly issuer: string
   readonly subject: string
+  /** Stable, and nobody else's: the issuer and the tenant are part of it. */
+  readonly principal: Principal
   /** `claims.<name>`, as the provider maps them. */
   readonly claims: Attributes
 }
@@ -60,7 +63,14 @@ export async function verifyToken(
   if (policy.audiences !== undefined) checkAudience(claims, policy.audiences)
   checkBoundClaims(claims, record.boundClaims)
   const known = policy.identify(claims, { header, now: seconds })
-  return { ...known, ...times, issuer, subject, claims: mapAttributes(claims, record.attributes) }
+  const principal = subjectPrincipal(issuer, policy.tenant, subject)
+  return { ...known, ...times, issuer, subject, principal, claims: mapAttributes(claims, record.attributes) }
+}
+
+/** Who somebody with this `sub` is, if the token is the provider's: one for each of its issuers. */
+export function principalsOf(record: ProviderRecord, subject: string): readonly Principal[] {
+  const { issuers, tenant } = policyOf(record)
+  return issuers.map((issuer) => subjectPrincipal(issuer, tenant, subject))
 }
 
 function policyOf<Type extends ProviderType>(record: ProviderRecord & { readonly type: Type }): TokenPolicy {

@@ -4,11 +4,15 @@ import { generateSecret } from '#core/credentials/secret.ts'
 import { formatUsername, temporaryPrefix } from '#core/credentials/username.ts'
 import { verifierOfGenerated } from '#core/credentials/verifier.ts'
 import { isDomainError } from '#core/errors.ts'
+import { type Principal, temporaryPrincipal } from '#core/identity/principal.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
-import type { CredentialStore } from '#core/stores/credential-store.ts'
+import type { CredentialStore, OtherCredentials } from '#core/stores/credential-store.ts'
 
 /** What a credential is made of, before it has a name and a password. */
-export type CredentialGrant = Omit<CredentialRecord, 'verifier'>
+export interface CredentialGrant extends Omit<CredentialRecord, 'verifier' | 'principal'> {
+  /** Absent: the credential stands for nobody but itself. */
+  readonly principal?: Principal
+}
 
 export interface NewCredential {
   /** Local part of the username, and the id by which it is revoked. */
@@ -27,14 +31,16 @@ export async function issueCredential(
   organization: OrganizationId,
   grant: CredentialGrant,
   ttlSeconds: number,
+  others: OtherCredentials = {},
 ): Promise<NewCredential> {
   for (let attempt = 1; ; attempt++) {
     const id = temporaryPrefix + randomText(20)
     const username = formatUsername({ local: id, organization })
     const password = generateSecret('mp')
     const verifier = verifierOfGenerated(password, { kind: 'temporary', name: username })
+    const record = { ...grant, principal: grant.principal ?? temporaryPrincipal(id), verifier }
     try {
-      const issued = await credentials.create(organization, id, { ...grant, verifier }, ttlSeconds)
+      const issued = await credentials.create(organization, id, record, ttlSeconds, others)
       return { id, username, password, issued }
     } catch (error) {
       // 103 random bits that are taken: chance once, a defect three times.

@@ -1,30 +1,31 @@
 import type { ProviderRecord } from '#core/identity/provider-record.ts'
 import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
-import { ProblemError } from './problems.ts'
+import { ProblemError } from '../problems.ts'
 
 const shortestTtl = 60
 
 export interface TtlInput {
   /** Seconds that the caller asks for. */
   readonly requested: number | undefined
-  readonly provider: Pick<ProviderRecord, 'ttl' | 'bindToTokenExpiry'>
   readonly organization: Pick<OrganizationRecord, 'credentials'>
+  /** Where somebody proved by an identity token who they are. */
+  readonly provider?: Pick<ProviderRecord, 'ttl' | 'bindToTokenExpiry'> | undefined
   /** Seconds that the identity token still lives. */
-  readonly tokenLife: number
+  readonly tokenLife?: number
 }
 
 /**
  * How long a credential lives, in seconds. A request outside the bounds is refused, so that nobody believes in
  * a life that was cut in silence; a default is fitted into them.
  */
-export function credentialTtl({ requested, provider, organization, tokenLife }: TtlInput): number {
+export function credentialTtl({ requested, provider, organization, tokenLife = Infinity }: TtlInput): number {
   const { defaultTtl, maxTtl } = organization.credentials
-  const longest = Math.max(Math.min(provider.ttl ?? maxTtl, maxTtl), shortestTtl)
+  const longest = Math.max(Math.min(provider?.ttl ?? maxTtl, maxTtl), shortestTtl)
   if (requested !== undefined && (requested < shortestTtl || requested > longest)) {
     const remedy = `give ${shortestTtl} to ${longest} seconds`
     throw new ProblemError('ttl_out_of_range', { errors: [{ field: 'ttl', value: requested, remedy }] })
   }
-  const ttl = requested ?? Math.max(Math.min(provider.ttl ?? defaultTtl, longest), shortestTtl)
+  const ttl = requested ?? Math.max(Math.min(provider?.ttl ?? defaultTtl, longest), shortestTtl)
   // May be shorter than the shortest: whoever binds wants nothing to outlive the token (Clerk's live 60 s).
-  return provider.bindToTokenExpiry ? Math.min(ttl, Math.max(tokenLife, 1)) : ttl
+  return provider?.bindToTokenExpiry === true ? Math.min(ttl, Math.max(tokenLife, 1)) : ttl
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { credentialTtl, type TtlInput } from '../../token-service/credential-ttl.ts'
-import { ProblemError } from '../../token-service/problems.ts'
-import { anOrganization } from '../fixtures/records.ts'
+import { credentialTtl, type TtlInput } from '../../../token-service/issuing/credential-ttl.ts'
+import { ProblemError } from '../../../token-service/problems.ts'
+import { anOrganization } from '../../fixtures/records.ts'
 
 interface Case {
   readonly requested?: number

@@ -1,0 +1,76 @@
+import type { Clock } from '#core/clock.ts'
+import type { Attributes } from '#core/identity/attributes.ts'
+import type { ProviderRecord } from '#core/identity/provider-record.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { IdentityReader } from '#core/stores/identity-store.ts'
+import { ProblemError } from '../problems.ts'
+import type { IssuerKeys } from '../verifier/issuer-keys.ts'
+import { type Identity, verifyToken } from '../verifier/verify-token.ts'
+
+export interface IdentifyDependencies {
+  readonly identities: IdentityReader
+  readonly keys: IssuerKeys
+  readonly now: Clock
+}
+
+export interface IdentityProof {
+  readonly token: string
+  /** Name of the IdentityProvider; may be left out where the organization has exactly one. */
+  readonly provider: string | undefined
+  /** Hears of the provider as soon as it is known, for metrics and logs of what fails later. */
+  readonly onProvider?: ((name: string, record: ProviderRecord) => void) | undefined
+}
+
+/** Somebody whose identity token holds, and the provider it was judged by. */
+export interface ProvenIdentity {
+  readonly provider: string
+  readonly record: ProviderRecord
+  readonly identity: Identity
+}
+
+const longestToken = 16 * 1024
+
+export async function identify(
+  { identities, keys, now }: IdentifyDependencies,
+  organization: OrganizationId,
+  { token, provider: name, onProvider }: IdentityProof,
+): Promise<ProvenIdentity> {
+  if (token.length > longestToken) throw new ProblemError('token_too_large')
+  const [provider, record] = await chooseProvider(identities, organization, name)
+  onProvider?.(provider, record)
+  const identity = await verifyToken(token, { organization, record }, keys, now)
+  return { provider, record, identity }
+}
+
+async function chooseProvider(
+  identities: IdentityReader,
+  organization: OrganizationId,
+  name: string | undefined,
+): Promise<readonly [string, ProviderRecord]> {
+  if (name !== undefined) {
+    const record = await identities.get('provider', organization, name)
+    if (record !== undefined) return [name, record]
+    throw new ProblemError('provider_not_found', {
+      errors: [{ field: 'provider', value: name, remedy: 'give the name of an IdentityProvider' }],
+    })
+  }
+  const [only, ...others] = await identities.list('provider', organization)
+  if (only !== undefined && others.length === 0) return only
+  const remedy =
+    only === undefined
+      ? 'the organization has no IdentityProvider yet'
+      : 'give the name of an IdentityProvider: the organization has several'
+  throw new ProblemError('provider_required', { errors: [{ field: 'provider', remedy }] })
+}
+
+/** The identity variables of somebody who is proven. */
+export function attributesOf({ provider, identity }: ProvenIdentity): Attributes {
+  const { subject, email, sessionId, claims } = identity
+  return {
+    ...claims,
+    user_id: subject,
+    provider,
+    ...(email === undefined ? {} : { email }),
+    ...(sessionId === undefined ? {} : { session_id: sessionId }),
+  }
+}

@@ -1,0 +1,68 @@
+import { type Static, Type } from 'typebox'
+import { parseUsername } from '#core/credentials/username.ts'
+import { errorFields, type Log } from '#core/process/logger.ts'
+import type { App } from '../app.ts'
+import {
+  type Renewal,
+  type RenewalDependencies,
+  type RenewalRequest,
+  renewCredential,
+} from '../issuing/renew-credential.ts'
+import type { TokenServiceMetrics } from '../metrics.ts'
+import { problemOf } from '../problem-of.ts'
+import { answerOf, credentialAnswer, type Endpoints } from './credential-answer.ts'
+import { closed, ttl } from './request-fields.ts'
+
+export interface RefreshRouteOptions extends RenewalDependencies {
+  readonly metrics: TokenServiceMetrics
+  readonly log: Log
+  readonly endpoints: Endpoints
+}
+
+const RefreshParams = Type.Object({
+  id: Type.String({ description: 'The id or the username of the credential.' }),
+})
+const RefreshBody = Type.Object(
+  {
+    password: Type.String({ minLength: 1, description: 'The current password of the credential.' }),
+    organization: Type.Optional(
+      Type.String({ maxLength: 64, description: 'The organization; needed where the path has the id only.' }),
+    ),
+    ttl: Type.Optional(ttl),
+  },
+  closed,
+)
+const RefreshAnswer = Type.Object(credentialAnswer)
+
+export function refreshTokenRoute(app: App, options: RefreshRouteOptions): void {
+  app.post(
+    '/v1/tokens/:id/refresh',
+    { schema: { params: RefreshParams, body: RefreshBody, response: { 200: RefreshAnswer } } },
+    async ({ params: { id }, body }): Promise<Static<typeof RefreshAnswer>> => {
+      const username = id.includes('@') ? id : `${id}@${body.organization ?? ''}`
+      const renewal = await watchRenewal(options, {
+        username: parseUsername(username),
+        password: body.password,
+        ttlSeconds: body.ttl,
+      })
+      const { expiresAt } = renewal.renewed
+      return answerOf({ ...renewal, expiresAt }, renewal.organization, options.endpoints)
+    },
+  )
+}
+
+/** Counted, and logged where it is refused: also for the other face that renews. */
+export async function watchRenewal(options: RefreshRouteOptions, request: RenewalRequest): Promise<Renewal> {
+  const { metrics, log } = options
+  try {
+    const renewal = await renewCredential(options, request)
+    metrics.renewed('renewed')
+    return renewal
+  } catch (error) {
+    const { code } = problemOf(error)
+    metrics.renewed(code)
+    const { organization } = request.username ?? {}
+    log.info({ organization, outcome: code, ...errorFields(error) }, 'a renewal was refused')
+    throw error
+  }
+}
