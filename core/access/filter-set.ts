@@ -22,6 +22,8 @@ interface Placed<E extends Entry> {
   readonly literal: number
   /** How much of the body it shares with the one before it. */
   shared: number
+  /** The next one that shares less than this: all between share at least as much. */
+  next: number
 }
 
 /**
@@ -39,10 +41,7 @@ export class FilterSet<E extends Entry> {
     const placed = entries.map(place)
     if (placed.length > 1) {
       placed.sort((left, right) => (left.filter < right.filter ? -1 : 1))
-      for (let index = 1; index < placed.length; index += 1) {
-        const each = placed[index] as Placed<E>
-        each.shared = sharedBy(placed[index - 1] as Placed<E>, each)
-      }
+      relate(placed)
     }
     this.#placed = placed
   }
@@ -56,9 +55,13 @@ export class FilterSet<E extends Entry> {
     let best: Placed<E> | undefined
     // Where the last body and the topic went apart; its length where they did not.
     let apart = 0
-    for (let index = 0; index < placed.length; index += 1) {
+    for (let index = 0; index < placed.length;) {
       const each = placed[index] as Placed<E>
-      if (each.shared > apart) continue
+      if (each.shared > apart) {
+        index = each.next
+        continue
+      }
+      index += 1
       const position = walk(each, topic)
       apart = position < 0 ? each.body : position
       if (position >= 0 || !mayEndAt(-1 - position, each.end, topic)) continue
@@ -106,10 +109,33 @@ function place<E extends Entry>(entry: E, order: number): Placed<E> {
   const end = filter === '#' ? 'anything' : filter.endsWith('/#') ? 'levels' : 'nothing'
   const body = filter.length - ends[end]
   const wildcard = filter.indexOf('+')
-  return { entry, order, filter, body, end, literal: wildcard === -1 ? body : wildcard, shared: 0 }
+  return {
+    entry,
+    order,
+    filter,
+    body,
+    end,
+    literal: wildcard === -1 ? body : wildcard,
+    shared: 0,
+    next: order + 1,
+  }
 }
 
 const ends = { nothing: 0, levels: '/#'.length, anything: '#'.length } as const
+
+/** Of sorted ones: what each shares with the one before it, and where to go on after it. */
+function relate(placed: readonly Placed<Entry>[]): void {
+  for (let index = 1; index < placed.length; index += 1) {
+    const each = placed[index] as Placed<Entry>
+    each.shared = sharedBy(placed[index - 1] as Placed<Entry>, each)
+  }
+  for (let index = placed.length - 1; index >= 0; index -= 1) {
+    const each = placed[index] as Placed<Entry>
+    each.next = index + 1
+    while ((placed[each.next]?.shared ?? -1) >= each.shared)
+      each.next = placed[each.next]?.next ?? placed.length
+  }
+}
 
 function sharedBy(before: Placed<Entry>, each: Placed<Entry>): number {
   const most = Math.min(before.body, each.body)
