@@ -1,4 +1,5 @@
 import type { Scenario } from './scenario.ts'
+import { acl } from './scenarios/acl.ts'
 import { connect } from './scenarios/connect.ts'
 import { crossPersistent } from './scenarios/cross-persistent.ts'
 import { crossQos0 } from './scenarios/cross-qos0.ts'
@@ -22,4 +23,5 @@ export const scenarios: readonly Scenario[] = [
   retained,
   memory,
   connect,
+  acl,
 ]

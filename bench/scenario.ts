@@ -1,3 +1,4 @@
+import type { DecisionCost } from './decisions.ts'
 import type { Workbench } from './workbench.ts'
 
 /** One name of `npm run bench`: a file in scenarios/ and a line in index.ts. */
@@ -8,7 +9,7 @@ export interface Scenario {
   /** What `ours` and `peer` count, such as `messages/s`. */
   readonly unit: string
   /** What ours is held against; `-` for nothing. */
-  readonly against: 'mosquitto' | 'stock aedes' | 'jose' | '-'
+  readonly against: 'mosquitto' | 'stock aedes' | 'jose' | '1 rule' | '-'
   readonly goal: Goal
   /** It ends what it has started through the workbench by itself or leaves that to `close`. */
   run(bench: Workbench): Promise<Figures>
@@ -51,6 +52,8 @@ export interface Figures {
   readonly lost?: Partial<BothSides<number>>
   /** Every single measurement, in the order of the rounds. */
   readonly rounds?: Partial<BothSides<readonly number[]>>
+  /** Of `acl`: one decision by itself, by how many rules there are. */
+  readonly decisions?: readonly DecisionCost[]
   /** Anything more that a reader must know. */
   readonly note?: string
 }

@@ -22,6 +22,8 @@ export interface OursOptions {
   readonly replicas?: 1 | 2
   /** Clients come over TLS with it. */
   readonly certificate?: TestCertificate
+  /** Instead of those that every scenario has; all users are judged by them. */
+  readonly rules?: readonly AccessRule[]
 }
 
 /** Our broker as it runs in a pod, on Redis; users with an access list, limits set and metrics on. */
@@ -29,7 +31,7 @@ export async function startOurs(bench: Workbench, options: OursOptions = {}): Pr
   const { first, second, besideOne, besideTwo } = bench.cores
   const beside = options.replicas === 2 ? besideTwo : besideOne
   const redis = await startRedis(bench, beside)
-  await writeRecords(redis.url)
+  await writeRecords(redis.url, options.rules)
   const certificate = options.certificate ?? (await benchCertificate(bench))
   const start = (cores: readonly number[]): Promise<Replica> =>
     startReplica(bench, cores, redis.url, certificate)
@@ -85,16 +87,16 @@ const own: readonly AccessRule[] = [{ effect: 'allow', actions: ['subscribe'], t
 /** Never reached, always counted. */
 const limits = { connections: 100_000, messageRate: 100_000_000, byteRate: 100_000_000_000 }
 
-async function writeRecords(url: string): Promise<void> {
+async function writeRecords(url: string, rules?: readonly AccessRule[]): Promise<void> {
   const redis = connectRedis(url, 'bench', silentLog)
   await untilReady(redis, AbortSignal.timeout(10_000))
   const keys = redisKeys()
   const store = new RedisIdentityStore(redis, keys, new RedisControlLog(redis, keys))
   await store.put('organization', anOrganizationId, 'organization', anOrganization({ limits }))
-  await store.put('access-list', anOrganizationId, 'bench', { rules: [...listed] })
+  await store.put('access-list', anOrganizationId, 'bench', { rules: [...(rules ?? listed)] })
   for (let index = 0; index < users; index += 1) {
     const local = `bench_${index}`
-    const access = { ...emptyPolicy, lists: ['bench'], rules: [...own] }
+    const access = { ...emptyPolicy, lists: ['bench'], rules: rules === undefined ? [...own] : [] }
     await store.put('user', anOrganizationId, local, aUser(local, password, { access, limits }))
   }
   await store.markReady()
