@@ -10,7 +10,7 @@ import {
   type VerifierBinding,
   verifySecret,
 } from '#core/credentials/verifier.ts'
-import type { Attributes } from '#core/identity/attributes.ts'
+import { type Attributes, attributesOfConnection } from '#core/identity/attributes.ts'
 import { DomainError } from '#core/errors.ts'
 import { type Principal, userPrincipal } from '#core/identity/principal.ts'
 import { organizationRecordName } from '#core/stores/identity-records.ts'
@@ -187,13 +187,7 @@ export class Admissions {
   ): Promise<Admission> {
     const lists = listsOf(candidate.policy, organization.defaultLists)
     const found = await this.#options.identities.getMany('access-list', name.organization, lists)
-    const attributes = {
-      ...candidate.attributes,
-      username: name.local,
-      org_id: name.organization,
-      org_short_id: name.organization,
-      client_id: clientId,
-    }
+    const attributes = attributesOfConnection(candidate.attributes, name, clientId)
     return {
       organizationId: name.organization,
       organization,

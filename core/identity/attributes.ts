@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox'
+import type { Username } from '#core/credentials/username.ts'
 
 /**
  * Values that rules may refer to as `{name}`. Well-known names: `username` (local part), `org_id`
@@ -25,6 +26,21 @@ const claimName = /^claims\.[A-Za-z][A-Za-z0-9_-]{0,63}$/
 
 export function isAttributeName(name: string): boolean {
   return (wellKnownAttributes as readonly string[]).includes(name) || claimName.test(name)
+}
+
+/** What rules see of a connection: what is known of the identity, and as whom it connects. */
+export function attributesOfConnection(
+  identity: Attributes,
+  { local, organization }: Username,
+  clientId: string,
+): Attributes {
+  return {
+    ...identity,
+    username: local,
+    org_id: organization,
+    org_short_id: organization,
+    client_id: clientId,
+  }
 }
 
 /** Own properties only: `constructor` and `__proto__` are absent unless somebody set them. */
