@@ -2,7 +2,7 @@ import type { Attributes } from '#core/identity/attributes.ts'
 import type { AccessRule, Action, Qos } from './access-rule.ts'
 import { FilterSet } from './filter-set.ts'
 import { fillForAllow, fillForDeny } from './identity-variables.ts'
-import { covers, isTopicFilter, overlaps } from './topic-filter.ts'
+import { covers, filterOf, isTopicFilter, overlaps } from './topic-filter.ts'
 import type { Refused, RuleReference, Verdict } from './verdict.ts'
 
 /** Rules with the name of the list they stand in, for verdicts that say which rule decided. */
@@ -194,12 +194,4 @@ class IntersectedAccess implements Access {
 /** Of two grants the one with the lower QoS; `former` may be no grant yet. */
 function narrower(former: Verdict, next: Verdict & { readonly allowed: true }): Verdict {
   return !former.allowed || next.maxQos < former.maxQos ? next : former
-}
-
-/** MQTT 5 §4.8.2: `$share/<group>/<filter>` is judged by its filter. Undefined when the group or filter is missing. */
-function filterOf(requested: string): string | undefined {
-  if (!requested.startsWith('$share/')) return requested
-  const slash = requested.indexOf('/', '$share/'.length)
-  const group = requested.slice('$share/'.length, slash === -1 ? undefined : slash)
-  return slash === -1 || group.length === 0 || /[+#]/.test(group) ? undefined : requested.slice(slash + 1)
 }

@@ -47,6 +47,27 @@ export function fillForDeny(template: string, attributes: Attributes): string {
     .join('/')
 }
 
+/** A variable of a template for which an identity has no value that may stand there. */
+export interface UnusableVariable {
+  readonly name: string
+  readonly problem: 'missing' | 'unsafe'
+}
+
+/** Why a template can not be filled in; empty when it can. */
+export function unusableVariables(template: string, attributes: Attributes): UnusableVariable[] {
+  return [...new Set(variablesOf(template))].flatMap((name) => {
+    const value = attributeOf(attributes, name)
+    if (value !== undefined && isSafeLevel(value)) return []
+    return [{ name, problem: value === undefined ? 'missing' : 'unsafe' } as const]
+  })
+}
+
+/** The values that a template takes of an identity, by name. */
+export function valuesIn(template: string, attributes: Attributes): Attributes {
+  const names = variablesOf(template).filter((name) => attributeOf(attributes, name) !== undefined)
+  return Object.fromEntries(names.map((name) => [name, attributeOf(attributes, name) ?? '']))
+}
+
 const variable = /\{([^{}]*)\}/g
 
 /** A value may stand in one topic level: not empty, no separator, no wildcard, no control character, no leading `$`. */

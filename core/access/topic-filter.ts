@@ -103,6 +103,14 @@ export function overlaps(a: string, b: string): boolean {
   }
 }
 
+/** MQTT 5 §4.8.2: `$share/<group>/<filter>` is judged by its filter. Undefined when the group or filter is missing. */
+export function filterOf(requested: string): string | undefined {
+  if (!requested.startsWith('$share/')) return requested
+  const slash = requested.indexOf('/', '$share/'.length)
+  const group = requested.slice('$share/'.length, slash === -1 ? undefined : slash)
+  return slash === -1 || group.length === 0 || /[+#]/.test(group) ? undefined : requested.slice(slash + 1)
+}
+
 /** Can this filter reach topics under a `$` root at all? Only when its first level is literal. */
 function sameRoot(filter: string): boolean {
   return !filter.startsWith('+') && !filter.startsWith('#')
