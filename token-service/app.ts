@@ -22,8 +22,13 @@ import { createTokenRoute } from './routes/create-token.ts'
 import type { Endpoints } from './routes/credential-answer.ts'
 import { exchangeTokenRoute } from './routes/exchange-token.ts'
 import { listTokensRoute } from './routes/list-tokens.ts'
+import { oauthTokenRoute } from './routes/oauth2/exchange-token.ts'
 import { refreshTokenRoute } from './routes/refresh-token.ts'
 import { revokeTokenRoute } from './routes/revoke-token.ts'
+import { v2CreateTokenRoute } from './routes/v2/create-token.ts'
+import { v2ExchangeTokenRoute } from './routes/v2/exchange-token.ts'
+import { v2ProvidersRoute } from './routes/v2/providers.ts'
+import { v2RefreshTokenRoute } from './routes/v2/refresh-token.ts'
 import type { DocumentFetcher } from './verifier/document-fetcher.ts'
 import { IssuerKeys } from './verifier/issuer-keys.ts'
 
@@ -85,6 +90,11 @@ export function buildApp({
   listTokensRoute(app, options)
   refreshTokenRoute(app, options)
   revokeTokenRoute(app, options)
+  v2ExchangeTokenRoute(app, options)
+  v2CreateTokenRoute(app, options)
+  v2RefreshTokenRoute(app, options)
+  v2ProvidersRoute(app, options)
+  oauthTokenRoute(app, options)
   methods.refuseOthers()
   return app
 }

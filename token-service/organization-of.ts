@@ -2,7 +2,7 @@ import { DomainError } from '#core/errors.ts'
 import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
 import { organizationRecordName } from '#core/stores/identity-records.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
-import type { Caller } from './caller.ts'
+import type { Caller } from './callers/caller.ts'
 import { ProblemError } from './problems.ts'
 
 /** The caller's organization, if it may act at all. */

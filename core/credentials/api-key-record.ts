@@ -13,7 +13,7 @@ export const ApiKeyRecordSchema = Type.Object({
   verifier: VerifierSchema,
   /** Lists that bound everything the key issues; absent: no bound. */
   ceiling: Type.Optional(Type.Array(Type.String())),
-  /** Names of `claims.*` that a token request may set. */
+  /** What a token request may set: `email`, `session_id`, `user_id`, and names of `claims.*`. */
   attributes: Type.Array(Type.String()),
   agentIdPattern: Type.Optional(Type.String()),
   origins: Type.Array(Type.String()),

@@ -33,7 +33,8 @@ export const ApiKeySpecSchema = Type.Object(
     attributes: Type.Optional(
       Type.Array(Type.String({ pattern: '^[A-Za-z][A-Za-z0-9_-]{0,63}$', maxLength: 64 }), {
         maxItems: 32,
-        description: 'Names of claims.* that a token request may set.',
+        description:
+          'Identity variables that a token request may set: email, session_id and user_id under their own names, any other as claims.<name>. None by default.',
       }),
     ),
     agentIdPattern: Type.Optional(

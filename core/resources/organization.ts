@@ -62,7 +62,8 @@ export const OrganizationSpecSchema = Type.Object(
                 origins: Type.Array(Type.String({ minLength: 1, maxLength: 253 }), {
                   minItems: 1,
                   maxItems: 32,
-                  description: 'Web origins that may exchange without an API key.',
+                  description:
+                    'Web origins that may exchange without an API key; * for all of them, and for callers that are no browser.',
                 }),
                 limits: Type.Optional(
                   Type.Object(

@@ -57,6 +57,7 @@ describe('a worker', () => {
 
   test('is the same principal each time; its others end only where they are to be replaced', async () => {
     const first = await create({ kind: 'worker', name: 'billing' })
+    service.pass(1_000)
     const second = await create({ kind: 'worker', name: 'billing' })
     expect(await storedOf(first)).toBeDefined()
     const third = await create({ kind: 'worker', name: 'billing', replace_existing: true })

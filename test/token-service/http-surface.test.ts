@@ -97,16 +97,9 @@ describe('a value of a field that may be secret is never sent back:', () => {
 })
 
 describe('outside of the routes', () => {
-  test.each([
-    '/',
-    '/v1',
-    '/v1/token',
-    '/v1/token/exchange/',
-    '/metrics',
-    '/%zz',
-    '/v1/tokens/%',
-  ])('%s is not found', async (path) =>
-    expectProblem(await send(service.app, 'GET', path, undefined, {}), 'not_found'),
+  test.each(['/', '/v1', '/v1/token', '/v1/token/exchange/', '/metrics', '/%zz', '/v1/tokens/%'])(
+    '%s is not found',
+    async (path) => expectProblem(await send(service.app, 'GET', path, undefined, {}), 'not_found'),
   )
 
   test('a path of endless length is not found', async () => {

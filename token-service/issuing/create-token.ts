@@ -1,5 +1,5 @@
 import type { OtherCredentials } from '#core/stores/credential-store.ts'
-import type { Caller } from '../caller.ts'
+import type { Caller } from '../callers/caller.ts'
 import { organizationOf } from '../organization-of.ts'
 import { credentialTtl } from './credential-ttl.ts'
 import type { ExchangeDependencies } from './exchange-identity.ts'

@@ -1,6 +1,6 @@
 import type { AccessRule } from '#core/access/access-rule.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
-import { type Caller, ceilingsOf } from '../caller.ts'
+import { type Caller, ceilingsOf } from '../callers/caller.ts'
 import { organizationOf } from '../organization-of.ts'
 import { credentialTtl } from './credential-ttl.ts'
 import {

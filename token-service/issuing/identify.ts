@@ -5,7 +5,7 @@ import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import { ProblemError } from '../problems.ts'
 import type { IssuerKeys } from '../verifier/issuer-keys.ts'
-import { type Identity, verifyToken } from '../verifier/verify-token.ts'
+import { type Identity, issuersOf, unverifiedIssuer, verifyToken } from '../verifier/verify-token.ts'
 
 export interface IdentifyDependencies {
   readonly identities: IdentityReader
@@ -17,6 +17,11 @@ export interface IdentityProof {
   readonly token: string
   /** Name of the IdentityProvider; may be left out where the organization has exactly one. */
   readonly provider: string | undefined
+  /**
+   * Without a name: those providers of the organization are candidates whose issuer the token names. It is compared
+   * with what is configured, and nothing else is taken from a token that is not verified.
+   */
+  readonly byIssuer?: boolean
   /** Hears of the provider as soon as it is known, for metrics and logs of what fails later. */
   readonly onProvider?: ((name: string, record: ProviderRecord) => void) | undefined
 }
@@ -33,13 +38,36 @@ const longestToken = 16 * 1024
 export async function identify(
   { identities, keys, now }: IdentifyDependencies,
   organization: OrganizationId,
-  { token, provider: name, onProvider }: IdentityProof,
+  { token, provider: name, byIssuer = false, onProvider }: IdentityProof,
 ): Promise<ProvenIdentity> {
   if (token.length > longestToken) throw new ProblemError('token_too_large')
-  const [provider, record] = await chooseProvider(identities, organization, name)
-  onProvider?.(provider, record)
-  const identity = await verifyToken(token, { organization, record }, keys, now)
-  return { provider, record, identity }
+  const candidates =
+    byIssuer && name === undefined
+      ? await candidatesByIssuer(identities, organization, token)
+      : [await chooseProvider(identities, organization, name)]
+  let failure: unknown
+  for (const [provider, record] of candidates) {
+    onProvider?.(provider, record)
+    try {
+      return { provider, record, identity: await verifyToken(token, { organization, record }, keys, now) }
+    } catch (error) {
+      failure ??= error
+    }
+  }
+  throw failure
+}
+
+async function candidatesByIssuer(
+  identities: IdentityReader,
+  organization: OrganizationId,
+  token: string,
+): Promise<readonly (readonly [string, ProviderRecord])[]> {
+  const issuer = unverifiedIssuer(token)
+  const providers = await identities.list('provider', organization)
+  const candidates = [...providers].filter(([, record]) => issuersOf(record).includes(issuer))
+  if (candidates.length > 0) return candidates
+  const remedy = 'make an IdentityProvider for the issuer of the token'
+  throw new ProblemError('provider_not_found', { errors: [{ field: 'token', remedy }] })
 }
 
 async function chooseProvider(

@@ -32,6 +32,8 @@ export interface Renewal {
   readonly username: string
   readonly password: string
   readonly renewed: IssuedCredential
+  /** Of whom it was exchanged; absent where it was not. */
+  readonly provider?: ProviderRecord | undefined
   /** Seconds that it lives from now on. */
   readonly expiresIn: number
 }
@@ -67,7 +69,7 @@ export async function renewCredential(
   const isLongest = renewed.expiresAt >= renewed.issuedAt + longest * 1000
   if (isLongest && renewed.expiresAt === former.expiresAt) throw new ProblemError('renewal_not_possible')
   const expiresIn = Math.max(1, Math.round((renewed.expiresAt - now()) / 1000))
-  return { organization, id, username: name, password, renewed, expiresIn }
+  return { organization, id, username: name, password, renewed, provider, expiresIn }
 }
 
 /** The provider of an exchanged credential. Whoever let it be issued must still be there. */

@@ -5,6 +5,13 @@ import type { Problem } from '#core/errors.ts'
 import { schemaProblems } from '#core/resources/schema-problems.ts'
 import { ProblemError } from '../problems.ts'
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The body is a form; JSON everywhere else. */
+    readonly isForm?: true
+  }
+}
+
 /** Fields whose value may stand in an answer; any other might hold a secret. */
 const shownFields = new Set(['agent_id', 'client_id', 'cursor', 'kind', 'limit', 'name', 'provider', 'ttl'])
 
@@ -21,7 +28,8 @@ export function checkRequests(app: FastifyInstance): void {
   })
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (request.routeOptions.config.isForm === true) return done(new ProblemError('unsupported_media_type'))
     try {
       // An empty body is judged by the schema: a DELETE may say application/json and send nothing.
       done(null, body === '' ? undefined : JSON.parse(String(body)))
@@ -29,6 +37,25 @@ export function checkRequests(app: FastifyInstance): void {
       done(new ProblemError('malformed_json'))
     }
   })
+  app.addContentTypeParser(
+    'application/x-www-form-urlencoded',
+    { parseAs: 'string' },
+    (request, body, done) => {
+      if (request.routeOptions.config.isForm === true) done(null, formFields(String(body)))
+      else done(new ProblemError('unsupported_media_type'))
+    },
+  )
+}
+
+/** Fields of a form; one that comes more than once is a list, which most schemas refuse. */
+function formFields(body: string): Record<string, string | string[]> {
+  const fields = Object.create(null) as Record<string, string | string[]>
+  const parameters = new URLSearchParams(body)
+  for (const name of new Set(parameters.keys())) {
+    const [value = '', ...more] = parameters.getAll(name)
+    fields[name] = more.length === 0 ? value : [value, ...more]
+  }
+  return fields
 }
 
 /** What TypeBox' schemas may hold, as far as it is read here. */

@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { errorFields } from '#core/process/logger.ts'
 import type { App } from '../app.ts'
-import type { Caller } from '../caller.ts'
+import type { Caller } from '../callers/caller.ts'
 import { createToken, type CreatedToken } from '../issuing/create-token.ts'
 import type { TokenRequest } from '../issuing/token-request.ts'
 import { requireApiKey } from '../plugins/api-key.ts'

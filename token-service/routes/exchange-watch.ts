@@ -1,6 +1,6 @@
 import type { ProviderRecord } from '#core/identity/provider-record.ts'
 import { errorFields, type Log } from '#core/process/logger.ts'
-import type { Caller } from '../caller.ts'
+import type { Caller } from '../callers/caller.ts'
 import {
   type Exchange,
   type ExchangeDependencies,

@@ -8,6 +8,12 @@ import { ProblemError } from '../problems.ts'
 
 export const closed = { additionalProperties: false } as const
 
+export const organizationId = Type.String({
+  minLength: 1,
+  maxLength: 64,
+  description: 'The organization, such as org_k7xm4pqr2n5t.',
+})
+
 export const provider = Type.String({
   minLength: 1,
   maxLength: 253,

@@ -18,6 +18,7 @@ import {
   subjectOf,
   type TokenTimes,
 } from './claim-rules.ts'
+import { textClaim } from './claims.ts'
 import { parseCompactToken, type TokenHeader } from './compact-token.ts'
 import type { IssuerKeys } from './issuer-keys.ts'
 import { TokenRefused } from './token-refused.ts'
@@ -71,6 +72,16 @@ export async function verifyToken(
 export function principalsOf(record: ProviderRecord, subject: string): readonly Principal[] {
   const { issuers, tenant } = policyOf(record)
   return issuers.map((issuer) => subjectPrincipal(issuer, tenant, subject))
+}
+
+/** Exactly one of these must be the `iss` of a token of the provider. */
+export function issuersOf(record: ProviderRecord): readonly string[] {
+  return policyOf(record).issuers
+}
+
+/** What a token says of its issuer before anything is known of it: to be compared, never to be asked. */
+export function unverifiedIssuer(token: string): string {
+  return textClaim(parseCompactToken(token).claims, 'iss')
 }
 
 function policyOf<Type extends ProviderType>(record: ProviderRecord & { readonly type: Type }): TokenPolicy {

@@ -7,8 +7,8 @@ export interface Caller extends Partial<Pick<FoundApiKey, 'name' | 'record'>> {
 }
 
 /** A secret key is held by a backend of the organization; everything else lies open in browsers. */
-export function isTrusted(caller: Caller): boolean {
-  return caller.record?.type === 'secret'
+export function isTrusted(caller: Caller | null | undefined): boolean {
+  return caller?.record?.type === 'secret'
 }
 
 /** The bounds of whatever the caller's key issues. */

@@ -1,0 +1,42 @@
+import { apiKeyBinding } from '#core/credentials/api-key-record.ts'
+import { secretKindOf } from '#core/credentials/secret.ts'
+import { dummyVerifier, verifySecret } from '#core/credentials/verifier.ts'
+import { DomainError } from '#core/errors.ts'
+import type { ApiKeyScope } from '#core/resources/api-key.ts'
+import type { FoundApiKey, IdentityReader } from '#core/stores/identity-store.ts'
+import { ProblemError } from '../problems.ts'
+
+/** Whose API key a secret is. A key that is unknown, malformed or revoked gets one answer, and takes as long. */
+export async function callerByApiKey(identities: IdentityReader, secret: string): Promise<FoundApiKey> {
+  const kind = secretKindOf(secret)
+  if (kind !== 'sk' && kind !== 'pk') throw new ProblemError('invalid_api_key')
+  const found = await identities.findApiKey(secret)
+  const isRight = await verifySecret(
+    secret,
+    found?.record.verifier ?? dummyVerifier,
+    found === undefined ? { kind: 'api-key', name: '' } : apiKeyBinding(found.organization, found.name),
+  )
+  if (found !== undefined && isRight) {
+    if ((kind === 'sk') === (found.record.type === 'secret')) return found
+  } else if (!(await identities.isReady())) {
+    throw new DomainError('store-not-ready', 'the records of API keys are not there yet')
+  }
+  throw new ProblemError('invalid_api_key')
+}
+
+/** Whether the key may do one of these, from where the request comes. */
+export function checkApiKey(
+  { record: { type, scopes, origins } }: FoundApiKey,
+  wanted: readonly ApiKeyScope[],
+  origin: string | undefined,
+): void {
+  if (type === 'publishable' && !origins.some((each) => each === origin)) {
+    throw new ProblemError('origin_not_allowed')
+  }
+  // A publishable key lies open in every browser: it may exchange, whatever its record says.
+  const usable = type === 'publishable' ? scopes.filter((scope) => scope === 'exchange') : scopes
+  if (!wanted.some((scope) => usable.includes(scope))) {
+    const detail = `the API key lacks the scope ${wanted.join(' or ')}`
+    throw new ProblemError('insufficient_scope', { detail })
+  }
+}

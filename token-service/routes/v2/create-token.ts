@@ -1,0 +1,56 @@
+import { type Static, Type } from 'typebox'
+import type { App } from '../../app.ts'
+import { callerByApiKey, checkApiKey } from '../../callers/api-key-caller.ts'
+import { answerWith } from '../../plugins/error-response.ts'
+import { ProblemError } from '../../problems.ts'
+import { watchCreation } from '../create-token.ts'
+import { answeredCredential } from '../credential-answer.ts'
+import type { ExchangeRouteOptions } from '../exchange-token.ts'
+import { organizationId } from '../request-fields.ts'
+import { writeV2Problem } from './problem.ts'
+import { ownProvider, v2TokenAnswer, V2TokenAnswer } from './token-answer.ts'
+
+const CreateBody = Type.Object({
+  organization_id: organizationId,
+  secret_key: Type.String({
+    minLength: 1,
+    description: 'A secret API key with the scope tokens:create that permits the attribute email.',
+  }),
+  user_email: Type.String({
+    maxLength: 254,
+    pattern: '^[^\\s@/\\u0000-\\u001f\\u007f]+@[^\\s@/\\u0000-\\u001f\\u007f]+$',
+    description: 'Whom the key answers for; rules use it as {email}.',
+  }),
+  integration_id: Type.Optional(Type.String({ description: 'Passed over.' })),
+  replace_existing: Type.Optional(
+    Type.Boolean({ description: 'Ends the other tokens of the same address; true by default.' }),
+  ),
+})
+
+/** The hosted product's tokens without an identity provider: a worker that is named by an address. */
+export function v2CreateTokenRoute(app: App, options: ExchangeRouteOptions): void {
+  app.post(
+    '/v2/tokens/create',
+    {
+      schema: { body: CreateBody, response: { 200: V2TokenAnswer } },
+      errorHandler: answerWith(writeV2Problem, options.log),
+    },
+    async (request): Promise<Static<typeof V2TokenAnswer>> => {
+      const { organization_id, secret_key, user_email, replace_existing = true } = request.body
+      const caller = await callerByApiKey(options.identities, secret_key)
+      if (caller.organization !== organization_id) throw new ProblemError('invalid_api_key')
+      request.caller = caller
+      checkApiKey(caller, ['tokens:create'], request.headers.origin)
+      const created = await watchCreation(options, caller, {
+        kind: 'worker',
+        name: user_email,
+        attributes: { email: user_email },
+        ttlSeconds: undefined,
+        clientId: undefined,
+        replace: replace_existing,
+      })
+      const credential = answeredCredential(created, created.ttlSeconds)
+      return v2TokenAnswer(credential, caller.organization, created.issued.attributes, ownProvider)
+    },
+  )
+}

@@ -1,0 +1,55 @@
+import { type Static, Type } from 'typebox'
+import type { App } from '../../app.ts'
+import { exchangeCaller } from '../../callers/exchange-caller.ts'
+import { bearerOf } from '../../plugins/api-key.ts'
+import { answerWith } from '../../plugins/error-response.ts'
+import { answeredCredential } from '../credential-answer.ts'
+import type { ExchangeRouteOptions } from '../exchange-token.ts'
+import { watchExchange } from '../exchange-watch.ts'
+import { organizationId, token, ttl } from '../request-fields.ts'
+import { writeV2Problem } from './problem.ts'
+import { v2TokenAnswer, V2TokenAnswer } from './token-answer.ts'
+
+/** What it does not know it passes over, as the hosted product does. */
+const ExchangeBody = Type.Object({
+  organization_id: Type.Optional(organizationId),
+  token,
+  integration_id: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 253,
+      description: 'Name of the IdentityProvider; otherwise the one whose issuer the token names.',
+    }),
+  ),
+  provider: Type.Optional(Type.String({ description: 'Its type is found by itself; passed over.' })),
+  ttl: Type.Optional(ttl),
+})
+
+export function v2ExchangeTokenRoute(app: App, options: ExchangeRouteOptions): void {
+  app.post(
+    '/v2/tokens/exchange',
+    {
+      schema: { body: ExchangeBody, response: { 200: V2TokenAnswer } },
+      errorHandler: answerWith(writeV2Problem, options.log),
+    },
+    async (request): Promise<Static<typeof V2TokenAnswer>> => {
+      const { headers, body } = request
+      const { caller, key } = await exchangeCaller(options.identities, {
+        secret: headers.authorization === undefined ? undefined : bearerOf(request),
+        organization: body.organization_id,
+        origin: headers.origin,
+      })
+      request.caller = key
+      const exchange = await watchExchange(options, caller, {
+        token: body.token,
+        provider: body.integration_id,
+        byIssuer: true,
+        ttlSeconds: body.ttl,
+        clientId: undefined,
+      })
+      const credential = answeredCredential(exchange, exchange.ttlSeconds)
+      const { attributes } = exchange.issued
+      return v2TokenAnswer(credential, caller.organization, attributes, exchange.record.type)
+    },
+  )
+}

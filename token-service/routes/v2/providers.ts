@@ -1,0 +1,52 @@
+import { type Static, Type } from 'typebox'
+import { providerTypes } from '#core/resources/identity-provider.ts'
+import type { IdentityReader } from '#core/stores/identity-store.ts'
+import type { Log } from '#core/process/logger.ts'
+import type { App } from '../../app.ts'
+import { exchangeCaller } from '../../callers/exchange-caller.ts'
+import { organizationOf } from '../../organization-of.ts'
+import { bearerOf } from '../../plugins/api-key.ts'
+import { answerWith } from '../../plugins/error-response.ts'
+import { organizationId } from '../request-fields.ts'
+import { writeV2Problem } from './problem.ts'
+
+const ProvidersQuery = Type.Object({ organization_id: Type.Optional(organizationId) })
+const ProvidersAnswer = Type.Object({
+  providers: Type.Array(
+    Type.Object({
+      id: Type.String({ description: 'integration_id of an exchange.' }),
+      name: Type.String(),
+      provider: Type.Enum(providerTypes),
+      enabled: Type.Literal(true),
+    }),
+  ),
+})
+
+export function v2ProvidersRoute(
+  app: App,
+  { identities, log }: { readonly identities: IdentityReader; readonly log: Log },
+): void {
+  app.get(
+    '/v2/providers',
+    {
+      schema: { querystring: ProvidersQuery, response: { 200: ProvidersAnswer } },
+      errorHandler: answerWith(writeV2Problem, log),
+    },
+    async (request): Promise<Static<typeof ProvidersAnswer>> => {
+      const { headers, query } = request
+      const { caller, key } = await exchangeCaller(identities, {
+        secret: headers.authorization === undefined ? undefined : bearerOf(request),
+        organization: query.organization_id,
+        origin: headers.origin,
+      })
+      request.caller = key
+      await organizationOf(identities, caller)
+      const providers = await identities.list('provider', caller.organization)
+      return {
+        providers: [...providers]
+          .map(([name, { type }]) => ({ id: name, name, provider: type, enabled: true as const }))
+          .sort((left, right) => (left.name < right.name ? -1 : 1)),
+      }
+    },
+  )
+}
