@@ -1,3 +1,4 @@
+import { setImmediate as turnOfOthers } from 'node:timers/promises'
 import AsyncMemoryPersistence from 'aedes-persistence/asyncPersistence.js'
 import { type Clock, systemClock } from '#core/clock.ts'
 import type { Message, RoutedMessage } from '../aedes/messages.ts'
@@ -57,11 +58,20 @@ export class MemoryPersistence extends AsyncMemoryPersistence implements Session
   }
 
   override async *createRetainedStreamCombi(filters: readonly string[]): AsyncGenerator<Message> {
-    const found = new Set(filters.flatMap((filter) => [...this.#retained.find(filter)]))
-    for (const { message, storedAt } of found) {
-      const left = unexpired(message, storedAt, this.#now())
-      if (left === undefined) this.#retained.delete(message.topic)
-      else yield left
+    const seen = new Set<string>()
+    for (const filter of filters) {
+      for (const found of this.#retained.find(filter)) {
+        if (found === undefined) {
+          await turnOfOthers()
+          continue
+        }
+        const { message, storedAt } = found
+        if (seen.has(message.topic)) continue
+        if (filters.length > 1) seen.add(message.topic)
+        const left = unexpired(message, storedAt, this.#now())
+        if (left === undefined) this.#retained.delete(message.topic)
+        else yield left
+      }
     }
   }
 

@@ -5,8 +5,8 @@ import { findRetained, storeRetained } from './retained-scripts.ts'
 import { RetainedQuotaError } from './session-persistence.ts'
 import { decodeMessage, encodeMessage, unexpired } from './stored-message.ts'
 
-/** Of one call, so that nobody else waits long for Redis. */
-const seeksPerPage = 1_000
+/** Of one call, so that nobody else waits long for Redis: about a millisecond. */
+const costPerPage = 100_000
 const bytesPerPage = 262_144
 const storedAtBytes = 8
 
@@ -14,6 +14,8 @@ const storedAtBytes = 8
 export class RedisRetained {
   readonly #redis: Redis | Cluster
   readonly #prefix: string
+  /** Pages after the first: one at a time, however many search. Most searches have only a first one. */
+  #furtherPage: Promise<unknown> = Promise.resolve()
 
   constructor(redis: Redis | Cluster, prefix: string) {
     this.#redis = redis
@@ -25,7 +27,7 @@ export class RedisRetained {
     const body = payload.length === 0 ? '' : encodeMessage(message)
     const limit = Number.isFinite(most) ? most : Number.MAX_SAFE_INTEGER
     const expiry = messageExpiry(properties) ?? ''
-    const values = [topic, topic.replaceAll('/', '\0'), body, limit, expiry]
+    const values = [topic, body, limit, expiry]
     if ((await storeRetained(this.#redis, this.#prefix, values)) === 0) throw new RetainedQuotaError()
   }
 
@@ -44,8 +46,7 @@ export class RedisRetained {
     const levels = filter.split('/')
     let from: Buffer | '' = ''
     do {
-      const values: (Buffer | string | number)[] = [from, seeksPerPage, bytesPerPage, ...levels]
-      const [now, next, ...bodies] = (await findRetained(this.#redis, this.#prefix, values)) as Buffer[]
+      const [now, next, ...bodies] = await this.#page(from, levels)
       for (const body of bodies) {
         const message = decodeMessage(body.subarray(storedAtBytes))
         const left = message && unexpired(message, body.readDoubleBE(0), Number(now?.toString()))
@@ -53,5 +54,14 @@ export class RedisRetained {
       }
       from = next === undefined || next.length === 0 ? '' : next
     } while (from !== '')
+  }
+
+  #page(from: Buffer | '', levels: readonly string[]): Promise<Buffer[]> {
+    const values = [from, costPerPage, bytesPerPage, ...levels]
+    const read = () => findRetained(this.#redis, this.#prefix, values) as Promise<Buffer[]>
+    if (from === '') return read()
+    const page = this.#furtherPage.then(read)
+    this.#furtherPage = page.catch(() => {})
+    return page
   }
 }

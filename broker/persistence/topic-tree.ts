@@ -3,6 +3,13 @@ interface Level<V> {
   entry?: { readonly topic: string; readonly value: V }
 }
 
+/** Levels that a search looks at before it lets others have their turn. */
+const levelsPerTurn = 1_000
+
+interface Pace {
+  left: number
+}
+
 /** Values by topic name, found by filter: a search walks only levels that the filter allows. */
 export class TopicTree<V> {
   readonly #root: Level<V> = { children: new Map() }
@@ -41,31 +48,37 @@ export class TopicTree<V> {
     }
   }
 
-  /** `$` topics only for a filter that begins as they do [MQTT-4.7.2-1]. */
-  *find(filter: string): Generator<V> {
-    yield* this.#search(this.#root, filter.split('/'), 0)
+  /**
+   * `$` topics only for a filter that begins as they do [MQTT-4.7.2-1]. Yields undefined every now and then: who
+   * searches lets others have their turn then. Changes meanwhile harm nothing; a topic that was set anew may come
+   * twice.
+   */
+  *find(filter: string): Generator<V | undefined> {
+    yield* this.#search(this.#root, filter.split('/'), 0, { left: levelsPerTurn })
   }
 
-  *#search(level: Level<V>, names: readonly string[], index: number): Generator<V> {
+  *#search(level: Level<V>, names: readonly string[], index: number, pace: Pace): Generator<V | undefined> {
+    if (isTimeForOthers(pace)) yield undefined
     const name = names[index]
     if (name === '#') {
-      yield* this.#below(level, index === 0)
+      yield* this.#below(level, index === 0, pace)
     } else if (name === '+') {
       for (const [own, child] of level.children) {
-        if (index > 0 || !own.startsWith('$')) yield* this.#search(child, names, index + 1)
+        if (index > 0 || !own.startsWith('$')) yield* this.#search(child, names, index + 1, pace)
       }
     } else if (name !== undefined) {
       const child = level.children.get(name)
-      if (child !== undefined) yield* this.#search(child, names, index + 1)
+      if (child !== undefined) yield* this.#search(child, names, index + 1, pace)
     } else if (level.entry !== undefined) {
       yield level.entry.value
     }
   }
 
-  *#below(level: Level<V>, isRoot: boolean): Generator<V> {
+  *#below(level: Level<V>, isRoot: boolean, pace: Pace): Generator<V | undefined> {
+    if (isTimeForOthers(pace)) yield undefined
     if (level.entry !== undefined) yield level.entry.value
     for (const [name, child] of level.children) {
-      if (!isRoot || !name.startsWith('$')) yield* this.#below(child, false)
+      if (!isRoot || !name.startsWith('$')) yield* this.#below(child, false, pace)
     }
   }
 
@@ -79,4 +92,11 @@ export class TopicTree<V> {
     }
     return path
   }
+}
+
+function isTimeForOthers(pace: Pace): boolean {
+  pace.left -= 1
+  if (pace.left > 0) return false
+  pace.left = levelsPerTurn
+  return true
 }

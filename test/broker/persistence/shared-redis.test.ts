@@ -210,7 +210,7 @@ describe('in Redis', () => {
         'sessions',
         'retained',
         'retained-expiry',
-        'retained-topics',
+        'retained-index',
       ].sort(),
     )
     for (const key of keys.filter((each) => !each.includes('retained'))) {
