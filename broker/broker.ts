@@ -12,6 +12,7 @@ import { FrameCache } from './connection/frame-cache.ts'
 import { LiveConnections } from './connection/live-connections.ts'
 import { Newcomers } from './connection/newcomers.ts'
 import { controlLogHandler } from './control/follow-control-log.ts'
+import { Denials } from './denials.ts'
 import { defaultLimits, type Limits } from './limits.ts'
 import type { Certificate } from './listeners/certificate-files.ts'
 import { type ListenerAddresses, type ListenerName, openListeners } from './listeners/listeners.ts'
@@ -85,6 +86,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     live,
     limits,
     metrics,
+    denials: new Denials({ metrics, log, now }),
     frames: new FrameCache(),
     newcomers: new Newcomers(limits.maxNewcomers),
     log,

@@ -1,17 +1,19 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
+import type { Action } from '#core/access/access-rule.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { Refusal } from './admission/admission.ts'
 import type { BusMetrics } from './bus/redis-bus.ts'
 import type { WillOutcome } from './cluster/will-publisher.ts'
 import type { EndCauseName } from './connection/end-cause.ts'
 
-/** What the broker counts. Labels are closed sets: no organization, user or topic in them. */
+/** What the broker counts. Labels are closed sets, no user or topic in them; denials name so many organizations. */
 export interface BrokerMetrics {
   connected(listener: string): void
   ended(listener: string, cause: EndCauseName): void
   refused(reason: Refusal | 'protocol' | 'will' | 'origin'): void
   received(qos: number): void
   delivered(qos: number): void
-  denied(action: 'publish' | 'subscribe'): void
+  denied(action: Action, organization: OrganizationId): void
   will(outcome: WillOutcome): void
   dropped(reason: 'slow-consumer' | 'packet-too-large' | 'queue-full' | 'retained-quota'): void
 }
@@ -34,7 +36,6 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
   const ends = counter('disconnects_total', 'Connections that ended', 'cause')
   const received = countByQos(registry, 'messages_received_total', 'Messages that clients published')
   const delivered = countByQos(registry, 'messages_delivered_total', 'Messages sent to clients')
-  const denials = counter('denied_total', 'Requests that access lists denied', 'action')
   const wills = counter('wills_total', 'Wills that were due, by what became of them', 'outcome')
   const drops = counter('messages_dropped_total', 'Messages that a client did not get', 'reason')
   return {
@@ -49,7 +50,7 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
     refused: (reason) => refusals.inc({ reason }),
     received,
     delivered,
-    denied: (action) => denials.inc({ action }),
+    denied: countByOrganization(registry, 'denied_total', 'Requests that access lists denied'),
     will: (outcome) => wills.inc({ outcome }),
     dropped: (reason) => drops.inc({ reason }),
   }
@@ -70,6 +71,38 @@ function countByQos(registry: Registry, name: string, help: string): (qos: numbe
   })
   return (qos) => {
     counts[qos] = (counts[qos] ?? 0) + 1
+  }
+}
+
+/** As many organizations as have a label of their own; all after them are `other`. */
+const mostOrganizations = 200
+
+/** Whoever floods what is denied makes this as hot as `countByQos`. */
+function countByOrganization(
+  registry: Registry,
+  name: string,
+  help: string,
+): (action: Action, organization: OrganizationId) => void {
+  const counts = new Map<string, Record<Action, number>>()
+  const counter = new Counter({
+    registers: [registry],
+    name: `cloudsignal_broker_${name}`,
+    help,
+    labelNames: ['organization', 'action'],
+    collect() {
+      counter.reset()
+      for (const [organization, byAction] of counts) {
+        for (const [action, count] of Object.entries(byAction)) {
+          if (count > 0) counter.inc({ organization, action }, count)
+        }
+      }
+    },
+  })
+  return (action, organization) => {
+    const label = counts.has(organization) || counts.size < mostOrganizations ? organization : 'other'
+    const found = counts.get(label)
+    if (found === undefined) counts.set(label, { publish: 0, subscribe: 0, [action]: 1 })
+    else found[action] += 1
   }
 }
 

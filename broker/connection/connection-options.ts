@@ -3,6 +3,7 @@ import type { Log } from '#core/process/logger.ts'
 import type { Admissions } from '../admission/admissions.ts'
 import type { ClientRegistry } from '../cluster/client-registry.ts'
 import type { WillPublisher } from '../cluster/will-publisher.ts'
+import type { Denials } from '../denials.ts'
 import type { Limits } from '../limits.ts'
 import type { BrokerMetrics } from '../metrics.ts'
 import type { OrganizationPool } from '../organizations/organization-pool.ts'
@@ -21,6 +22,7 @@ export interface ConnectionOptions {
   readonly live: LiveConnections<Connection>
   readonly limits: Limits
   readonly metrics: BrokerMetrics
+  readonly denials: Denials
   readonly frames: FrameCache
   readonly newcomers: Newcomers
   readonly log: Log

@@ -163,9 +163,12 @@ function judgeOrigin({ connection, admission }: Attempt): ReasonCode | void {
 }
 
 /** A will that could never be published is better refused now. */
-function judgeWill({ connection, admission, will }: Attempt): ReasonCode | void {
+function judgeWill({ connection, admission, clientId, will }: Attempt): ReasonCode | void {
   if (will === undefined || admission === undefined) return
-  if (admission.access.publish(will.topic, will.qos, will.retain).allowed) return
+  const { topic } = will
+  const verdict = admission.access.publish(topic, will.qos, will.retain)
+  if (verdict.allowed) return
+  connection.options.denials.report({ admission, clientId, action: 'publish', topic, verdict })
   connection.options.metrics.refused('will')
   return reason.notAuthorized
 }

@@ -1,4 +1,5 @@
 import { isTopicName, levelsOf } from '#core/access/topic-filter.ts'
+import type { Refused } from '#core/access/verdict.ts'
 import type { Message } from '../aedes/messages.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { EndCauseName } from '../connection/end-cause.ts'
@@ -16,8 +17,8 @@ export function handlePublish(
   const problem = problemOf(connection, packet)
   if (problem !== undefined) return connection.end(problem)
   connection.options.metrics.received(packet.qos)
-  const isAllowed = session.admission.access.publish(packet.topic, packet.qos, packet.retain).allowed
-  if (!isAllowed) return refuse(connection, packet)
+  const verdict = session.admission.access.publish(packet.topic, packet.qos, packet.retain)
+  if (!verdict.allowed) return refuse(connection, session, packet, verdict)
   const message = messageOf(packet)
   if (packet.retain) return publishInTurn(connection, session, packet, message)
   connection.options.frames.came(packet, connection.version)
@@ -88,8 +89,9 @@ function acknowledge(connection: Connection, packet: Publish, code: ReasonCode =
  * MQTT 5 says why. 3.1.1 has no word for it: the message is acknowledged and dropped, so that a client does not
  * send it for ever [MQTT-3.3.5-2].
  */
-function refuse(connection: Connection, packet: Publish): void {
-  connection.options.metrics.denied('publish')
+function refuse(connection: Connection, session: Session, packet: Publish, verdict: Refused): void {
+  const { admission, clientId } = session
+  connection.options.denials.report({ admission, clientId, action: 'publish', topic: packet.topic, verdict })
   if (packet.qos > 0) acknowledge(connection, packet, reason.notAuthorized)
 }
 

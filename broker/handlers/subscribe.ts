@@ -65,7 +65,7 @@ function judge(
   }
   const subscription = grant(wanted, session.admission.access)
   if (subscription !== undefined) return { subscription, isNew }
-  options.metrics.denied('subscribe')
+  options.denials.reportSubscription(session, topic)
   return { code: reason.notAuthorized }
 }
 
