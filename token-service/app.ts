@@ -14,12 +14,14 @@ import type { CredentialStore } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import { createTokenServiceMetrics } from './metrics.ts'
 import { closeConnectionsAtEnd } from './plugins/closing-connections.ts'
+import { OpenApi } from './openapi/document.ts'
 import { answerBrokenRequest, answerErrors, answerFrameworkError } from './plugins/error-response.ts'
 import { collectMethods } from './plugins/known-methods.ts'
 import { defaultMostPerSubject } from './issuing/exchange-identity.ts'
 import { checkRequests } from './plugins/request-schema.ts'
 import { createTokenRoute } from './routes/create-token.ts'
 import type { Endpoints } from './routes/credential-answer.ts'
+import { documentationRoutes } from './routes/documentation.ts'
 import { exchangeTokenRoute } from './routes/exchange-token.ts'
 import { listTokensRoute } from './routes/list-tokens.ts'
 import { oauthTokenRoute } from './routes/oauth2/exchange-token.ts'
@@ -85,6 +87,8 @@ export function buildApp({
   const keys = new IssuerKeys({ fetch: fetchDocument, now, onFetch: metrics.fetched })
   const options = { ...dependencies, keys, metrics, endpoints, mostPerSubject }
   const methods = collectMethods(app)
+  const openApi = new OpenApi()
+  app.addHook('onRoute', (route) => openApi.add(route))
   exchangeTokenRoute(app, options)
   createTokenRoute(app, options)
   listTokensRoute(app, options)
@@ -95,6 +99,7 @@ export function buildApp({
   v2RefreshTokenRoute(app, options)
   v2ProvidersRoute(app, options)
   oauthTokenRoute(app, options)
+  documentationRoutes(app, openApi)
   methods.refuseOthers()
   return app
 }

@@ -11,6 +11,7 @@ import type { App, AppDependencies } from '../../token-service/app.ts'
 import { buildApp } from '../../token-service/app.ts'
 import { guardedFetch } from '../../token-service/verifier/guarded-fetch.ts'
 import { type Issuer, startIssuer } from '../fixtures/issuer.ts'
+import { expectDocumented } from './documented-answers.ts'
 import { anApiKey, anOrganization, anOrganizationId, aProvider } from '../fixtures/records.ts'
 
 /** The whole service on stores in memory, with one organization, one issuer and a secret key. */
@@ -143,12 +144,14 @@ export async function send(
   const payload =
     body === undefined ? {} : { payload: typeof body === 'string' ? body : JSON.stringify(body) }
   const response = await app.inject({ method, url, ...payload, headers: { ...type, ...headers } })
-  return {
+  const answer: Answer = {
     status: response.statusCode,
     headers: response.headers,
     text: response.body,
     body: response.body === '' ? {} : (JSON.parse(response.body) as Record<string, unknown>),
   }
+  await expectDocumented(app, method, url, answer)
+  return answer
 }
 
 function capturingLog(): { readonly logged: string[]; readonly log: Log } {

@@ -19,7 +19,7 @@ export function collectMethods(app: FastifyInstance): { refuseOthers(): void } {
           throw new ProblemError('method_not_allowed', { headers: { allow } })
         }
         const others = methods.filter((each) => !allowed.has(String(each)))
-        app.route({ method: others, url, onRequest: refuse, handler: refuse })
+        app.route({ method: others, url, onRequest: refuse, handler: refuse, config: { docs: 'none' } })
       }
     },
   }

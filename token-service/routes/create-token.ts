@@ -4,6 +4,7 @@ import type { App } from '../app.ts'
 import type { Caller } from '../callers/caller.ts'
 import { createToken, type CreatedToken } from '../issuing/create-token.ts'
 import type { TokenRequest } from '../issuing/token-request.ts'
+import { bodyProblems, keyProblems, tokenProblems } from '../openapi/route-docs.ts'
 import { requireApiKey } from '../plugins/api-key.ts'
 import { problemOf } from '../problem-of.ts'
 import { ProblemError } from '../problems.ts'
@@ -96,6 +97,28 @@ export function createTokenRoute(app: App, options: ExchangeRouteOptions): void 
     {
       schema: { body: CreateBody, response: { 201: CreateAnswer } },
       onRequest: requireApiKey(options.identities, 'tokens:create', 'exchange'),
+      config: {
+        docs: {
+          tag: 'Tokens',
+          summary: 'Issue a credential to an agent, a worker or an anonymous visitor',
+          description:
+            'By a secret key with the scope tokens:create; for anonymous visitors also by a publishable key, where the organization allows it.',
+          caller: 'apiKey',
+          problems: [
+            ...keyProblems,
+            ...bodyProblems,
+            ...tokenProblems,
+            'access_list_not_allowed',
+            'access_list_not_found',
+            'agent_id_not_allowed',
+            'anonymous_not_allowed',
+            'attribute_not_allowed',
+            'provider_required',
+            'ttl_out_of_range',
+          ],
+          example: { kind: 'agent', agent_id: 'planner-1', access_lists: ['agents'], ttl: 900 },
+        },
+      },
     },
     async ({ body, caller }, reply) => {
       if (caller === null) throw new ProblemError('invalid_api_key')

@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 import type { App } from '../app.ts'
 import type { ExchangeDependencies } from '../issuing/exchange-identity.ts'
+import { bodyProblems, keyProblems, tokenProblems } from '../openapi/route-docs.ts'
 import { requireApiKey } from '../plugins/api-key.ts'
 import { ProblemError } from '../problems.ts'
 import { answeredCredential, answerOf, credentialAnswer, type Endpoints } from './credential-answer.ts'
@@ -37,6 +38,23 @@ export function exchangeTokenRoute(app: App, options: ExchangeRouteOptions): voi
     {
       schema: { body: ExchangeBody, response: { 200: ExchangeAnswer } },
       onRequest: requireApiKey(options.identities, 'exchange'),
+      config: {
+        docs: {
+          tag: 'Tokens',
+          summary: 'Exchange an identity token for an MQTT credential',
+          description:
+            'Each exchange gives a credential of its own; those of the same person live side by side up to a limit, where the one that would end first makes room.',
+          caller: 'apiKey',
+          problems: [
+            ...keyProblems,
+            ...bodyProblems,
+            ...tokenProblems,
+            'provider_required',
+            'ttl_out_of_range',
+          ],
+          example: { provider: 'supabase', token: 'eyJhbGciOiJFUzI1NiIs...', ttl: 3600 },
+        },
+      },
     },
     async ({ body, caller }): Promise<Static<typeof ExchangeAnswer>> => {
       if (caller === null) throw new ProblemError('invalid_api_key')

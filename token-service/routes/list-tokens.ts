@@ -8,6 +8,7 @@ import type { CredentialPosition, CredentialStore, ListedCredential } from '#cor
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { App } from '../app.ts'
 import { organizationOf } from '../organization-of.ts'
+import { keyProblems } from '../openapi/route-docs.ts'
 import { requireApiKey } from '../plugins/api-key.ts'
 import { ProblemError } from '../problems.ts'
 import { principalsOf } from '../verifier/verify-token.ts'
@@ -76,6 +77,15 @@ export function listTokensRoute(app: App, { identities, credentials }: ListRoute
     {
       schema: { querystring: ListQuery, response: { 200: ListAnswer } },
       onRequest: requireApiKey(identities, 'revoke'),
+      config: {
+        docs: {
+          tag: 'Tokens',
+          summary: 'List live credentials',
+          description: 'By a key with the scope revoke. Passwords are not in it: nobody has them.',
+          caller: 'apiKey',
+          problems: [...keyProblems, 'invalid_request'],
+        },
+      },
     },
     async ({ query, caller }): Promise<Static<typeof ListAnswer>> => {
       if (caller === null) throw new ProblemError('invalid_api_key')

@@ -9,6 +9,7 @@ import {
   renewCredential,
 } from '../issuing/renew-credential.ts'
 import type { TokenServiceMetrics } from '../metrics.ts'
+import { bodyProblems } from '../openapi/route-docs.ts'
 import { problemOf } from '../problem-of.ts'
 import { answerOf, credentialAnswer, type Endpoints } from './credential-answer.ts'
 import { closed, ttl } from './request-fields.ts'
@@ -37,7 +38,26 @@ const RefreshAnswer = Type.Object(credentialAnswer)
 export function refreshTokenRoute(app: App, options: RefreshRouteOptions): void {
   app.post(
     '/v1/tokens/:id/refresh',
-    { schema: { params: RefreshParams, body: RefreshBody, response: { 200: RefreshAnswer } } },
+    {
+      schema: { params: RefreshParams, body: RefreshBody, response: { 200: RefreshAnswer } },
+      config: {
+        docs: {
+          tag: 'Tokens',
+          summary: 'Renew a credential by its own password',
+          description:
+            'It lives on under the same name and password, and its connections stay open; never longer than the organization’s credentials.maxLifetime from its first issue.',
+          caller: 'body',
+          problems: [
+            ...bodyProblems,
+            'invalid_credential',
+            'organization_suspended',
+            'renewal_not_possible',
+            'ttl_out_of_range',
+          ],
+          example: { organization: 'org_k7xm4pqr2n5t', password: 'cs_mp_...' },
+        },
+      },
+    },
     async ({ params: { id }, body }): Promise<Static<typeof RefreshAnswer>> => {
       const username = id.includes('@') ? id : `${id}@${body.organization ?? ''}`
       const renewal = await watchRenewal(options, {

@@ -5,6 +5,7 @@ import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { App } from '../app.ts'
 import type { TokenServiceMetrics } from '../metrics.ts'
 import { organizationOf } from '../organization-of.ts'
+import { keyProblems } from '../openapi/route-docs.ts'
 import { requireApiKey } from '../plugins/api-key.ts'
 import { ProblemError } from '../problems.ts'
 
@@ -19,7 +20,25 @@ const RevokeParams = Type.Object({ id: Type.String({ description: 'The id that t
 export function revokeTokenRoute(app: App, { identities, credentials, metrics }: RevokeRouteOptions): void {
   app.delete(
     '/v1/tokens/:id',
-    { schema: { params: RevokeParams }, onRequest: requireApiKey(identities, 'revoke') },
+    {
+      schema: { params: RevokeParams, response: { 204: Type.Null({ description: 'It is gone.' }) } },
+      onRequest: requireApiKey(identities, 'revoke'),
+      config: {
+        docs: {
+          tag: 'Tokens',
+          summary: 'Revoke a credential',
+          description: 'It ends now, and so do its connections.',
+          caller: 'apiKey',
+          problems: [
+            ...keyProblems,
+            'credential_not_found',
+            'malformed_json',
+            'payload_too_large',
+            'unsupported_media_type',
+          ],
+        },
+      },
+    },
     async ({ params: { id }, caller }, reply) => {
       if (caller === null) throw new ProblemError('invalid_api_key')
       await organizationOf(identities, caller)
@@ -28,7 +47,7 @@ export function revokeTokenRoute(app: App, { identities, credentials, metrics }:
       const wasThere = await credentials.revoke(caller.organization, id)
       if (!wasThere) throw new ProblemError('credential_not_found')
       metrics.revoked()
-      return reply.code(204).send()
+      return reply.code(204).send(null)
     },
   )
 }

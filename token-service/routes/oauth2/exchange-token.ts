@@ -2,14 +2,14 @@ import { type Static, Type } from 'typebox'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { App } from '../../app.ts'
 import { exchangeCaller } from '../../callers/exchange-caller.ts'
-import { answerWith } from '../../plugins/error-response.ts'
+import { bodyProblems, keyProblems, tokenProblems } from '../../openapi/route-docs.ts'
 import { ProblemError } from '../../problems.ts'
 import { answeredCredential, answerOf, type Endpoints } from '../credential-answer.ts'
 import type { ExchangeRouteOptions } from '../exchange-token.ts'
 import { watchExchange } from '../exchange-watch.ts'
 import { token } from '../request-fields.ts'
 import { clientOf } from './client.ts'
-import { writeOAuthProblem } from './problem.ts'
+import { oauth } from '../../faces/oauth.ts'
 
 const tokenExchange = 'urn:ietf:params:oauth:grant-type:token-exchange'
 /** RFC 8693 §3: what an MQTT credential is called, as no registered name fits. */
@@ -50,9 +50,33 @@ export function oauthTokenRoute(app: App, options: ExchangeRouteOptions): void {
   app.post(
     '/oauth2/token',
     {
-      config: { isForm: true },
+      config: {
+        isForm: true,
+        face: oauth,
+        docs: {
+          tag: 'OAuth',
+          summary: 'Exchange an identity token as RFC 8693 says',
+          description:
+            'The client id is the organization’s id, its secret an API key; without one only where the organization opened that to the caller’s origin.',
+          caller: 'client',
+          problems: [
+            ...keyProblems,
+            ...bodyProblems,
+            ...tokenProblems,
+            'invalid_scope',
+            'invalid_target',
+            'organization_not_found',
+            'unsupported_grant_type',
+          ],
+          example: {
+            grant_type: tokenExchange,
+            subject_token: 'eyJhbGciOiJFUzI1NiIs...',
+            subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+          },
+        },
+      },
       schema: { body: TokenBody, response: { 200: TokenAnswer } },
-      errorHandler: answerWith(writeOAuthProblem, options.log),
+
       preValidation: async ({ body }) => checkGrantType(body),
     },
     async (request, reply): Promise<Static<typeof TokenAnswer>> => {

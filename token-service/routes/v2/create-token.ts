@@ -1,13 +1,13 @@
 import { type Static, Type } from 'typebox'
 import type { App } from '../../app.ts'
 import { callerByApiKey, checkApiKey } from '../../callers/api-key-caller.ts'
-import { answerWith } from '../../plugins/error-response.ts'
+import { bodyProblems, keyProblems } from '../../openapi/route-docs.ts'
 import { ProblemError } from '../../problems.ts'
 import { watchCreation } from '../create-token.ts'
 import { answeredCredential } from '../credential-answer.ts'
 import type { ExchangeRouteOptions } from '../exchange-token.ts'
 import { organizationId } from '../request-fields.ts'
-import { writeV2Problem } from './problem.ts'
+import { hosted } from '../../faces/hosted.ts'
 import { ownProvider, v2TokenAnswer, V2TokenAnswer } from './token-answer.ts'
 
 const CreateBody = Type.Object({
@@ -33,7 +33,21 @@ export function v2CreateTokenRoute(app: App, options: ExchangeRouteOptions): voi
     '/v2/tokens/create',
     {
       schema: { body: CreateBody, response: { 200: V2TokenAnswer } },
-      errorHandler: answerWith(writeV2Problem, options.log),
+      config: {
+        face: hosted,
+        docs: {
+          tag: 'Hosted',
+          summary: 'Issue a token to an address',
+          caller: 'body',
+          problems: [...keyProblems, ...bodyProblems, 'attribute_not_allowed'],
+          example: {
+            organization_id: 'org_k7xm4pqr2n5t',
+            secret_key: 'cs_sk_...',
+            user_email: 'ada@example.com',
+            replace_existing: true,
+          },
+        },
+      },
     },
     async (request): Promise<Static<typeof V2TokenAnswer>> => {
       const { organization_id, secret_key, user_email, replace_existing = true } = request.body

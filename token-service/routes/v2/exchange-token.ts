@@ -1,13 +1,13 @@
 import { type Static, Type } from 'typebox'
 import type { App } from '../../app.ts'
 import { exchangeCaller } from '../../callers/exchange-caller.ts'
+import { bodyProblems, keyProblems, tokenProblems } from '../../openapi/route-docs.ts'
 import { bearerOf } from '../../plugins/api-key.ts'
-import { answerWith } from '../../plugins/error-response.ts'
 import { answeredCredential } from '../credential-answer.ts'
 import type { ExchangeRouteOptions } from '../exchange-token.ts'
 import { watchExchange } from '../exchange-watch.ts'
 import { organizationId, token, ttl } from '../request-fields.ts'
-import { writeV2Problem } from './problem.ts'
+import { hosted } from '../../faces/hosted.ts'
 import { v2TokenAnswer, V2TokenAnswer } from './token-answer.ts'
 
 /** What it does not know it passes over, as the hosted product does. */
@@ -30,7 +30,24 @@ export function v2ExchangeTokenRoute(app: App, options: ExchangeRouteOptions): v
     '/v2/tokens/exchange',
     {
       schema: { body: ExchangeBody, response: { 200: V2TokenAnswer } },
-      errorHandler: answerWith(writeV2Problem, options.log),
+      config: {
+        face: hosted,
+        docs: {
+          tag: 'Hosted',
+          summary: 'Exchange an identity token',
+          description:
+            'Without an API key only where the organization opened that to the caller’s origin. Answers with the names of the product’s documentation and of its client.',
+          caller: 'anybodyOrApiKey',
+          problems: [
+            ...keyProblems,
+            ...bodyProblems,
+            ...tokenProblems,
+            'organization_not_found',
+            'ttl_out_of_range',
+          ],
+          example: { organization_id: 'org_k7xm4pqr2n5t', token: 'eyJhbGciOiJFUzI1NiIs...' },
+        },
+      },
     },
     async (request): Promise<Static<typeof V2TokenAnswer>> => {
       const { headers, body } = request

@@ -1,14 +1,13 @@
 import { type Static, Type } from 'typebox'
 import { providerTypes } from '#core/resources/identity-provider.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
-import type { Log } from '#core/process/logger.ts'
 import type { App } from '../../app.ts'
 import { exchangeCaller } from '../../callers/exchange-caller.ts'
 import { organizationOf } from '../../organization-of.ts'
+import { keyProblems } from '../../openapi/route-docs.ts'
 import { bearerOf } from '../../plugins/api-key.ts'
-import { answerWith } from '../../plugins/error-response.ts'
 import { organizationId } from '../request-fields.ts'
-import { writeV2Problem } from './problem.ts'
+import { hosted } from '../../faces/hosted.ts'
 
 const ProvidersQuery = Type.Object({ organization_id: Type.Optional(organizationId) })
 const ProvidersAnswer = Type.Object({
@@ -22,15 +21,20 @@ const ProvidersAnswer = Type.Object({
   ),
 })
 
-export function v2ProvidersRoute(
-  app: App,
-  { identities, log }: { readonly identities: IdentityReader; readonly log: Log },
-): void {
+export function v2ProvidersRoute(app: App, { identities }: { readonly identities: IdentityReader }): void {
   app.get(
     '/v2/providers',
     {
       schema: { querystring: ProvidersQuery, response: { 200: ProvidersAnswer } },
-      errorHandler: answerWith(writeV2Problem, log),
+      config: {
+        face: hosted,
+        docs: {
+          tag: 'Hosted',
+          summary: 'List the identity providers of an organization',
+          caller: 'anybodyOrApiKey',
+          problems: [...keyProblems, 'invalid_request', 'organization_not_found'],
+        },
+      },
     },
     async (request): Promise<Static<typeof ProvidersAnswer>> => {
       const { headers, query } = request

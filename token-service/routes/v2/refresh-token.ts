@@ -1,9 +1,9 @@
 import { type Static, Type } from 'typebox'
 import { parseUsername } from '#core/credentials/username.ts'
 import type { App } from '../../app.ts'
-import { answerWith } from '../../plugins/error-response.ts'
+import { bodyProblems } from '../../openapi/route-docs.ts'
 import { type RefreshRouteOptions, watchRenewal } from '../refresh-token.ts'
-import { writeV2Problem } from './problem.ts'
+import { hosted } from '../../faces/hosted.ts'
 import { ownProvider, v2TokenAnswer, V2TokenAnswer } from './token-answer.ts'
 
 const RefreshBody = Type.Object({
@@ -16,7 +16,19 @@ export function v2RefreshTokenRoute(app: App, options: RefreshRouteOptions): voi
     '/v2/tokens/refresh',
     {
       schema: { body: RefreshBody, response: { 200: V2TokenAnswer } },
-      errorHandler: answerWith(writeV2Problem, options.log),
+      config: {
+        face: hosted,
+        docs: {
+          tag: 'Hosted',
+          summary: 'Renew a token by its own password',
+          caller: 'body',
+          problems: [...bodyProblems, 'invalid_credential', 'organization_suspended', 'renewal_not_possible'],
+          example: {
+            token_id: 'tmp_j1ynutzlnk27v85gtwmy@org_k7xm4pqr2n5t',
+            current_token_password: 'cs_mp_...',
+          },
+        },
+      },
     },
     async ({ body }): Promise<Static<typeof V2TokenAnswer>> => {
       const username = parseUsername(body.token_id)

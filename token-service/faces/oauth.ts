@@ -1,5 +1,7 @@
-import { type ProblemCode, problems } from '../../problems.ts'
-import { describe, type ProblemWriter } from '../../plugins/error-response.ts'
+import { Type } from 'typebox'
+import { type ProblemCode, problems } from '../problems.ts'
+import type { Face } from './face.ts'
+import { describe } from './problem-json.ts'
 
 /**
  * RFC 6749 §5.2 knows few errors. A subject token that is not valid "for any reason" is `invalid_request`
@@ -19,16 +21,31 @@ const errors: Partial<Record<ProblemCode, string>> = {
   provider_unavailable: 'temporarily_unavailable',
 }
 
-export const writeOAuthProblem: ProblemWriter = (problem, reply) => {
-  const { code, headers } = problem
-  const error = errors[code] ?? 'invalid_request'
-  const status = error === 'invalid_client' ? 401 : isOfTheProtocol(code) ? 400 : problems[code].status
-  return reply
-    .code(status)
-    .headers({ ...headers, ...(status === 401 ? { 'www-authenticate': 'Basic realm="cloudsignal"' } : {}) })
-    .header('pragma', 'no-cache')
-    .type('application/json')
-    .send({ error, error_description: ascii(describe(problem)), code })
+/** OAuth 2.0 Token Exchange. */
+export const oauth: Face = {
+  name: 'oauth',
+  mediaType: 'application/json',
+  schema: Type.Object(
+    {
+      error: Type.String({ description: 'RFC 6749 §5.2, RFC 8693 §2.2.2.' }),
+      error_description: Type.String(),
+      code: Type.String({ description: 'More exactly; the same codes as in Problem.' }),
+    },
+    { title: 'OAuthError', description: 'What went wrong, in the words of OAuth.' },
+  ),
+  say(problem) {
+    const { code } = problem
+    const error = errors[code] ?? 'invalid_request'
+    const isUnknownClient = error === 'invalid_client'
+    return {
+      status: isUnknownClient ? 401 : isOfTheProtocol(code) ? 400 : problems[code].status,
+      headers: {
+        pragma: 'no-cache',
+        ...(isUnknownClient ? { 'www-authenticate': 'Basic realm="cloudsignal"' } : {}),
+      },
+      body: { error, error_description: ascii(describe(problem)), code },
+    }
+  },
 }
 
 /** What HTTP itself says stays: 413, 415, 429 and 5xx. */

@@ -1,0 +1,37 @@
+/**
+ * Writes docs/openapi.json from the routes of the token service. With --check it writes nothing and exits with 1 when
+ * the file is not what it would write.
+ */
+import { readFile, writeFile } from 'node:fs/promises'
+import { Registry } from 'prom-client'
+import { systemClock } from '#core/clock.ts'
+import { silentLog } from '#core/process/logger.ts'
+import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
+import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
+import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
+import { buildApp } from '../token-service/app.ts'
+
+const file = new URL('../docs/openapi.json', import.meta.url)
+
+const controlLog = new MemoryControlLog()
+const app = buildApp({
+  identities: new MemoryIdentityStore(controlLog),
+  credentials: new MemoryCredentialStore(controlLog, systemClock),
+  fetchDocument: async (url) => {
+    throw new Error(`nothing is fetched here, not even ${url}`)
+  },
+  now: systemClock,
+  log: silentLog,
+  registry: new Registry(),
+})
+const served = await app.inject({ url: '/openapi.json' })
+await app.close()
+const text = `${JSON.stringify(JSON.parse(served.body), undefined, 2)}\n`
+
+if (process.argv.includes('--check')) {
+  const isSame = (await readFile(file, 'utf8').catch(() => '')) === text
+  if (!isSame) console.log('docs/openapi.json is not what the routes say: npm run generate')
+  process.exitCode = isSame ? 0 : 1
+} else {
+  await writeFile(file, text)
+}
