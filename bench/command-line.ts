@@ -1,6 +1,5 @@
-import { parseArgs } from 'node:util'
 import { DomainError, type Problem } from '#core/errors.ts'
-import { closestName } from '#core/resources/closest-name.ts'
+import { closestHint, describeFlags, type FlagTable, readFlags } from '#core/process/flags.ts'
 import { describeGoal, type Scenario } from './scenario.ts'
 
 /** What `npm run bench -- …` may say. */
@@ -14,12 +13,12 @@ export interface CommandLine {
   readonly help: boolean
 }
 
-const valued: Readonly<Record<string, readonly [value: string, description: string]>> = {
+const valued: FlagTable['valued'] = {
   seconds: ['N', 'Length of one measured window. Default: 4.'],
   rounds: ['N', 'How often ours and the peer take turns. Default: 3.'],
   profile: ['DIR', 'Writes CPU profiles of our broker there and prints where the time went; slows it.'],
 }
-const switches: Readonly<Record<string, string>> = {
+const switches: FlagTable['switches'] = {
   json: 'One line of JSON for each scenario instead of the table.',
   markdown: 'The table in Markdown.',
   help: 'This text.',
@@ -27,61 +26,40 @@ const switches: Readonly<Record<string, string>> = {
 
 /** Reads the arguments, or throws `invalid-settings` with every problem. */
 export function parseCommandLine(args: readonly string[], scenarios: readonly Scenario[]): CommandLine {
-  const problems: Problem[] = []
-  const { tokens } = parseArgs({
-    args: [...args],
-    options: {
-      ...Object.fromEntries(Object.keys(valued).map((name) => [name, { type: 'string' as const }])),
-      ...Object.fromEntries(Object.keys(switches).map((name) => [name, { type: 'boolean' as const }])),
-    },
-    strict: false,
-    allowPositionals: true,
-    tokens: true,
-  })
-  const named = new Set<string>()
-  const given = new Map<string, string>()
-  for (const token of tokens) {
-    if (token.kind === 'positional') named.add(token.value)
-    if (token.kind !== 'option') continue
-    const { name, rawName, value } = token
-    if (name in switches) given.set(name, '')
-    else if (!(name in valued))
-      problems.push(unknown(rawName, [...Object.keys(valued), ...Object.keys(switches)]))
-    else if (value === undefined || value.startsWith('--'))
-      problems.push({ field: rawName, remedy: `give a value: ${rawName} ${valued[name]?.[0]}` })
-    else given.set(name, value)
-  }
+  const given = readFlags(args, { valued, switches })
+  const problems: Problem[] = [...given.problems]
   const names = scenarios.map(({ name }) => name)
-  for (const name of named) if (!names.includes(name)) problems.push(unknown(name, names))
-  const seconds = count('seconds', given.get('seconds') ?? '4', 600, problems)
-  const rounds = count('rounds', given.get('rounds') ?? '3', 100, problems)
-  if (given.has('json') && given.has('markdown'))
+  for (const name of new Set(given.words)) {
+    if (names.includes(name)) continue
+    problems.push({ field: name, remedy: `is no scenario; ${closestHint(name, names)}` })
+  }
+  const valueOf = (name: string): string | undefined => given.values.get(name)?.at(-1)
+  const seconds = count('seconds', valueOf('seconds') ?? '4', 600, problems)
+  const rounds = count('rounds', valueOf('rounds') ?? '3', 100, problems)
+  if (given.switches.has('json') && given.switches.has('markdown'))
     problems.push({ field: '--json', remedy: 'choose it or --markdown' })
   if (problems.length > 0) {
     throw new DomainError('invalid-settings', 'the command line can not be used', { problems })
   }
-  const profile = given.get('profile')
+  const profile = valueOf('profile')
   return {
-    scenarios: named.size === 0 ? scenarios : scenarios.filter(({ name }) => named.has(name)),
-    output: given.has('json') ? 'json' : given.has('markdown') ? 'markdown' : 'table',
+    scenarios:
+      given.words.length === 0 ? scenarios : scenarios.filter(({ name }) => given.words.includes(name)),
+    output: given.switches.has('json') ? 'json' : given.switches.has('markdown') ? 'markdown' : 'table',
     seconds,
     rounds,
     ...(profile === undefined ? {} : { profile }),
-    help: given.has('help'),
+    help: given.switches.has('help'),
   }
 }
 
 export function helpText(scenarios: readonly Scenario[]): string {
-  const options = [
-    ...Object.entries(valued).map(([name, [value, description]]) => [`--${name} ${value}`, description]),
-    ...Object.entries(switches).map(([name, description]) => [`--${name}`, description]),
-  ]
   return [
     'Benchmarks of the real programs, side by side with what they are held against.',
     '',
     'npm run bench -- [names] [options]',
     '',
-    ...options.map(([option, description]) => `  ${option?.padEnd(18)} ${description}`),
+    ...describeFlags({ valued, switches }, 18),
     '',
     'Names; all when none is given:',
     '',
@@ -97,14 +75,6 @@ export function helpText(scenarios: readonly Scenario[]): string {
     'docs/benchmarks.md says how it is measured. Progress goes to stderr, the result to stdout.',
     '',
   ].join('\n')
-}
-
-function unknown(text: string, names: readonly string[]): Problem {
-  const dashes = /^-*/.exec(text)?.[0] ?? ''
-  const closest = closestName(text.slice(dashes.length), names)
-  const kind = dashes === '' ? 'scenario' : 'option'
-  const hint = closest === undefined ? 'remove it' : `did you mean ${dashes}${closest}?`
-  return { field: text, remedy: `is no ${kind}; ${hint} (--help lists all)` }
 }
 
 function count(name: string, text: string, most: number, problems: Problem[]): number {

@@ -1,8 +1,7 @@
-import { parseArgs } from 'node:util'
 import { describeProblem, DomainError, type Problem } from '#core/errors.ts'
+import { describeFlags, type FlagTable, readFlags } from '#core/process/flags.ts'
 import { type LogLevel, logLevels } from '#core/process/logger.ts'
 import { oneOf, port, Remedy, text, url } from '#core/process/settings.ts'
-import { closestName } from '#core/resources/closest-name.ts'
 
 /** What `npm start -- …` may say. */
 export interface CommandLine {
@@ -78,28 +77,24 @@ const switches: Readonly<Record<string, string>> = {
   help: 'This text.',
 }
 
+const table: FlagTable = {
+  valued: Object.fromEntries(
+    Object.entries(flags).map(([name, { value, description, default: preset }]) => [
+      name,
+      [value, preset === undefined ? description : `${description} Default: ${preset}.`] as const,
+    ]),
+  ),
+  switches,
+}
+
 /** Reads the arguments, or throws `invalid-settings` with every problem. */
 export function parseCommandLine(args: readonly string[]): CommandLine {
-  const problems: Problem[] = []
-  const given = new Map<string, string | true>()
-  for (const token of tokensOf(args)) {
-    if (token.kind === 'positional')
-      problems.push({ field: token.value, remedy: 'remove it (--help lists all)' })
-    else if (token.kind === 'option') {
-      if (token.name in switches || token.name === 'h') given.set(token.name, true)
-      else if (!(token.name in flags)) problems.push(unknownFlag(token.rawName))
-      else if (token.value === undefined || token.value.startsWith('--')) {
-        problems.push({
-          field: token.rawName,
-          remedy: `give a value: ${token.rawName} ${flags[token.name]?.value}`,
-        })
-      } else given.set(token.name, token.value)
-    }
-  }
+  const given = readFlags(args, table, (word) => ({ field: word, remedy: 'remove it (--help lists all)' }))
+  const problems: Problem[] = [...given.problems]
   const values = new Map<string, unknown>()
   for (const [name, flag] of Object.entries(flags)) {
-    const found = given.get(name) ?? flag.default
-    if (typeof found !== 'string') continue
+    const found = given.values.get(name)?.at(-1) ?? flag.default
+    if (found === undefined) continue
     const value = flag.parse(found)
     if (!(value instanceof Remedy)) values.set(name, value)
     else problems.push({ field: `--${name}`, ...(flag.isSecret ? {} : { value: found }), remedy: value.text })
@@ -116,26 +111,19 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     ports: Object.fromEntries(
       Object.entries(portFlags).map(([name, flag]) => [name, Number(values.get(flag))]),
     ) as Record<PortName, number>,
-    demoIssuer: !given.has('no-demo-issuer'),
+    demoIssuer: !given.switches.has('no-demo-issuer'),
     logLevel: values.get('log-level') as LogLevel,
-    help: given.has('help') || given.has('h'),
+    help: given.switches.has('help'),
   }
 }
 
 export function helpText(): string {
-  const lines = [
-    ...Object.entries(flags).map(([name, flag]) => {
-      const preset = flag.default === undefined ? '' : ` Default: ${flag.default}.`
-      return [`--${name} ${flag.value}`, `${flag.description}${preset}`] as const
-    }),
-    ...Object.entries(switches).map(([name, description]) => [`--${name}`, description] as const),
-  ]
   return [
     'CloudSignal standalone: operator, token service and broker in one process.',
     '',
     'npm start -- [options]',
     '',
-    ...lines.map(([flag, description]) => `  ${flag.padEnd(22)} ${description}`),
+    ...describeFlags(table),
     '',
     'A port of 0 takes a free one.',
     '',
@@ -161,23 +149,4 @@ function portAdvice(message: string, ports: CommandLine['ports']): readonly stri
   ]
   if (name !== 'issuer') return advice
   return [...advice, '  and write it into examples/3-identity-provider.yaml; or go without: --no-demo-issuer']
-}
-
-function tokensOf(args: readonly string[]) {
-  const strings = Object.keys(flags).map((name) => [name, { type: 'string' as const }])
-  const booleans = Object.keys(switches).map((name) => [name, { type: 'boolean' as const }])
-  return parseArgs({
-    args: [...args],
-    options: Object.fromEntries([...strings, ...booleans]),
-    strict: false,
-    allowPositionals: true,
-    tokens: true,
-  }).tokens
-}
-
-function unknownFlag(rawName: string): Problem {
-  const known = [...Object.keys(flags), ...Object.keys(switches)]
-  const closest = closestName(rawName.replace(/^-+/, ''), known)
-  const hint = closest === undefined ? 'remove it' : `did you mean --${closest}?`
-  return { field: rawName, remedy: `is no option; ${hint} (--help lists all)` }
 }
