@@ -22,6 +22,7 @@ import { checkRequests } from './plugins/request-schema.ts'
 import { createTokenRoute } from './routes/create-token.ts'
 import type { Endpoints } from './routes/credential-answer.ts'
 import { documentationRoutes } from './routes/documentation.ts'
+import { explainAccessRoute } from './routes/explain-access.ts'
 import { exchangeTokenRoute } from './routes/exchange-token.ts'
 import { listTokensRoute } from './routes/list-tokens.ts'
 import { oauthTokenRoute } from './routes/oauth2/exchange-token.ts'
@@ -94,6 +95,7 @@ export function buildApp({
   listTokensRoute(app, options)
   refreshTokenRoute(app, options)
   revokeTokenRoute(app, options)
+  explainAccessRoute(app, options)
   v2ExchangeTokenRoute(app, options)
   v2CreateTokenRoute(app, options)
   v2RefreshTokenRoute(app, options)

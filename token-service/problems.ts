@@ -41,6 +41,7 @@ export const problems = {
     title: 'There is no such organization, or it is not open to callers without an API key',
   },
   provider_not_found: { status: 404, title: 'The organization has no such identity provider' },
+  user_not_found: { status: 404, title: 'The organization has no such user' },
   credential_not_found: { status: 404, title: 'There is no such credential, or it is gone already' },
   method_not_allowed: { status: 405, title: 'The path does not have this method' },
   payload_too_large: { status: 413, title: 'The body is too large' },

@@ -32,14 +32,14 @@ export function isAttributeName(name: string): boolean {
 export function attributesOfConnection(
   identity: Attributes,
   { local, organization }: Username,
-  clientId: string,
+  clientId?: string,
 ): Attributes {
   return {
     ...identity,
     username: local,
     org_id: organization,
     org_short_id: organization,
-    client_id: clientId,
+    ...(clientId === undefined ? {} : { client_id: clientId }),
   }
 }
 
