@@ -15,6 +15,7 @@ import { RedisBus } from './bus/redis-bus.ts'
 import { readCertificate, watchCertificate } from './listeners/certificate-files.ts'
 import { createBusMetrics } from './metrics.ts'
 import { redisCluster } from './organizations/cluster.ts'
+import { reportRedis } from './persistence/report-redis.ts'
 import { brokerSettings } from './settings.ts'
 
 /** A replica whose knowledge of revocations is older than this takes no new clients. */
@@ -36,6 +37,9 @@ await runProgram({
     shutdown.add('redis', () => closeRedis(redis))
     const subscriber = connectRedis(settings.redisUrl, 'broker-bus', log)
     shutdown.add('bus', () => closeRedis(subscriber))
+    const replicated = connectRedis(settings.redisUrl, 'broker-replicated', log)
+    shutdown.add('replicated writes', () => closeRedis(replicated))
+    reportRedis(redis, log)
     const clock = startRedisClock(redis)
     shutdown.add('clock', clock.close)
     const probes = await startProbeServer({
@@ -56,6 +60,7 @@ await runProgram({
     log.info({ port: probes.port }, 'waiting for Redis')
     await untilReady(redis, shutdown.signal)
     await untilReady(subscriber, shutdown.signal)
+    await untilReady(replicated, shutdown.signal)
     const keys = redisKeys(settings.keyPrefix)
     const metrics = createBusMetrics(registry)
     const bus = new RedisBus({ publisher: redis, subscriber, keys, log, metrics })
@@ -65,7 +70,7 @@ await runProgram({
       identities: new RedisIdentityReader(redis, keys),
       credentials: new RedisCredentialReader(redis, keys),
       controlLog: new RedisControlLog(redis, keys),
-      cluster: redisCluster(redis, keys, bus, log),
+      cluster: redisCluster(redis, replicated, keys, bus, log),
       listeners: {
         mqtts: { ...address, port: settings.mqttsPort },
         wss: { ...address, port: settings.wssPort },

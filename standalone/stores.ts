@@ -51,17 +51,26 @@ export async function redisStores(
   shutdown.add('redis', () => closeRedis(redis))
   const subscriber = connectRedis(url, 'standalone-bus', log)
   shutdown.add('bus', () => closeRedis(subscriber))
+  const replicated = connectRedis(url, 'standalone-replicated', log)
+  shutdown.add('replicated writes', () => closeRedis(replicated))
   const clock = startRedisClock(redis)
   shutdown.add('clock', clock.close)
   await untilReady(redis, signal)
   await untilReady(subscriber, signal)
+  await untilReady(replicated, signal)
   const keys = redisKeys()
   const controlLog = new RedisControlLog(redis, keys)
   return {
     identities: new RedisIdentityStore(redis, keys, controlLog),
     credentials: new RedisCredentialStore(redis, keys, controlLog),
     controlLog,
-    cluster: redisCluster(redis, keys, new RedisBus({ publisher: redis, subscriber, keys, log }), log),
+    cluster: redisCluster(
+      redis,
+      replicated,
+      keys,
+      new RedisBus({ publisher: redis, subscriber, keys, log }),
+      log,
+    ),
     now: clock.now,
     problem: () =>
       clock.reachable() && subscriber.status === 'ready' ? undefined : 'Redis is not reachable',

@@ -50,6 +50,7 @@ function configure({ options }: Connection, { broker, admission }: Session): voi
   broker.persistence.configure({
     queued: queued ?? defaultPersistenceLimits.queued,
     retained: retained ?? defaultPersistenceLimits.retained,
+    isReplicated: admission.organization.durability === 'replicated',
     onDropped: (count) => {
       for (let index = 0; index < count; index += 1) options.metrics.dropped('queue-full')
     },

@@ -13,6 +13,7 @@ import { RedisClientRegistry } from '../cluster/redis-client-registry.ts'
 import { RedisMembership } from '../cluster/redis-membership.ts'
 import { MemoryPersistence } from '../persistence/memory-persistence.ts'
 import { RedisPersistence } from '../persistence/redis-persistence.ts'
+import { ReplicatedWrites } from '../persistence/replicated-writes.ts'
 import type { SessionPersistence } from '../persistence/session-persistence.ts'
 
 /** Where the state of organizations lies: what an organization's broker is made of. */
@@ -46,16 +47,17 @@ export function memoryCluster(now: Clock = systemClock): Cluster {
   }
 }
 
-/** Replicas that meet in Redis. */
-export function redisCluster(redis: Redis, keys: RedisKeys, bus: Bus, log: Log): Cluster {
+/** Replicas that meet in Redis. `replicated` is a connection that nothing else is done with. */
+export function redisCluster(redis: Redis, replicated: Redis, keys: RedisKeys, bus: Bus, log: Log): Cluster {
   const { replica } = bus
   const clients = new RedisClientRegistry(redis, keys, replica)
   const membership = new RedisMembership({ redis, keys, replica, registry: clients, log })
+  const writes = { replicated: new ReplicatedWrites(replicated, log) }
   return {
     replica,
     clients,
     enlist: (events) => membership.enlist(events),
-    persistence: (organization) => new RedisPersistence(redis, keys.messaging(organization)),
+    persistence: (organization) => new RedisPersistence(redis, keys.messaging(organization), writes),
     async emitter(organization, lost) {
       await membership.serves(organization)
       const emitter = new OrganizationEmitter(bus, organization, lost)

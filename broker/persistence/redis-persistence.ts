@@ -2,8 +2,10 @@ import AsyncRedisPersistence from 'aedes-persistence-redis/asyncPersistence.js'
 import type { Cluster, Redis } from 'ioredis'
 import { fromRedis } from '#core/stores/redis-connection.ts'
 import type { Message, RoutedMessage } from '../aedes/messages.ts'
+import { DomainError } from '#core/errors.ts'
 import { RedisQueues } from './redis-queues.ts'
 import { RedisRetained } from './redis-retained.ts'
+import type { PromisedWrite, ReplicatedWrites, WritePromised } from './replicated-writes.ts'
 import {
   defaultPersistenceLimits,
   type MatchingSubscription,
@@ -27,6 +29,7 @@ import {
 } from './session-scripts.ts'
 import {
   type Announcer,
+  onlyStored,
   SharedSubscriptions,
   subscriptionsOf,
   subscriptionText,
@@ -38,6 +41,11 @@ export interface PersistenceTimes {
   readonly leaseMs: number
   /** How often changes that nobody told are looked for, and sessions that have ended are put away. */
   readonly tickMs: number
+}
+
+export interface RedisPersistenceOptions extends Partial<PersistenceTimes> {
+  /** For organizations whose messages are acknowledged once a replica of Redis has them. */
+  readonly replicated?: ReplicatedWrites
 }
 
 const defaultTimes: PersistenceTimes = { leaseMs: 15 * 60_000, tickMs: 15_000 }
@@ -54,6 +62,7 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
   readonly #redis: Redis | Cluster
   readonly #prefix: string
   readonly #times: PersistenceTimes
+  readonly #replicated: ReplicatedWrites | undefined
   readonly #subscriptions: SharedSubscriptions
   readonly #retained: RedisRetained
   readonly #queues: RedisQueues
@@ -62,14 +71,21 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
   #tick: NodeJS.Timeout | undefined
   #renewal: NodeJS.Timeout | undefined
 
-  constructor(redis: Redis | Cluster, prefix: string, times: PersistenceTimes = defaultTimes) {
+  /** Without `replicated` nothing of an organization that wants its messages replicated is acknowledged. */
+  constructor(
+    redis: Redis | Cluster,
+    prefix: string,
+    { replicated, ...times }: RedisPersistenceOptions = {},
+  ) {
     super({ conn: noConnection })
+    const write: WritePromised = (promised) => this.#write(promised)
     this.#redis = redis
     this.#prefix = prefix
-    this.#times = times
+    this.#times = { ...defaultTimes, ...times }
+    this.#replicated = replicated
     this.#subscriptions = new SharedSubscriptions(redis, prefix)
-    this.#retained = new RedisRetained(redis, prefix)
-    this.#queues = new RedisQueues(redis, prefix, (count) => this.#limits.onDropped?.(count))
+    this.#retained = new RedisRetained(redis, prefix, write)
+    this.#queues = new RedisQueues(redis, prefix, write, (count) => this.#limits.onDropped?.(count))
   }
 
   override async setup(broker: Announcer): Promise<void> {
@@ -184,11 +200,17 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
   }
 
   async incomingStore({ id }: SessionOwner, messageId: number): Promise<void> {
-    await storeIncoming(this.#redis, this.#prefix, [id, messageId])
+    await this.#write({ write: (redis) => storeIncoming(redis, this.#prefix, [id, messageId]) })
   }
 
   async incomingForget({ id }: SessionOwner, messageId: number): Promise<void> {
     await fromRedis(() => this.#redis.srem(`${this.#prefix}incoming:${id}`, messageId))
+  }
+
+  /** Resolves once a publisher may be told. */
+  #write<T>(promised: PromisedWrite<T>): Promise<T> {
+    if (!this.#limits.isReplicated) return promised.write(this.#redis)
+    return this.#replicated?.run(promised) ?? Promise.reject(noReplicas())
   }
 
   /** Resolves with the number of the last change of subscriptions at that moment. */
@@ -227,23 +249,8 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
 /** Whatever of the package is not overridden fails at once instead of writing keys without a prefix. */
 const noConnection: object = Object.freeze({})
 
-function onlyStored({
-  topic,
-  qos,
-  rh,
-  rap,
-  nl,
-  subscriptionIdentifier,
-}: StoredSubscription): StoredSubscription {
-  return {
-    topic,
-    qos,
-    ...(rh === undefined ? {} : { rh }),
-    ...(rap === undefined ? {} : { rap }),
-    ...(nl === undefined ? {} : { nl }),
-    ...(subscriptionIdentifier === undefined ? {} : { subscriptionIdentifier }),
-  }
-}
+const noReplicas = (): DomainError =>
+  new DomainError('store-unavailable', 'there is no connection for replicated messages')
 
 function recordOf(pairs: readonly Buffer[]): Record<string, string> {
   const record: Record<string, string> = Object.create(null)

@@ -1,7 +1,8 @@
 import type { Cluster, Redis } from 'ioredis'
 import type { RoutedMessage } from '../aedes/messages.ts'
+import type { WritePromised } from './replicated-writes.ts'
 import { messageName, type QueuedMessage, type QueuePage, type QueueStep } from './session-persistence.ts'
-import { applySteps, enqueue, readQueue } from './session-scripts.ts'
+import { applySteps, enqueue, readQueue, takeBack } from './session-scripts.ts'
 import { decodeMessage, encodeMessage, unexpired } from './stored-message.ts'
 
 const bytesPerPage = 262_144
@@ -33,13 +34,20 @@ interface Batch {
 export class RedisQueues {
   readonly #redis: Redis | Cluster
   readonly #prefix: string
+  readonly #write: WritePromised
   readonly #onDropped: (count: number) => void
   /** What this turn of the event loop has brought. */
   #batch: Batch | undefined
 
-  constructor(redis: Redis | Cluster, prefix: string, onDropped: (count: number) => void) {
+  constructor(
+    redis: Redis | Cluster,
+    prefix: string,
+    write: WritePromised,
+    onDropped: (count: number) => void,
+  ) {
     this.#redis = redis
     this.#prefix = prefix
+    this.#write = write
     this.#onDropped = onDropped
   }
 
@@ -109,8 +117,11 @@ export class RedisQueues {
   }
 
   async #send({ values }: Batch): Promise<Enqueued> {
-    const answer = (await enqueue(this.#redis, this.#prefix, values)) as [number, number, ...Buffer[]]
-    const [revision, dropped, ...ended] = answer
+    const answer = await this.#write({
+      write: (redis) => enqueue(redis, this.#prefix, values),
+      takeBack: (redis) => takeBack(redis, this.#prefix, values),
+    })
+    const [revision, dropped, ...ended] = answer as [number, number, ...Buffer[]]
     if (dropped > 0) this.#onDropped(dropped)
     return { revision, ended: ended.length > 0 }
   }

@@ -1,6 +1,7 @@
 import type { Cluster, Redis } from 'ioredis'
 import type { Message, RoutedMessage } from '../aedes/messages.ts'
 import { messageExpiry } from '../wire/message-expiry.ts'
+import type { WritePromised } from './replicated-writes.ts'
 import { findRetained, storeRetained } from './retained-scripts.ts'
 import { RetainedQuotaError } from './session-persistence.ts'
 import { decodeMessage, encodeMessage, unexpired } from './stored-message.ts'
@@ -14,12 +15,14 @@ const storedAtBytes = 8
 export class RedisRetained {
   readonly #redis: Redis | Cluster
   readonly #prefix: string
+  readonly #write: WritePromised
   /** Pages after the first: one at a time, however many search. Most searches have only a first one. */
   #furtherPage: Promise<unknown> = Promise.resolve()
 
-  constructor(redis: Redis | Cluster, prefix: string) {
+  constructor(redis: Redis | Cluster, prefix: string, write: WritePromised) {
     this.#redis = redis
     this.#prefix = prefix
+    this.#write = write
   }
 
   async store(message: RoutedMessage, most: number): Promise<void> {
@@ -28,7 +31,10 @@ export class RedisRetained {
     const limit = Number.isFinite(most) ? most : Number.MAX_SAFE_INTEGER
     const expiry = messageExpiry(properties) ?? ''
     const values = [topic, body, limit, expiry]
-    if ((await storeRetained(this.#redis, this.#prefix, values)) === 0) throw new RetainedQuotaError()
+    const write = (redis: Redis | Cluster) => storeRetained(redis, this.#prefix, values)
+    // At QoS 0 nobody waits for it.
+    const stored = message.qos === 0 ? write(this.#redis) : this.#write({ write })
+    if ((await stored) === 0) throw new RetainedQuotaError()
   }
 
   async *find(filters: readonly string[]): AsyncGenerator<Message> {

@@ -79,11 +79,17 @@ export interface PersistenceLimits {
   readonly queued: number
   /** Retained messages of the organization. */
   readonly retained: number
+  /** What a publisher waits for has to be in a replica of Redis too; in memory there is none. */
+  readonly isReplicated: boolean
   /** Told of messages that did not go into a full queue. */
   readonly onDropped?: (count: number) => void
 }
 
-export const defaultPersistenceLimits: PersistenceLimits = { queued: 10_000, retained: Infinity }
+export const defaultPersistenceLimits: PersistenceLimits = {
+  queued: 10_000,
+  retained: Infinity,
+  isReplicated: false,
+}
 
 /** Rejection of `storeRetained`: the organization keeps as many as it may; a topic that has one may change it. */
 export class RetainedQuotaError extends Error {

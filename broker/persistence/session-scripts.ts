@@ -145,6 +145,19 @@ while at < #ARGV do
 end
 return answer`)
 
+/** As for `enqueue`: none of these messages is in these queues any more. */
+export const takeBack = luaScript(`
+local at = 3
+while at < #ARGV do
+  local name, count = ARGV[at], tonumber(ARGV[at + 2])
+  for index = at + 3, at + 2 + count * 2, 2 do
+    redis.call('ZREM', prefix .. 'queue:' .. ARGV[index], name)
+    for _, part in ipairs({ 'bodies:', 'sent:' }) do redis.call('HDEL', prefix .. part .. ARGV[index], name) end
+  end
+  at = at + 3 + count * 2
+end
+return 0`)
+
 /** id, after, count, bytes → now, next, is last, (name, sent, body)* */
 export const readQueue = luaScript(`
 local id, count, most = ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])

@@ -154,6 +154,25 @@ export class SharedSubscriptions {
   }
 }
 
+/** Without what only a live subscription has. */
+export function onlyStored({
+  topic,
+  qos,
+  rh,
+  rap,
+  nl,
+  subscriptionIdentifier,
+}: StoredSubscription): StoredSubscription {
+  return {
+    topic,
+    qos,
+    ...(rh === undefined ? {} : { rh }),
+    ...(rap === undefined ? {} : { rap }),
+    ...(nl === undefined ? {} : { nl }),
+    ...(subscriptionIdentifier === undefined ? {} : { subscriptionIdentifier }),
+  }
+}
+
 /** How one subscription lies in its session's hash. */
 export function subscriptionText(subscription: StoredSubscription): string {
   return JSON.stringify({ ...subscription, topic: undefined })

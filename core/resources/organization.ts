@@ -108,7 +108,8 @@ export const OrganizationSpecSchema = Type.Object(
     ),
     durability: Type.Optional(
       Type.Enum(['stored', 'replicated'], {
-        description: 'When a QoS 1 publish is acknowledged: once stored (default), or once replicated.',
+        description:
+          'When a publish at QoS 1 or 2 is acknowledged: once stored (default), or once a replica of Redis has it too.',
       }),
     ),
     clientCASecretRef: Type.Optional(
