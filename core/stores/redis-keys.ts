@@ -23,6 +23,8 @@ export interface RedisKeys {
   credential(organization: OrganizationId, local: string): string
   /** Sorted set: local parts of the live credentials of a principal or a kind, by when they end; ends with the last. */
   credentialsOf(organization: OrganizationId, of: Principal | CredentialKind): string
+  /** String that expires by itself: when a bucket of a rate limit is full again. */
+  rate(organization: OrganizationId | undefined, bucket: string): string
   /** Stream of what changed. */
   readonly control: string
   /** Prefix of everything that the broker keeps of an organization. */
@@ -48,6 +50,10 @@ export function redisKeys(prefix: string = defaultKeyPrefix): RedisKeys {
     epoch: `${prefix}:id:epoch`,
     credential: (organization, local) => `${prefix}:{${organization}}:tmp:${local}`,
     credentialsOf: (organization, of) => `${prefix}:{${organization}}:tmp:of:${of}`,
+    rate: (organization, bucket) =>
+      organization === undefined
+        ? `${prefix}:tmp:rate:${bucket}`
+        : `${prefix}:{${organization}}:tmp:rate:${bucket}`,
     control: `${prefix}:control`,
     messaging: (organization) => `${prefix}:{${organization}}:mq:`,
     busInbox: (replica) => `${prefix}:mq:bus:${replica}`,

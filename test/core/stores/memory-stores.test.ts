@@ -1,10 +1,13 @@
+import { expect, test } from 'vitest'
 import type { ControlEntry, ControlLogWriter } from '#core/stores/control-log.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
+import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
 import { describeControlLog } from '../../contracts/control-log.ts'
 import { describeCredentialStore } from '../../contracts/credential-store.ts'
 import { describeIdentityStore } from '../../contracts/identity-store.ts'
+import { describeRateLimiter } from '../../contracts/rate-limiter.ts'
 
 function recordingLog(): { log: ControlEntry[]; writer: ControlLogWriter } {
   const log: ControlEntry[] = []
@@ -26,4 +29,22 @@ describeCredentialStore('the credential store in memory', async () => {
     log,
     pass: async (ms) => void (now += ms),
   }
+})
+
+describeRateLimiter('the rate limiter in memory', async () => {
+  let now = 1_700_000_000_000
+  return { limiter: new MemoryRateLimiter(() => now), pass: async (ms) => void (now += ms) }
+})
+
+test('the rate limiter in memory forgets buckets that are full', async () => {
+  let now = 0
+  const limiter = new MemoryRateLimiter(() => now)
+  const take = (of: string, perMinute = 60) => limiter.take(undefined, [{ name: 'address', of, perMinute }])
+  for (let index = 0; index < 20_000; index += 1) {
+    await take(`once-${index}`)
+    now += 1
+  }
+  await take('kept', 1)
+  expect((await take('kept', 1)).waitMs).toBeGreaterThan(0)
+  expect(limiter.size).toBeLessThan(15_000)
 })

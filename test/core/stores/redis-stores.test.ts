@@ -11,9 +11,11 @@ import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
+import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
 import { describeControlLog } from '../../contracts/control-log.ts'
 import { describeCredentialStore } from '../../contracts/credential-store.ts'
 import { describeIdentityStore } from '../../contracts/identity-store.ts'
+import { describeRateLimiter } from '../../contracts/rate-limiter.ts'
 import { eventually } from '../../fixtures/eventually.ts'
 import { aCredential, anApiKey, anOrganization, anOrganizationId, aUser } from '../../fixtures/records.ts'
 import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
@@ -56,7 +58,25 @@ describeCredentialStore('the credential store on Redis', async () => {
   }
 })
 
+describeRateLimiter('the rate limiter on Redis', async () => ({
+  limiter: new RedisRateLimiter(redis, freshKeys()),
+  pass: (ms) => pause(ms),
+}))
+
 describe('on Redis', () => {
+  test('every bucket of a rate limit expires by itself', async () => {
+    const prefix = randomUUID()
+    const keys = redisKeys(prefix)
+    const limiter = new RedisRateLimiter(redis, keys)
+    for (const organization of [org, undefined]) {
+      await limiter.take(organization, [{ name: 'key', of: 'a', perMinute: 120 }])
+      const ttl = await redis.pttl(keys.rate(organization, 'key:a'))
+      expect(ttl).toBeGreaterThan(0)
+      expect(ttl).toBeLessThanOrEqual(501)
+    }
+    await eventually('they are gone', async () => (await redis.keys(`${prefix}:*`)).length === 0)
+  })
+
   const org = anOrganizationId
 
   test('a change whose entry could not be appended is told when the write is repeated', async () => {
@@ -134,9 +154,9 @@ describe('on Redis', () => {
   })
 
   test('what has expired leaves as many keys as before, indexes included', async () => {
-    const keys = redisKeys(randomUUID())
+    const prefix = randomUUID()
+    const keys = redisKeys(prefix)
     const store = new RedisCredentialStore(redis, keys, recordingLog().writer)
-    const before = await redis.dbsize()
     const kinds = ['exchange', 'agent', 'worker', 'anonymous'] as const
     for (const [index, kind] of kinds.entries()) {
       for (const local of [`tmp_${index}a`, `tmp_${index}b`, `tmp_${index}c`]) {
@@ -149,8 +169,7 @@ describe('on Redis', () => {
     const own = await redis.keys(keys.credentialsOf(org, '*' as 'agent'))
     expect(own).toHaveLength(8)
     for (const key of own) expect(await redis.pttl(key)).toBeGreaterThan(0)
-    // KEYS and DBSIZE count what has expired but was not met yet.
-    await eventually('all of them are gone', async () => (await redis.dbsize()) === before)
+    await eventually('all of them are gone', async () => (await redis.keys(`${prefix}:*`)).length === 0)
   })
 
   test('one that made room but could not be told is told by the next creation', async () => {
