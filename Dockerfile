@@ -1,8 +1,9 @@
-# One image, three programs:
+# One image, three programs and a command line:
 #
 #   docker run IMAGE operator/main.ts
 #   docker run IMAGE broker/main.ts
 #   docker run IMAGE token-service/main.ts
+#   docker run IMAGE cli/main.ts
 #
 # Each takes its settings from the environment; add --help to see them. There is no build step: Node runs the
 # sources, which must not lie under a node_modules.
@@ -21,6 +22,7 @@ COPY core core
 COPY operator operator
 COPY broker broker
 COPY token-service token-service
+COPY cli cli
 # "node" of the image; by number, so that Kubernetes can see that it is not root.
 USER 1000:1000
 EXPOSE 8080 8883 9090 18885

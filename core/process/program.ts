@@ -5,6 +5,7 @@ import { Shutdown } from './shutdown.ts'
 
 /** Environment names that belong to one program each; the others leave them alone. */
 const programPrefixes = {
+  cli: 'CLOUDSIGNAL_CLI_',
   operator: 'CLOUDSIGNAL_OPERATOR_',
   broker: 'CLOUDSIGNAL_BROKER_',
   'token-service': 'CLOUDSIGNAL_TOKEN_SERVICE_',
@@ -17,7 +18,7 @@ export interface ProgramContext<Settings> {
 }
 
 export interface Program<Table extends Readonly<Record<string, Setting<unknown>>>> {
-  readonly name: keyof typeof programPrefixes
+  readonly name: Exclude<keyof typeof programPrefixes, 'cli'>
   readonly summary: string
   readonly settings: Table
   /** How long a shutdown may take. */

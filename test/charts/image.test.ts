@@ -52,6 +52,11 @@ describe('the image', () => {
     }
   })
 
+  test('holds the command line', async () => {
+    const { stdout } = await run(process.execPath, ['cli/main.ts', 'explain', '--help'], { cwd: directory })
+    expect(stdout).toContain('CLOUDSIGNAL_CLI_API_KEY')
+  })
+
   test('runs as somebody who is not root, named by number', () => {
     expect(dockerfile).toMatch(/^USER [1-9]\d*:[1-9]\d*$/m)
   })
