@@ -7,7 +7,7 @@ export type Qos = 0 | 1 | 2
 
 /**
  * One rule of an access list. Deny wins, otherwise an allow must match, otherwise denied.
- * `maxQos` and `retain` narrow an allow; a deny has neither.
+ * `maxQos` and `retain` narrow an allow; a deny has neither, and denies at every QoS.
  */
 export const AccessRuleSchema = Type.Object(
   {

@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { AccessRuleSchema } from '#core/access/access-rule.ts'
+import { wholeDenies } from './deny-rules.ts'
 import { closed, organizationRef } from './fields.ts'
 import { immutableOrganization } from './organization-ref.ts'
 import { commonStatus, readyColumns, type Resource, type ResourceKind } from './resource.ts'
@@ -29,7 +30,7 @@ export const accessListKind: ResourceKind<typeof AccessListSpecSchema, typeof Ac
     'What may be published and subscribed, with identity variables, for everyone who refers to it.',
   spec: AccessListSpecSchema,
   status: AccessListStatusSchema,
-  rules: [immutableOrganization()],
+  rules: [immutableOrganization(), wholeDenies('rules')],
   columns: [
     { name: 'Organization', type: 'string', jsonPath: '.spec.organizationRef.name' },
     ...readyColumns,

@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox'
 import { AccessRuleSchema } from '#core/access/access-rule.ts'
 import { isLocalPart, localPartPattern, temporaryPrefix } from '#core/credentials/username.ts'
+import { wholeDenies } from './deny-rules.ts'
 import { accessListRefs, closed, duration, durationSeconds, objectName, secretKeyRef } from './fields.ts'
 import { commonStatus, readyColumns, type Resource, type ResourceKind } from './resource.ts'
 
@@ -188,6 +189,7 @@ export const mqttUserKind: ResourceKind<typeof MqttUserSpecSchema, typeof MqttUs
         rotation?.interval === undefined ||
         durationSeconds(rotation.overlap ?? '10m') < durationSeconds(rotation.interval),
     },
+    wholeDenies('access'),
   ],
   columns: [
     { name: 'Organization', type: 'string', jsonPath: '.spec.organizationRef.name' },
