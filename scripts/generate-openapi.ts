@@ -9,6 +9,7 @@ import { silentLog } from '#core/process/logger.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
+import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
 import { buildApp } from '../token-service/app.ts'
 
 const file = new URL('../docs/openapi.json', import.meta.url)
@@ -20,6 +21,7 @@ const app = buildApp({
   fetchDocument: async (url) => {
     throw new Error(`nothing is fetched here, not even ${url}`)
   },
+  limiter: new MemoryRateLimiter(systemClock),
   now: systemClock,
   log: silentLog,
   registry: new Registry(),

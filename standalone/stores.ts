@@ -7,12 +7,15 @@ import type { IdentityWriter } from '#core/stores/identity-store.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
+import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
+import type { RateLimiter } from '#core/stores/rate-limiter.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
 import { closeRedis, connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
+import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
 import { RedisBus } from '../broker/bus/redis-bus.ts'
 import { type Cluster, memoryCluster, redisCluster } from '../broker/organizations/cluster.ts'
 
@@ -22,6 +25,7 @@ export interface Stores {
   readonly credentials: CredentialStore
   readonly controlLog: ControlLog
   readonly cluster: Cluster
+  readonly limiter: RateLimiter
   /** The stores' time. */
   readonly now: Clock
   /** Why they can not be used right now. */
@@ -35,6 +39,7 @@ export function memoryStores(now: Clock = systemClock): Stores {
     credentials: new MemoryCredentialStore(controlLog, now),
     controlLog,
     cluster: memoryCluster(now),
+    limiter: new MemoryRateLimiter(now),
     now,
     problem: () => undefined,
   }
@@ -71,6 +76,7 @@ export async function redisStores(
       new RedisBus({ publisher: redis, subscriber, keys, log }),
       log,
     ),
+    limiter: new RedisRateLimiter(redis, keys),
     now: clock.now,
     problem: () =>
       clock.reachable() && subscriber.status === 'ready' ? undefined : 'Redis is not reachable',

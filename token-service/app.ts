@@ -12,7 +12,10 @@ import type { Clock } from '#core/clock.ts'
 import type { Log } from '#core/process/logger.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
+import type { RateLimiter } from '#core/stores/rate-limiter.ts'
+import { defaultRates, type RateSettings, RequestLimits } from './limits/request-limits.ts'
 import { createTokenServiceMetrics } from './metrics.ts'
+import { answerPreflights } from './plugins/cross-origin.ts'
 import { closeConnectionsAtEnd } from './plugins/closing-connections.ts'
 import { OpenApi } from './openapi/document.ts'
 import { answerBrokenRequest, answerErrors, answerFrameworkError } from './plugins/error-response.ts'
@@ -55,6 +58,16 @@ export interface AppDependencies {
   readonly endpoints?: Endpoints
   /** Live credentials that one principal may have; those that end first make room. */
   readonly mostPerSubject?: number
+  readonly limiter: RateLimiter
+  readonly rates?: Partial<RateSettings>
+  /** Whose word is taken for the address of a client (X-Forwarded-For): addresses and subnets. */
+  readonly trustedProxies?: readonly string[]
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    readonly limits: RequestLimits
+  }
 }
 
 const bodyLimit = 32 * 1024
@@ -64,12 +77,15 @@ export function buildApp({
   fetchDocument,
   endpoints = {},
   mostPerSubject = defaultMostPerSubject,
+  rates = {},
+  trustedProxies = [],
   ...dependencies
 }: AppDependencies): App {
-  const { log, now, registry } = dependencies
+  const { log, now, registry, limiter } = dependencies
   const app = fastify({
     bodyLimit,
     requestTimeout: 15_000,
+    trustProxy: trustedProxies.length === 0 ? false : [...trustedProxies],
     return503OnClosing: false,
     frameworkErrors: answerFrameworkError(log),
     clientErrorHandler: answerBrokenRequest,
@@ -80,13 +96,21 @@ export function buildApp({
   app.addHook('onRequest', async (_request, reply) => {
     reply.header('cache-control', 'no-store')
   })
+  answerPreflights(app)
   closeConnectionsAtEnd(app)
   answerErrors(app, log)
   checkRequests(app)
 
   const metrics = createTokenServiceMetrics(registry)
   const keys = new IssuerKeys({ fetch: fetchDocument, now, onFetch: metrics.fetched })
-  const options = { ...dependencies, keys, metrics, endpoints, mostPerSubject }
+  const limits = new RequestLimits({
+    limiter,
+    rates: { ...defaultRates, ...rates },
+    now,
+    onLimited: metrics.limited,
+  })
+  app.decorate('limits', limits)
+  const options = { ...dependencies, keys, metrics, endpoints, mostPerSubject, limits }
   const methods = collectMethods(app)
   const openApi = new OpenApi()
   app.addHook('onRoute', (route) => openApi.add(route))

@@ -9,6 +9,7 @@ import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityReader } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
+import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
 import { type App, buildApp } from './app.ts'
 import { type Settings, settings } from './settings.ts'
 import { guardedFetch } from './verifier/guarded-fetch.ts'
@@ -51,6 +52,15 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
     log,
     registry,
     mostPerSubject: settings.mostPerSubject,
+    limiter: new RedisRateLimiter(redis, keys),
+    rates: {
+      perKey: settings.keyPerMinute,
+      perOrganization: settings.organizationPerMinute,
+      perSubject: settings.subjectPerMinute,
+      perAddress: settings.addressPerMinute,
+      withoutKey: settings.withoutKeyPerMinute,
+    },
+    trustedProxies: settings.trustedProxies,
     endpoints: {
       ...(settings.mqttsUrl === '' ? {} : { mqtts: settings.mqttsUrl }),
       ...(settings.wssUrl === '' ? {} : { wss: settings.wssUrl }),

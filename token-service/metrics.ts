@@ -10,6 +10,7 @@ export interface TokenServiceMetrics {
   created(kind: CredentialKind, outcome: 'issued' | ProblemCode): void
   renewed(outcome: 'renewed' | ProblemCode): void
   revoked(): void
+  limited(limit: string): void
   fetched(document: 'jwks' | 'discovery', isSuccess: boolean): void
 }
 
@@ -47,6 +48,12 @@ export function createTokenServiceMetrics(registry: Registry): TokenServiceMetri
     name: 'cloudsignal_token_service_revocations_total',
     help: 'Credentials that were revoked by their id',
   })
+  const limitations = new Counter({
+    registers,
+    name: 'cloudsignal_token_service_limited_total',
+    help: 'Requests that were refused because there were too many, by what is limited',
+    labelNames: ['limit'],
+  })
   const fetches = new Counter({
     registers,
     name: 'cloudsignal_token_service_issuer_fetches_total',
@@ -61,6 +68,7 @@ export function createTokenServiceMetrics(registry: Registry): TokenServiceMetri
     created: (kind, outcome) => tokens.inc({ kind, outcome }),
     renewed: (outcome) => renewals.inc({ outcome }),
     revoked: () => revocations.inc(),
+    limited: (limit) => limitations.inc({ limit }),
     fetched: (document, isSuccess) => fetches.inc({ document, outcome: isSuccess ? 'success' : 'failure' }),
   }
 }

@@ -49,6 +49,7 @@ export const problems = {
   unsupported_media_type: { status: 415, title: 'The body has another media type than this path takes' },
   access_list_not_found: { status: 422, title: 'The organization has no such access list' },
   provider_required: { status: 422, title: 'The request must name an identity provider' },
+  rate_limited: { status: 429, title: 'There are more requests than are allowed' },
   internal_error: { status: 500, title: 'Something is wrong here; the request may be fine' },
   service_unavailable: { status: 503, title: 'The service can not answer right now' },
   provider_unavailable: { status: 503, title: 'The identity provider can not be reached right now' },

@@ -1,6 +1,30 @@
+import { isIP } from 'node:net'
 import { commonSettings } from '#core/process/common-settings.ts'
-import { flag, port, type Setting, type SettingsOf, text, url, wholeNumber } from '#core/process/settings.ts'
+import {
+  commaList,
+  flag,
+  port,
+  Remedy,
+  type Setting,
+  type SettingsOf,
+  text,
+  url,
+  wholeNumber,
+} from '#core/process/settings.ts'
 import { defaultMostPerSubject } from './issuing/exchange-identity.ts'
+import { defaultRates } from './limits/request-limits.ts'
+
+const rate = wholeNumber(1, 1_000_000_000)
+
+function subnets(text: string): readonly string[] | Remedy {
+  const given = commaList(text)
+  const isRight = given.every((each) => {
+    const [address = '', bits] = each.split('/')
+    const most = isIP(address) === 6 ? 128 : 32
+    return isIP(address) !== 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most))
+  })
+  return isRight ? given : new Remedy('give addresses and subnets such as 10.0.0.0/8, separated by commas')
+}
 
 export const settings = {
   ...commonSettings,
@@ -29,6 +53,45 @@ export const settings = {
       'Live credentials that one person, agent or worker may have; when there are more, those that would end first end at once.',
     parse: wholeNumber(1, 10_000),
     default: defaultMostPerSubject,
+  } satisfies Setting<number>,
+  trustedProxies: {
+    name: 'CLOUDSIGNAL_TOKEN_SERVICE_TRUSTED_PROXIES',
+    description:
+      'Addresses and subnets of proxies whose X-Forwarded-For is believed, separated by commas. Without them all clients behind a proxy have its address, and share its limit.',
+    parse: subnets,
+    default: [],
+  } satisfies Setting<readonly string[]>,
+  keyPerMinute: {
+    name: 'CLOUDSIGNAL_TOKEN_SERVICE_KEY_PER_MINUTE',
+    description: 'Requests a minute by one API key, where its resource says nothing (limits.perMinute).',
+    parse: rate,
+    default: defaultRates.perKey,
+  } satisfies Setting<number>,
+  organizationPerMinute: {
+    name: 'CLOUDSIGNAL_TOKEN_SERVICE_ORGANIZATION_PER_MINUTE',
+    description: 'Requests a minute of one organization.',
+    parse: rate,
+    default: defaultRates.perOrganization,
+  } satisfies Setting<number>,
+  withoutKeyPerMinute: {
+    name: 'CLOUDSIGNAL_TOKEN_SERVICE_WITHOUT_KEY_PER_MINUTE',
+    description:
+      'Exchanges a minute without an API key at one organization, where it says nothing (exchange.public.limits.perMinute).',
+    parse: rate,
+    default: defaultRates.withoutKey,
+  } satisfies Setting<number>,
+  subjectPerMinute: {
+    name: 'CLOUDSIGNAL_TOKEN_SERVICE_SUBJECT_PER_MINUTE',
+    description: 'Exchanges and renewals a minute of one person.',
+    parse: rate,
+    default: defaultRates.perSubject,
+  } satisfies Setting<number>,
+  addressPerMinute: {
+    name: 'CLOUDSIGNAL_TOKEN_SERVICE_ADDRESS_PER_MINUTE',
+    description:
+      'Requests a minute from one address (of IPv6: from one /64) by callers without a secret key, and attempts with keys that are none.',
+    parse: rate,
+    default: defaultRates.perAddress,
   } satisfies Setting<number>,
   mqttsUrl: {
     name: 'CLOUDSIGNAL_TOKEN_SERVICE_MQTTS_URL',

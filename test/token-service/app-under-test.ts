@@ -6,6 +6,7 @@ import type { Log } from '#core/process/logger.ts'
 import type { ControlEntry } from '#core/stores/control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
+import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
 import { organizationRecordName } from '#core/stores/identity-records.ts'
 import type { App, AppDependencies } from '../../token-service/app.ts'
 import { buildApp } from '../../token-service/app.ts'
@@ -77,6 +78,7 @@ export async function startApp(over: Partial<AppDependencies> = {}): Promise<App
   const app = buildApp({
     identities,
     credentials,
+    limiter: new MemoryRateLimiter(() => now),
     fetchDocument: guardedFetch({ allowPrivateIssuers: true }),
     now: () => now,
     log: capturing,

@@ -161,6 +161,41 @@ describe('the token service as a process', () => {
     expect(program.output()).toContain(`port ${port} of 127.0.0.1 is taken by another program`)
   })
 
+  test('leaves nothing in Redis that does not end by itself', async () => {
+    const { program, url } = await startReadyService({
+      CLOUDSIGNAL_TOKEN_SERVICE_KEY_PER_MINUTE: '10',
+      CLOUDSIGNAL_TOKEN_SERVICE_ORGANIZATION_PER_MINUTE: '10',
+      CLOUDSIGNAL_TOKEN_SERVICE_SUBJECT_PER_MINUTE: '10',
+      CLOUDSIGNAL_TOKEN_SERVICE_ADDRESS_PER_MINUTE: '10',
+    })
+    const before = new Set(await redis.keys(`${keyPrefix}:*`))
+    const { body } = await exchange(url, { ttl: 60 })
+    await exchange(url, { ttl: 60 })
+    const json = { 'content-type': 'application/json' }
+    const proof = JSON.stringify({ password: body['password'], ttl: 60 })
+    const refresh = { method: 'POST', headers: json, body: proof }
+    expect((await fetch(`${url}/v1/tokens/${String(body['username'])}/refresh`, refresh)).status).toBe(200)
+    const wrong = { method: 'POST', headers: { ...json, authorization: `Bearer ${generateSecret('pk')}` } }
+    expect((await fetch(`${url}/v1/token/exchange`, { ...wrong, body: '{}' })).status).toBe(401)
+    const added = (await redis.keys(`${keyPrefix}:*`)).filter((key) => !before.has(key))
+    const kinds = added.map((key) => /:tmp:(rate:[a-z]+|of:[a-z]+|tmp_)/.exec(key)?.[1]).toSorted()
+    expect([...new Set(kinds)]).toEqual([
+      'of:exchange',
+      'of:sub',
+      'rate:address',
+      'rate:key',
+      'rate:organization',
+      'rate:subject',
+      'tmp_',
+    ])
+    for (const key of added) {
+      const ttl = await redis.pttl(key)
+      // -2: it has ended already.
+      expect(ttl === -2 || (ttl > 0 && ttl <= 120_000), key).toBe(true)
+    }
+    await program.terminate()
+  })
+
   test('refuses issuers in private networks unless its operator allows them', async () => {
     const { program, url } = await startReadyService({
       CLOUDSIGNAL_TOKEN_SERVICE_ALLOW_PRIVATE_ISSUERS: 'false',

@@ -1,9 +1,11 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { apiKeyBinding } from '#core/credentials/api-key-record.ts'
 import { secretKindOf } from '#core/credentials/secret.ts'
 import { dummyVerifier, verifySecret } from '#core/credentials/verifier.ts'
 import { DomainError } from '#core/errors.ts'
 import type { ApiKeyScope } from '#core/resources/api-key.ts'
 import type { FoundApiKey, IdentityReader } from '#core/stores/identity-store.ts'
+import { allowOrigin } from '../plugins/cross-origin.ts'
 import { ProblemError } from '../problems.ts'
 
 /** Whose API key a secret is. A key that is unknown, malformed or revoked gets one answer, and takes as long. */
@@ -28,10 +30,12 @@ export async function callerByApiKey(identities: IdentityReader, secret: string)
 export function checkApiKey(
   { record: { type, scopes, origins } }: FoundApiKey,
   wanted: readonly ApiKeyScope[],
-  origin: string | undefined,
+  { headers: { origin } }: FastifyRequest,
+  reply: FastifyReply,
 ): void {
-  if (type === 'publishable' && !origins.some((each) => each === origin)) {
-    throw new ProblemError('origin_not_allowed')
+  if (type === 'publishable') {
+    if (!origins.some((each) => each === origin)) throw new ProblemError('origin_not_allowed')
+    allowOrigin(origin, reply)
   }
   // A publishable key lies open in every browser: it may exchange, whatever its record says.
   const usable = type === 'publishable' ? scopes.filter((scope) => scope === 'exchange') : scopes

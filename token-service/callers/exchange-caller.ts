@@ -1,7 +1,10 @@
-import type { FoundApiKey, IdentityReader } from '#core/stores/identity-store.ts'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { IdentityReader } from '#core/stores/identity-store.ts'
+import { allowOrigin } from '../plugins/cross-origin.ts'
 import { ProblemError } from '../problems.ts'
-import { callerByApiKey, checkApiKey } from './api-key-caller.ts'
+import { checkApiKey } from './api-key-caller.ts'
 import type { Caller } from './caller.ts'
+import { countedCaller } from './counted-caller.ts'
 import { callerWithoutKey } from './open-caller.ts'
 
 export interface ExchangeClaim {
@@ -9,26 +12,28 @@ export interface ExchangeClaim {
   readonly secret: string | undefined
   /** The organization that the request names. */
   readonly organization: string | undefined
-  readonly origin: string | undefined
-}
-
-export interface ExchangeCaller {
-  readonly caller: Caller
-  readonly key: FoundApiKey | null
 }
 
 /** Who exchanges: by an API key where there is one, otherwise anybody at an organization that is open to that. */
 export async function exchangeCaller(
   identities: IdentityReader,
-  { secret, organization, origin }: ExchangeClaim,
-): Promise<ExchangeCaller> {
-  if (secret === undefined) {
-    const { organization: id } = await callerWithoutKey(identities, organization ?? '', origin)
-    return { caller: { organization: id }, key: null }
+  { secret, organization }: ExchangeClaim,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<Caller> {
+  const { limits } = request.server
+  const { origin } = request.headers
+  if (secret !== undefined) {
+    const key = await countedCaller(identities, secret, request, reply)
+    if (organization !== undefined && organization !== key.organization) {
+      throw new ProblemError('invalid_api_key')
+    }
+    checkApiKey(key, ['exchange'], request, reply)
+    return key
   }
-  const key = await callerByApiKey(identities, secret)
-  if (organization !== undefined && organization !== key.organization)
-    throw new ProblemError('invalid_api_key')
-  checkApiKey(key, ['exchange'], origin)
-  return { caller: key, key }
+  await limits.ofAddress(request.ip, reply)
+  const { organization: id, open } = await callerWithoutKey(identities, organization ?? '', origin)
+  allowOrigin(origin, reply)
+  await limits.withoutKey(id, open.perMinute, reply)
+  return { organization: id }
 }

@@ -1,6 +1,7 @@
 import type { AccessRule } from '#core/access/access-rule.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
 import { type Caller, ceilingsOf } from '../callers/caller.ts'
+import type { RequestLimits } from '../limits/request-limits.ts'
 import { organizationOf } from '../organization-of.ts'
 import { credentialTtl } from './credential-ttl.ts'
 import {
@@ -16,6 +17,7 @@ export interface ExchangeDependencies extends IdentifyDependencies {
   readonly credentials: CredentialStore
   /** Live credentials that one principal may have. */
   readonly mostPerSubject: number
+  readonly limits: Pick<RequestLimits, 'ofSubject'>
 }
 
 export const defaultMostPerSubject = 50
@@ -41,7 +43,7 @@ export async function exchangeIdentity(
   caller: Caller,
   request: ExchangeRequest,
 ): Promise<Exchange> {
-  const { identities, credentials, now, mostPerSubject } = dependencies
+  const { identities, credentials, now, mostPerSubject, limits } = dependencies
   const [organization, proven] = await Promise.all([
     organizationOf(identities, caller),
     identify(dependencies, caller.organization, request),
@@ -52,6 +54,7 @@ export async function exchangeIdentity(
     provider: proven.record,
     tokenLife: proven.identity.expiresAt - Math.ceil(now() / 1000),
   })
+  await limits.ofSubject(caller.organization, proven.identity.principal)
   const grant = grantFor(proven, caller, request)
   const others = { replace: request.replace === true, most: mostPerSubject }
   const issued = await issueCredential(credentials, caller.organization, grant, ttlSeconds, others)

@@ -9,12 +9,14 @@ import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
 import { organizationRecordName } from '#core/stores/identity-records.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
+import type { RequestLimits } from '../limits/request-limits.ts'
 import { ProblemError } from '../problems.ts'
 import { credentialTtl } from './credential-ttl.ts'
 
 export interface RenewalDependencies {
   readonly identities: IdentityReader
   readonly credentials: CredentialStore
+  readonly limits: Pick<RequestLimits, 'ofSubject'>
   readonly now: Clock
 }
 
@@ -43,7 +45,7 @@ export interface Renewal {
  * connect again need nothing new. Never past `maxLifetime` from its first issue.
  */
 export async function renewCredential(
-  { identities, credentials, now }: RenewalDependencies,
+  { identities, credentials, limits, now }: RenewalDependencies,
   { username, password, ttlSeconds: requested }: RenewalRequest,
 ): Promise<Renewal> {
   // A wrong checksum is a guess: not worth a question to the store.
@@ -62,6 +64,7 @@ export async function renewCredential(
   if (record === undefined) throw await goneOrNotReady(identities)
   if (record.suspended) throw new ProblemError('organization_suspended')
 
+  await limits.ofSubject(organization, former.principal)
   const ttlSeconds = credentialTtl({ requested, organization: record, provider })
   const longest = former.isFinal === true ? 0 : record.credentials.maxLifetime
   const renewed = await credentials.extend(organization, id, ttlSeconds, longest)

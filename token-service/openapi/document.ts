@@ -149,9 +149,23 @@ function failures(
       })
       const description = group.map((code) => `\`${code}\`: ${problems[code].title}.`).join('\n')
       const body = { schema: schemas.of(face.schema), examples: Object.fromEntries(references) as JsonObject }
-      return [String(status), { description, content: { [face.mediaType]: body } }]
+      const headers = headersOf(status)
+      return [String(status), { description, ...headers, content: { [face.mediaType]: body } }]
     }),
   )
+}
+
+/** Who is told to come again is told when. */
+function headersOf(status: number): { readonly headers?: JsonObject } {
+  const text = (description: string): JsonObject => ({ description, schema: { type: 'string' } })
+  const retry = { 'Retry-After': text('Seconds until it is worth another try.') }
+  if (status === 503) return { headers: retry }
+  if (status !== 429) return {}
+  const policy = text(
+    'The quotas that count, such as "key";q=600;w=60 (draft-ietf-httpapi-ratelimit-headers).',
+  )
+  const left = text('What is left of them, such as "key";r=0;t=12.')
+  return { headers: { ...retry, 'RateLimit-Policy': policy, RateLimit: left } }
 }
 
 function exampleOf(face: Face, code: ProblemCode): JsonObject {

@@ -1,7 +1,8 @@
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ApiKeyScope } from '#core/resources/api-key.ts'
 import type { FoundApiKey, IdentityReader } from '#core/stores/identity-store.ts'
-import { callerByApiKey, checkApiKey } from '../callers/api-key-caller.ts'
+import { checkApiKey } from '../callers/api-key-caller.ts'
+import { countedCaller } from '../callers/counted-caller.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -22,9 +23,9 @@ export function bearerOf({ headers }: FastifyRequest): string {
 export function requireApiKey(
   identities: IdentityReader,
   ...wanted: readonly ApiKeyScope[]
-): (request: FastifyRequest) => Promise<void> {
-  return async (request) => {
-    request.caller = await callerByApiKey(identities, bearerOf(request))
-    checkApiKey(request.caller, wanted, request.headers.origin)
+): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {
+  return async (request, reply) => {
+    const caller = await countedCaller(identities, bearerOf(request), request, reply)
+    checkApiKey(caller, wanted, request, reply)
   }
 }

@@ -1,3 +1,4 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { parseUsername } from '#core/credentials/username.ts'
 import { errorFields, type Log } from '#core/process/logger.ts'
@@ -10,6 +11,7 @@ import {
 } from '../issuing/renew-credential.ts'
 import type { TokenServiceMetrics } from '../metrics.ts'
 import { bodyProblems } from '../openapi/route-docs.ts'
+import { allowOriginOf } from '../plugins/cross-origin.ts'
 import { problemOf } from '../problem-of.ts'
 import { answerOf, credentialAnswer, type Endpoints } from './credential-answer.ts'
 import { closed, ttl } from './request-fields.ts'
@@ -58,13 +60,12 @@ export function refreshTokenRoute(app: App, options: RefreshRouteOptions): void 
         },
       },
     },
-    async ({ params: { id }, body }): Promise<Static<typeof RefreshAnswer>> => {
+    async (request, reply): Promise<Static<typeof RefreshAnswer>> => {
+      const { params, body } = request
+      const { id } = params
       const username = id.includes('@') ? id : `${id}@${body.organization ?? ''}`
-      const renewal = await watchRenewal(options, {
-        username: parseUsername(username),
-        password: body.password,
-        ttlSeconds: body.ttl,
-      })
+      const asked = { username: parseUsername(username), password: body.password, ttlSeconds: body.ttl }
+      const renewal = await watchRenewal(options, asked, request, reply)
       const { expiresAt } = renewal.renewed
       return answerOf({ ...renewal, expiresAt }, renewal.organization, options.endpoints)
     },
@@ -72,16 +73,23 @@ export function refreshTokenRoute(app: App, options: RefreshRouteOptions): void 
 }
 
 /** Counted, and logged where it is refused: also for the other face that renews. */
-export async function watchRenewal(options: RefreshRouteOptions, request: RenewalRequest): Promise<Renewal> {
-  const { metrics, log } = options
+export async function watchRenewal(
+  options: RefreshRouteOptions,
+  asked: RenewalRequest,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<Renewal> {
+  const { metrics, log, identities } = options
+  const { organization } = asked.username ?? {}
   try {
-    const renewal = await renewCredential(options, request)
+    await request.server.limits.ofAddress(request.ip, reply)
+    await allowOriginOf(organization, request.headers.origin, identities, reply)
+    const renewal = await renewCredential(options, asked)
     metrics.renewed('renewed')
     return renewal
   } catch (error) {
     const { code } = problemOf(error)
     metrics.renewed(code)
-    const { organization } = request.username ?? {}
     log.info({ organization, outcome: code, ...errorFields(error) }, 'a renewal was refused')
     throw error
   }

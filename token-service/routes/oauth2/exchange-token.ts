@@ -80,12 +80,8 @@ export function oauthTokenRoute(app: App, options: ExchangeRouteOptions): void {
       preValidation: async ({ body }) => checkGrantType(body),
     },
     async (request, reply): Promise<Static<typeof TokenAnswer>> => {
-      const { body, headers } = request
-      const { caller, key } = await exchangeCaller(options.identities, {
-        ...clientOf(request, body),
-        origin: headers.origin,
-      })
-      request.caller = key
+      const { body } = request
+      const caller = await exchangeCaller(options.identities, clientOf(request, body), request, reply)
       checkTargets(body, caller.organization, options.endpoints)
       const exchange = await watchExchange(options, caller, {
         token: body.subject_token,

@@ -1,7 +1,9 @@
 import { type Static, Type } from 'typebox'
 import type { App } from '../../app.ts'
-import { callerByApiKey, checkApiKey } from '../../callers/api-key-caller.ts'
+import { checkApiKey } from '../../callers/api-key-caller.ts'
+import { countedCaller } from '../../callers/counted-caller.ts'
 import { bodyProblems, keyProblems } from '../../openapi/route-docs.ts'
+import { allowOriginOf } from '../../plugins/cross-origin.ts'
 import { ProblemError } from '../../problems.ts'
 import { watchCreation } from '../create-token.ts'
 import { answeredCredential } from '../credential-answer.ts'
@@ -49,12 +51,12 @@ export function v2CreateTokenRoute(app: App, options: ExchangeRouteOptions): voi
         },
       },
     },
-    async (request): Promise<Static<typeof V2TokenAnswer>> => {
+    async (request, reply): Promise<Static<typeof V2TokenAnswer>> => {
       const { organization_id, secret_key, user_email, replace_existing = true } = request.body
-      const caller = await callerByApiKey(options.identities, secret_key)
+      const caller = await countedCaller(options.identities, secret_key, request, reply)
       if (caller.organization !== organization_id) throw new ProblemError('invalid_api_key')
-      request.caller = caller
-      checkApiKey(caller, ['tokens:create'], request.headers.origin)
+      await allowOriginOf(caller.organization, request.headers.origin, options.identities, reply)
+      checkApiKey(caller, ['tokens:create'], request, reply)
       const created = await watchCreation(options, caller, {
         kind: 'worker',
         name: user_email,

@@ -49,14 +49,13 @@ export function v2ExchangeTokenRoute(app: App, options: ExchangeRouteOptions): v
         },
       },
     },
-    async (request): Promise<Static<typeof V2TokenAnswer>> => {
+    async (request, reply): Promise<Static<typeof V2TokenAnswer>> => {
       const { headers, body } = request
-      const { caller, key } = await exchangeCaller(options.identities, {
+      const claim = {
         secret: headers.authorization === undefined ? undefined : bearerOf(request),
         organization: body.organization_id,
-        origin: headers.origin,
-      })
-      request.caller = key
+      }
+      const caller = await exchangeCaller(options.identities, claim, request, reply)
       const exchange = await watchExchange(options, caller, {
         token: body.token,
         provider: body.integration_id,

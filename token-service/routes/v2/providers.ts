@@ -36,14 +36,13 @@ export function v2ProvidersRoute(app: App, { identities }: { readonly identities
         },
       },
     },
-    async (request): Promise<Static<typeof ProvidersAnswer>> => {
+    async (request, reply): Promise<Static<typeof ProvidersAnswer>> => {
       const { headers, query } = request
-      const { caller, key } = await exchangeCaller(identities, {
+      const claim = {
         secret: headers.authorization === undefined ? undefined : bearerOf(request),
         organization: query.organization_id,
-        origin: headers.origin,
-      })
-      request.caller = key
+      }
+      const caller = await exchangeCaller(identities, claim, request, reply)
       await organizationOf(identities, caller)
       const providers = await identities.list('provider', caller.organization)
       return {

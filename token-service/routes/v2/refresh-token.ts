@@ -30,9 +30,10 @@ export function v2RefreshTokenRoute(app: App, options: RefreshRouteOptions): voi
         },
       },
     },
-    async ({ body }): Promise<Static<typeof V2TokenAnswer>> => {
-      const username = parseUsername(body.token_id)
-      const renewal = await watchRenewal(options, { username, password: body.current_token_password })
+    async (request, reply): Promise<Static<typeof V2TokenAnswer>> => {
+      const { token_id, current_token_password: password } = request.body
+      const username = parseUsername(token_id)
+      const renewal = await watchRenewal(options, { username, password }, request, reply)
       const { organization, renewed, provider } = renewal
       const type = provider?.type ?? ownProvider
       return v2TokenAnswer(

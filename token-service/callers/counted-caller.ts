@@ -1,0 +1,28 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { secretKindOf } from '#core/credentials/secret.ts'
+import type { FoundApiKey, IdentityReader } from '#core/stores/identity-store.ts'
+import { ProblemError } from '../problems.ts'
+import { callerByApiKey } from './api-key-caller.ts'
+
+/**
+ * Whose API key a secret is, and that they do not ask too often. Whoever holds no secret key counts by where they come
+ * from: also those who try keys, so that the address of a backend bears nothing for what its key does.
+ */
+export async function countedCaller(
+  identities: IdentityReader,
+  secret: string,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FoundApiKey> {
+  const { limits } = request.server
+  const looksSecret = secretKindOf(secret) === 'sk'
+  if (!looksSecret) await limits.ofAddress(request.ip, reply)
+  const caller = await callerByApiKey(identities, secret).catch(async (error: unknown) => {
+    const isGuess = error instanceof ProblemError && error.code === 'invalid_api_key'
+    if (isGuess && looksSecret) await limits.ofAddress(request.ip, reply)
+    throw error
+  })
+  request.caller = caller
+  await limits.ofKey(caller, reply)
+  return caller
+}

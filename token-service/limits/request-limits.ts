@@ -1,0 +1,136 @@
+import type { FastifyReply } from 'fastify'
+import type { Clock } from '#core/clock.ts'
+import type { Principal } from '#core/identity/principal.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { FoundApiKey } from '#core/stores/identity-store.ts'
+import { minuteMs, type RateLimit, type RateLimiter, type RateVerdict } from '#core/stores/rate-limiter.ts'
+import { ProblemError } from '../problems.ts'
+import { addressGroup } from './address-group.ts'
+
+/** Requests per minute where no resource says otherwise. */
+export interface RateSettings {
+  readonly perKey: number
+  readonly perOrganization: number
+  readonly perSubject: number
+  readonly perAddress: number
+  /** Exchanges without a key, of one organization. */
+  readonly withoutKey: number
+}
+
+export const defaultRates: RateSettings = {
+  perKey: 60_000,
+  perOrganization: 120_000,
+  perSubject: 60,
+  perAddress: 300,
+  withoutKey: 600,
+}
+
+export interface RequestLimitsOptions {
+  readonly limiter: RateLimiter
+  readonly rates: RateSettings
+  readonly now: Clock
+  readonly onLimited: (name: string) => void
+}
+
+const mostRemembered = 10_000
+
+/**
+ * How much anybody may ask for. Whoever is over a limit is refused with `rate_limited`; until then that costs the store
+ * nothing.
+ */
+export class RequestLimits {
+  readonly #options: RequestLimitsOptions
+  /** By bucket: until when it is known to be empty. */
+  readonly #emptyUntil = new Map<string, number>()
+
+  constructor(options: RequestLimitsOptions) {
+    this.#options = options
+  }
+
+  /** A request by an API key. */
+  async ofKey({ organization, name, record }: FoundApiKey, reply: FastifyReply): Promise<void> {
+    const { perKey, perOrganization } = this.#options.rates
+    await this.#take(reply, organization, [
+      { name: 'key', of: name, perMinute: record.perMinute ?? perKey },
+      { name: 'organization', of: 'all', perMinute: perOrganization },
+    ])
+  }
+
+  /** A request without one. */
+  async withoutKey(
+    organization: OrganizationId,
+    perMinute: number | undefined,
+    reply: FastifyReply,
+  ): Promise<void> {
+    const { withoutKey, perOrganization } = this.#options.rates
+    await this.#take(reply, organization, [
+      { name: 'without-key', of: 'all', perMinute: perMinute ?? withoutKey },
+      { name: 'organization', of: 'all', perMinute: perOrganization },
+    ])
+  }
+
+  /** Somebody who holds no secret key, wherever they belong. */
+  async ofAddress(address: string, reply: FastifyReply): Promise<void> {
+    const limit = { name: 'address', of: addressGroup(address), perMinute: this.#options.rates.perAddress }
+    await this.#take(reply, undefined, [limit])
+  }
+
+  /** Somebody who has proved who they are: nobody else can use that up. */
+  async ofSubject(organization: OrganizationId, principal: Principal): Promise<void> {
+    const { perSubject } = this.#options.rates
+    await this.#take(undefined, organization, [{ name: 'subject', of: principal, perMinute: perSubject }])
+  }
+
+  async #take(
+    reply: FastifyReply | undefined,
+    organization: OrganizationId | undefined,
+    limits: readonly RateLimit[],
+  ): Promise<void> {
+    const idOf = ({ name, of }: RateLimit): string => `${organization ?? ''}/${name}:${of}`
+    const now = this.#options.now()
+    for (const limit of limits) {
+      const left = (this.#emptyUntil.get(idOf(limit)) ?? 0) - now
+      // No bucket is empty for longer: the clock was set back.
+      if (left > 0 && left <= minuteMs)
+        throw this.#refusal([limit], { waitMs: left, left: [{ remaining: 0, fullInMs: left }] })
+    }
+    const verdict = await this.#options.limiter.take(organization, limits)
+    if (verdict.waitMs > 0) {
+      const empty = limits.filter((_, index) => (verdict.left[index]?.remaining ?? 0) < 1)
+      if (this.#emptyUntil.size >= mostRemembered) this.#emptyUntil.clear()
+      if (empty.length === 1) this.#emptyUntil.set(idOf(empty[0] as RateLimit), now + verdict.waitMs)
+      throw this.#refusal(limits, verdict)
+    }
+    if (reply !== undefined) addHeaders(reply, rateHeaders(limits, verdict))
+  }
+
+  #refusal(limits: readonly RateLimit[], verdict: RateVerdict): ProblemError {
+    const empty = limits.find((_, index) => (verdict.left[index]?.remaining ?? 0) < 1)
+    this.#options.onLimited(empty?.name ?? 'unknown')
+    const retryAfter = String(Math.max(1, Math.ceil(verdict.waitMs / 1000)))
+    return new ProblemError('rate_limited', {
+      headers: { 'retry-after': retryAfter, ...rateHeaders(limits, verdict) },
+    })
+  }
+}
+
+/** Several limits of one request stand in one list. */
+function addHeaders(reply: FastifyReply, headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) {
+    const former = reply.getHeader(name)
+    reply.header(name, former === undefined ? value : `${String(former)}, ${value}`)
+  }
+}
+
+/** draft-ietf-httpapi-ratelimit-headers-10: what the quotas are, and what is left of them. */
+function rateHeaders(
+  limits: readonly RateLimit[],
+  { left }: RateVerdict,
+): Readonly<Record<'ratelimit-policy' | 'ratelimit', string>> {
+  const policies = limits.map(({ name, perMinute }) => `"${name}";q=${perMinute};w=60`)
+  const remains = limits.map(({ name }, index) => {
+    const { remaining = 0, fullInMs = 0 } = left[index] ?? {}
+    return `"${name}";r=${Math.max(0, remaining)};t=${Math.ceil(fullInMs / 1000)}`
+  })
+  return { 'ratelimit-policy': policies.join(', '), ratelimit: remains.join(', ') }
+}
