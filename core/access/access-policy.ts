@@ -2,6 +2,7 @@ import { Type, type Static } from 'typebox'
 import type { Attributes } from '#core/identity/attributes.ts'
 import { type Access, compileAccess, intersectAccess, type NamedRules } from './access.ts'
 import { AccessRuleSchema } from './access-rule.ts'
+import { fillForAllow, unusableVariables } from './identity-variables.ts'
 
 /**
  * What a user, a provider, a key or a request says about access: it *names* lists, so that an edit of a list
@@ -56,6 +57,26 @@ export function partsOf(
 
 export function compilePart({ lists, missing }: AccessPart, attributes: Attributes): Access {
   return compileAccess(missing.length === 0 ? lists : [], attributes)
+}
+
+/** Whether any allow of the part applies to whoever has these attributes; without compiling all of them. */
+export function allowsAnything({ lists, missing }: AccessPart, attributes: Attributes): boolean {
+  return (
+    missing.length === 0 &&
+    allowedTopics(lists).some((topic) => fillForAllow(topic, attributes) !== undefined)
+  )
+}
+
+/** Variables that keep allows of the part from applying. */
+export function variablesMissing({ lists }: AccessPart, attributes: Attributes): string[] {
+  const unusable = allowedTopics(lists).flatMap((topic) => unusableVariables(topic, attributes))
+  return [...new Set(unusable.map(({ name }) => name))]
+}
+
+function allowedTopics(lists: readonly NamedRules[]): string[] {
+  return lists.flatMap(({ rules }) =>
+    rules.flatMap(({ effect, topics }) => (effect === 'allow' ? topics : [])),
+  )
 }
 
 /** The policy compiled for one identity. */

@@ -1,27 +1,61 @@
-import type { AccessPolicy } from '#core/access/access-policy.ts'
+import {
+  type AccessPart,
+  type AccessPolicy,
+  allowsAnything,
+  listsOf,
+  partsOf,
+  variablesMissing,
+} from '#core/access/access-policy.ts'
+import type { Attributes } from '#core/identity/attributes.ts'
 import type { Organization } from '#core/resources/organization.ts'
 import { notReady, type Readiness } from './readiness.ts'
 import { missingLists, namesOf, type ResourceReader } from './references.ts'
 
-/** What keeps an identity with this policy from doing anything at all; undefined when nothing does. */
+/** Stands for a value that an identity has once it connects. */
+export const someValue = 'x'
+
+/**
+ * What keeps an identity with this policy from doing anything at all; undefined when nothing does. `attributes` are
+ * those that it has, whatever their values.
+ */
 export function accessRefusal(
   reader: ResourceReader,
   organization: Organization,
   policy: AccessPolicy,
+  attributes: Attributes,
 ): Readiness | undefined {
-  const isBare = policy.lists.length === 0 && policy.rules.length === 0
-  const lists = isBare ? namesOf(organization.spec.defaultAccessListRefs) : policy.lists
-  const refusal = missingListRefusal(reader, organization, [...lists, ...policy.ceilings.flat()])
-  if (refusal !== undefined) return refusal
-  if (lists.length === 0 && policy.rules.length === 0) {
-    const message =
+  const { metadata, spec } = organization
+  const defaults = namesOf(spec.defaultAccessListRefs)
+  const names = listsOf(policy, defaults)
+  const missing = missingListRefusal(reader, organization, names)
+  if (missing !== undefined) return missing
+  const found = new Map(
+    names.flatMap((name) => {
+      const list = reader.get('AccessList', metadata.namespace, name)
+      return list === undefined ? [] : [[name, list.spec] as const]
+    }),
+  )
+  const idle = partsOf(policy, defaults, found).find((part) => !allowsAnything(part, attributes))
+  return idle === undefined ? undefined : notReady('NoAccess', whyIdle(idle, attributes))
+}
+
+function whyIdle(part: AccessPart, attributes: Attributes): string {
+  const { kind, lists } = part
+  if (kind !== 'own') {
+    return lists.length === 0
+      ? 'the ceiling of this namespace names no list, so that nothing is allowed'
+      : 'no list of the ceiling of this namespace allows anything'
+  }
+  if (lists.length === 0) {
+    return (
       'no access list and no rule applies, so that nothing is allowed: give accessListRefs, ' +
       'or defaultAccessListRefs to the Organization'
-    return notReady('NoAccess', message)
+    )
   }
-  return policy.ceilings.some((ceiling) => ceiling.length === 0)
-    ? notReady('NoAccess', 'the ceiling of this namespace names no list, so that nothing is allowed')
-    : undefined
+  const variables = variablesMissing(part, attributes).map((name) => `{${name}}`)
+  return variables.length === 0
+    ? 'no rule of its lists allows anything'
+    : `no rule that allows anything applies: ${variables.join(', ')} can have no value here`
 }
 
 export function missingListRefusal(

@@ -1,8 +1,9 @@
 import { emptyPolicy } from '#core/access/access-policy.ts'
+import { type Attributes, wellKnownAttributes } from '#core/identity/attributes.ts'
 import type { ProviderRecord } from '#core/identity/provider-record.ts'
 import { durationSeconds } from '#core/resources/fields.ts'
 import type { IdentityProvider, IdentityProviderSpec } from '#core/resources/identity-provider.ts'
-import { accessRefusal } from './access-readiness.ts'
+import { accessRefusal, someValue } from './access-readiness.ts'
 import type { Decision, KindReconciler } from './kind-reconciler.ts'
 import type { OrganizationFinder, OrganizationLookup } from './organization-finder.ts'
 import { type Readiness, synced } from './readiness.ts'
@@ -37,13 +38,19 @@ export function identityProviderReconciler(
         organization,
         accessRefusal:
           organization.refusal === undefined
-            ? accessRefusal(reader, organization.organization, policy)
+            ? accessRefusal(reader, organization.organization, policy, attributesOf(provider))
             : undefined,
       }
     },
     decide: decideIdentityProvider,
     dependents: () => [],
   }
+}
+
+/** All that whoever signs in here may have, and an agent that acts for them. */
+function attributesOf({ spec }: IdentityProvider): Attributes {
+  const claims = (spec.attributes ?? []).map(({ name }) => `claims.${name}`)
+  return Object.fromEntries([...wellKnownAttributes, ...claims].map((name) => [name, someValue]))
 }
 
 function decideIdentityProvider(

@@ -2,11 +2,12 @@ import type { AccessPolicy } from '#core/access/access-policy.ts'
 import type { UserRecord } from '#core/credentials/user-record.ts'
 import { formatUsername } from '#core/credentials/username.ts'
 import { isDomainError } from '#core/errors.ts'
+import { attributesOfConnection } from '#core/identity/attributes.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { localPartOf, type MqttUser } from '#core/resources/mqtt-user.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import { rulesRefusal } from './access-list.ts'
-import { accessRefusal } from './access-readiness.ts'
+import { accessRefusal, someValue } from './access-readiness.ts'
 import type { Endpoints } from './endpoints.ts'
 import type { ResourceHost } from './host.ts'
 import type { Decision, KindReconciler } from './kind-reconciler.ts'
@@ -78,7 +79,12 @@ export function mqttUserReconciler(parts: MqttUserParts): KindReconciler<'MqttUs
         policy,
         stored,
         password: await passwords.read(user, username, stored),
-        accessRefusal: accessRefusal(host, organization.organization, policy),
+        accessRefusal: accessRefusal(
+          host,
+          organization.organization,
+          policy,
+          attributesOfConnection({}, { local: localPartOf(user), organization: organization.id }, someValue),
+        ),
         isOrganizationSuspended: organization.organization.spec.suspended === true,
       }
     },

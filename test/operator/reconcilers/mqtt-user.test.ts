@@ -292,6 +292,25 @@ describe('what a user may do', () => {
     expect(world.ready('MqttUser', 'ada')).toBe('True Synced')
   })
 
+  test('with lists and rules that allow nothing it says NoAccess, and why', async () => {
+    const rule = (effect: 'allow' | 'deny', topic: string) => ({
+      effect,
+      actions: ['publish' as const],
+      topics: [topic],
+    })
+    await world.apply(aUserResource('ada', { access: [rule('deny', 'a')] }))
+    expect(world.ready('MqttUser', 'ada')).toBe('False NoAccess')
+    expect(world.message('MqttUser', 'ada')).toBe('no rule of its lists allows anything')
+    await world.apply(aList('people', ['users/{user_id}/#', 'rooms/{claims.room}']))
+    await world.apply(aUserResource('ada', { accessListRefs: [{ name: 'people' }] }))
+    expect(world.ready('MqttUser', 'ada')).toBe('False NoAccess')
+    expect(world.message('MqttUser', 'ada')).toBe(
+      'no rule that allows anything applies: {user_id}, {claims.room} can have no value here',
+    )
+    await world.apply(aList('people', ['users/{user_id}/#', 'clients/{client_id}/{username}/{org_id}']))
+    expect(world.ready('MqttUser', 'ada')).toBe('True Synced')
+  })
+
   test('a ceiling counts: one whose list is not there, and one that names none', async () => {
     const shortId = 'k7xm4pqr2n5t'
     const ceiling = (names: string[]) => {
@@ -305,6 +324,10 @@ describe('what a user may do', () => {
     await world.apply(ceiling([]))
     expect(world.ready('MqttUser', 'ada', 'team-a')).toBe('False NoAccess')
     expect((await ada())?.access.ceilings).toEqual([[]])
+    await world.apply(aList('idle', ['users/{user_id}/#']), ceiling(['idle']))
+    expect(world.message('MqttUser', 'ada', 'team-a')).toBe(
+      'no list of the ceiling of this namespace allows anything',
+    )
     await world.apply(ceiling(['devices']))
     expect(world.ready('MqttUser', 'ada', 'team-a')).toBe('True Synced')
   })

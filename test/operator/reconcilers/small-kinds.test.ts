@@ -103,6 +103,13 @@ describe('an IdentityProvider', () => {
     expect(world.ready('IdentityProvider', 'login')).toBe('False NoAccess')
     await world.apply(aResource('IdentityProvider', 'login', { ...bare, accessListRefs: [{ name: 'none' }] }))
     expect(world.ready('IdentityProvider', 'login')).toBe('False AccessListNotFound')
+    const people = aList('people', ['users/{claims.team}/{user_id}'])
+    const referring = { ...bare, accessListRefs: [{ name: 'people' }], attributes: [] }
+    await world.apply(people, aResource('IdentityProvider', 'login', referring))
+    expect(world.message('IdentityProvider', 'login')).toContain('{claims.team} can have no value here')
+    const attributes = [{ name: 'team', claim: '/team' }]
+    await world.apply(aResource('IdentityProvider', 'login', { ...referring, attributes }))
+    expect(world.ready('IdentityProvider', 'login')).toBe('True Synced')
   })
 
   test('goes with its resource', async () => {
