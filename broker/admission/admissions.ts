@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Access } from '#core/access/access.ts'
 import type { AccessPolicy } from '#core/access/access-policy.ts'
-import { listsOf, resolveAccess } from '#core/access/access-policy.ts'
+import { listsOf } from '#core/access/access-policy.ts'
 import type { Clock } from '#core/clock.ts'
 import { isTemporary, parseUsername, type Username } from '#core/credentials/username.ts'
 import {
@@ -17,6 +17,7 @@ import { organizationRecordName } from '#core/stores/identity-records.ts'
 import type { CredentialReader } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
+import { AccessMemo } from './access-memo.ts'
 import type { Admission, Admitted } from './admission.ts'
 
 export interface AdmissionsOptions {
@@ -47,6 +48,7 @@ interface Candidate {
 /** Decides who gets in, and whether they may stay. Neither method rejects. */
 export class Admissions {
   readonly #options: AdmissionsOptions
+  readonly #accesses = new AccessMemo()
 
   constructor(options: AdmissionsOptions) {
     this.#options = options
@@ -196,7 +198,7 @@ export class Admissions {
       uid: candidate.uid,
       verifier,
       attributes,
-      access: resolveAccess(candidate.policy, organization.defaultLists, found, attributes),
+      access: this.#accesses.resolve(candidate.policy, organization, found, attributes),
       ...(candidate.expiresAt === undefined ? {} : { expiresAt: candidate.expiresAt }),
     }
   }

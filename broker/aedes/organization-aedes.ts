@@ -14,8 +14,6 @@ interface AedesInside {
   readonly _clearWillInterval: NodeJS.Timeout
   /** Number of the last message. */
   counter: number
-  registerClient(client: AedesClient): void
-  unregisterClient(client: AedesClient): void
   publish(message: Message, client: AedesClient | undefined, done: (error?: Error | null) => void): void
   subscribe(filter: string, deliver: Deliver, done: () => void): void
   unsubscribe(filter: string, deliver: Deliver, done: () => void): void
@@ -81,8 +79,7 @@ export class OrganizationAedes {
    */
   async register(client: AedesClient, epoch: number): Promise<boolean> {
     if (client.closed || !this.#claims.granted(client, epoch)) return false
-    // The bus sees to it that it arrives, as long as this connection is there to tell of.
-    this.publish(claimMessage(this.#replica, client.id, epoch))?.catch(() => {})
+    this.#tellClaim(client.id, epoch)
     for (let former = this.#inside.clients[client.id]; former !== undefined;) {
       const closing = former
       await new Promise<void>((resolve) => closing.close(resolve))
@@ -90,14 +87,14 @@ export class OrganizationAedes {
       former = this.#inside.clients[client.id]
       if (former === closing) this.unregister(closing)
     }
-    this.#inside.registerClient(client)
+    this.#inside.clients[client.id] = client
     return true
   }
 
   unregister(client: AedesClient): void {
     this.#claims.remove(client)
     // Another connection may hold the id by now.
-    if (this.#inside.clients[client.id] === client) this.#inside.unregisterClient(client)
+    if (this.#inside.clients[client.id] === client) delete this.#inside.clients[client.id]
   }
 
   /**
@@ -129,6 +126,14 @@ export class OrganizationAedes {
     return new Promise((resolve) => this.#inside.unsubscribe(filter, deliver, resolve))
   }
 
+  /** The bus sees to it that it arrives, as long as this connection is there to tell of. */
+  #tellClaim(id: string, epoch: number): void {
+    const topic = `$SYS/${this.#replica}/claims`
+    const claim = { topic, payload: Buffer.from(`${epoch} ${id}`), qos: 0, retain: false } as const
+    this.#inside.counter += 1
+    this.#emitter.tell(new ClientMessage(claim, this.#replica, this.#inside.counter, id))
+  }
+
   #hearClaims(): Promise<void> {
     return this.subscribe(claimsFilter, ({ payload }, done) => {
       const [, epoch, id] = /^(\d+) ([^]*)$/.exec(payload.toString()) ?? []
@@ -144,12 +149,3 @@ export class OrganizationAedes {
 }
 
 const claimsFilter = '$SYS/+/claims'
-
-function claimMessage(replica: string, id: string, epoch: number): Message {
-  return {
-    topic: `$SYS/${replica}/claims`,
-    payload: Buffer.from(`${epoch} ${id}`),
-    qos: 0,
-    retain: false,
-  }
-}

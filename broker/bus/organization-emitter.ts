@@ -84,6 +84,11 @@ export class OrganizationEmitter extends MQEmitterRedis<RoutedMessage> {
     return undefined
   }
 
+  /** To the other replicas only; for what may be lost when the store is away. */
+  tell(message: RoutedMessage): void {
+    this.#bus.send(this.#organization, message)?.catch(noop)
+  }
+
   /** To the listeners here, in the order in which mqemitter finds them. */
   #deliver(message: RoutedMessage, done: Done): void {
     if (this.closed) return done(new Error('the organization is closed'))

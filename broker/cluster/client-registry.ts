@@ -17,6 +17,13 @@ export interface Claim {
   readonly epoch: number
 }
 
+export interface Arrived {
+  readonly claim: Claim
+  readonly former?: DueWill
+  /** False when the id certainly has no stored session. */
+  readonly mayHaveSession: boolean
+}
+
 /** A will that has to be published now. Who holds one publishes it and then settles it, within `claimMs`. */
 export interface DueWill {
   readonly organization: OrganizationId
@@ -50,7 +57,7 @@ export interface ClientRegistry {
    * Takes the id from whoever has it. A will of the former connection that may not be cancelled any more (MQTT 5
    * §3.1.3.2.2) is handed to the caller.
    */
-  arrive(arrival: Arrival): Promise<{ readonly claim: Claim; readonly former?: DueWill }>
+  arrive(arrival: Arrival): Promise<Arrived>
   /** Says again what `arrive` said, after the store may have forgotten it. False when a later claim is known. */
   confirm(claim: Claim): Promise<boolean>
   /**

@@ -1,6 +1,7 @@
 import type { Clock } from '#core/clock.ts'
 import {
   type Arrival,
+  type Arrived,
   type Claim,
   claimMs,
   type ClientRegistry,
@@ -28,14 +29,14 @@ export class MemoryClientRegistry implements ClientRegistry {
     this.#now = now
   }
 
-  async arrive(arrival: Arrival): Promise<{ claim: Claim; former?: DueWill }> {
+  async arrive(arrival: Arrival): Promise<Arrived> {
     const key = keyOf(arrival)
     const formerEpoch = this.#owners.get(key)
     const former = formerEpoch === undefined ? undefined : this.#displace(arrival, formerEpoch)
     this.#lastEpoch += 1
     const claim = { arrival, epoch: this.#lastEpoch }
     await this.confirm(claim)
-    return { claim, ...(former === undefined ? {} : { former }) }
+    return { claim, mayHaveSession: true, ...(former === undefined ? {} : { former }) }
   }
 
   async confirm(claim: Claim): Promise<boolean> {

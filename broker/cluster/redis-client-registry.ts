@@ -1,9 +1,11 @@
 import type { Redis } from 'ioredis'
 import { type OrganizationId, parseOrganizationId } from '#core/organizations/organization-id.ts'
 import { fromRedis } from '#core/stores/redis-connection.ts'
+import { Gathering } from '#core/stores/gathering.ts'
 import type { RedisKeys } from '#core/stores/redis-keys.ts'
 import {
   type Arrival,
+  type Arrived,
   type Claim,
   claimMs,
   type ClientRegistry,
@@ -17,6 +19,10 @@ const putOffMs = 60_000
 const organizationsAtOnce = 20
 const willsAtOnce = 50
 const entriesAtOnce = 200
+/** A will may be as large as a CONNECT. */
+const mostAtOnce = 50
+
+type Departure = readonly [id: string, epoch: number, longestDelayMs: number | '']
 
 type HandedOut = readonly [] | readonly [field: string, attempts: string, will: string]
 
@@ -31,6 +37,8 @@ export class RedisClientRegistry implements ClientRegistry {
   readonly #replica: string
   /** What the store did not take. */
   #unfinished: Unfinished[] = []
+  readonly #arrivals = new Map<OrganizationId, Gathering<Arrival, Arrived>>()
+  readonly #departures = new Map<OrganizationId, Gathering<Departure, DueWill | undefined>>()
   #unscheduled: { readonly organization: OrganizationId; readonly at: number }[] = []
 
   constructor(redis: Redis, keys: RedisKeys, replica: string) {
@@ -44,17 +52,10 @@ export class RedisClientRegistry implements ClientRegistry {
     return this.#unfinished.length > 0
   }
 
-  async arrive(arrival: Arrival): Promise<{ claim: Claim; former?: DueWill }> {
-    const { organization, id, isCleanStart, will } = arrival
-    const [epoch, former] = (await this.#run(scripts.arrive, organization, [
-      id,
-      this.#replica,
-      isCleanStart ? '1' : '',
-      ...storedForm(will),
-      claimMs,
-    ])) as [string, HandedOut]
-    const due = dueWill(organization, former)
-    return { claim: { arrival, epoch: Number(epoch) }, ...(due === undefined ? {} : { former: due }) }
+  arrive(arrival: Arrival): Promise<Arrived> {
+    return this.#gathering(this.#arrivals, arrival.organization, (arrivals) =>
+      this.#arriveAll(arrival.organization, arrivals),
+    ).ask(arrival)
   }
 
   async confirm({ arrival, epoch }: Claim): Promise<boolean> {
@@ -108,17 +109,53 @@ export class RedisClientRegistry implements ClientRegistry {
     })
   }
 
-  async #leave({ arrival, epoch }: Claim, fate: WillFate): Promise<DueWill | undefined> {
+  async #arriveAll(organization: OrganizationId, arrivals: readonly Arrival[]): Promise<Arrived[]> {
+    const each = arrivals.flatMap(({ id, isCleanStart, will }) => [
+      id,
+      isCleanStart ? '1' : '',
+      ...storedForm(will),
+    ])
+    const answers = await this.#run(scripts.arrive, organization, [this.#replica, claimMs, ...each])
+    return (answers as [string, number, HandedOut][]).map(([epoch, hasSession, former], index) => {
+      const claim = { arrival: arrivals[index] as Arrival, epoch: Number(epoch) }
+      const due = dueWill(organization, former)
+      return { claim, mayHaveSession: hasSession === 1, ...(due === undefined ? {} : { former: due }) }
+    })
+  }
+
+  #leave({ arrival, epoch }: Claim, fate: WillFate): Promise<DueWill | undefined> {
     const { organization, id } = arrival
     const longestDelay = fate.publish ? Math.floor(fate.atMostSeconds * 1_000) : ''
-    const values = [id, epoch, this.#replica, longestDelay, claimMs]
-    const [at, handedOut] = (await this.#run(scripts.leave, organization, values)) as [string, HandedOut]
-    if (at !== '') {
-      await this.#schedule(organization, Number(at)).catch(() =>
-        this.#unscheduled.push({ organization, at: Number(at) }),
-      )
+    return this.#gathering(this.#departures, organization, (departures) =>
+      this.#leaveAll(organization, departures),
+    ).ask([id, epoch, longestDelay])
+  }
+
+  async #leaveAll(
+    organization: OrganizationId,
+    departures: readonly Departure[],
+  ): Promise<(DueWill | undefined)[]> {
+    const values = [this.#replica, claimMs, ...departures.flat()]
+    const answers = (await this.#run(scripts.leave, organization, values)) as [string, HandedOut][]
+    const times = answers.map(([at]) => at).filter((at) => at !== '')
+    if (times.length > 0) {
+      const at = Math.min(...times.map(Number))
+      await this.#schedule(organization, at).catch(() => this.#unscheduled.push({ organization, at }))
     }
-    return dueWill(organization, handedOut)
+    return answers.map(([, handedOut]) => dueWill(organization, handedOut))
+  }
+
+  #gathering<Wanted, Answer>(
+    gatherings: Map<OrganizationId, Gathering<Wanted, Answer>>,
+    organization: OrganizationId,
+    ask: (wanted: readonly Wanted[]) => Promise<readonly Answer[]>,
+  ): Gathering<Wanted, Answer> {
+    const known = gatherings.get(organization)
+    if (known !== undefined) return known
+    const idle = (): void => void gatherings.delete(organization)
+    const gathering = new Gathering<Wanted, Answer>({ most: mostAtOnce, ask, idle })
+    gatherings.set(organization, gathering)
+    return gathering
   }
 
   /** Tells the store what it did not take before. */
@@ -175,6 +212,7 @@ export class RedisClientRegistry implements ClientRegistry {
     values: readonly (string | number)[],
   ): Promise<unknown> {
     const keys = (['owners', 'wills', 'due'] as const).map((name) => this.#key(organization, name))
+    keys.push(`${this.#keys.messaging(organization)}sessions`)
     return fromRedis(() => script(this.#redis, keys, values))
   }
 

@@ -6,6 +6,7 @@ import { redisScript } from '#core/stores/redis-script.ts'
  *     owners   hash: id to `<epoch> <replica>`, or `<epoch> -` while only its will is left
  *     wills    hash: `<epoch> <id>` to `<attempts> <delay ms> <replica> <will>`
  *     due      sorted set: `<epoch> <id>` of wills to publish, by when, in ms
+ *     sessions sorted set: ids of stored sessions
  *
  * A will with attempts was handed out: its time in `due` is when it is handed out again.
  */
@@ -33,28 +34,35 @@ end
 
 const script = (body: string): ReturnType<typeof redisScript> => redisScript(prelude + body)
 
-/** id, replica, clean start, delay, will, claimMs: `{epoch, {field, attempts, will}?}` */
+/** replica, claimMs, (id, clean start, delay, will)*: `{epoch, 1 when it may have a stored session, {field, attempts, will}?}*` */
 export const arrive = script(`
-local epoch = time[1] * 1000000 + time[2]
-local former = epochOf(ARGV[1])
-local handedOut = {}
-if former then
-  if tonumber(former) >= epoch then epoch = tonumber(former) + 1 end
-  local field = former .. ' ' .. ARGV[1]
-  local will = redis.call('HGET', KEYS[2], field)
-  local attempts, delay
-  if will then attempts, delay = partsOf(will) end
-  if attempts == '0' then
-    if delay ~= '0' and ARGV[3] == '' then drop(field)
-    else handedOut = handOut(field, will, ARGV[2], ARGV[6]) end
+local function arriveAs(id, isClean, delay, will)
+  local epoch = time[1] * 1000000 + time[2]
+  local former = epochOf(id)
+  local handedOut = {}
+  if former then
+    if tonumber(former) >= epoch then epoch = tonumber(former) + 1 end
+    local field = former .. ' ' .. id
+    local formerWill = redis.call('HGET', KEYS[2], field)
+    local attempts, formerDelay
+    if formerWill then attempts, formerDelay = partsOf(formerWill) end
+    if attempts == '0' then
+      if formerDelay ~= '0' and not isClean then drop(field)
+      else handedOut = handOut(field, formerWill, ARGV[1], ARGV[2]) end
+    end
   end
+  epoch = whole(epoch)
+  redis.call('HSET', KEYS[1], id, epoch .. ' ' .. ARGV[1])
+  if will ~= '' then
+    redis.call('HSET', KEYS[2], epoch .. ' ' .. id, '0 ' .. delay .. ' ' .. ARGV[1] .. ' ' .. will)
+  end
+  return {epoch, redis.call('ZSCORE', KEYS[4], id) and 1 or 0, handedOut}
 end
-epoch = whole(epoch)
-redis.call('HSET', KEYS[1], ARGV[1], epoch .. ' ' .. ARGV[2])
-if ARGV[5] ~= '' then
-  redis.call('HSET', KEYS[2], epoch .. ' ' .. ARGV[1], '0 ' .. ARGV[4] .. ' ' .. ARGV[2] .. ' ' .. ARGV[5])
+local answers = {}
+for at = 3, #ARGV, 4 do
+  answers[#answers + 1] = arriveAs(ARGV[at], ARGV[at + 1] == '1', ARGV[at + 2], ARGV[at + 3])
 end
-return {epoch, handedOut}`)
+return answers`)
 
 /** id, epoch, replica, delay, will: 0 when there is a later claim */
 export const confirm = script(`
@@ -72,26 +80,31 @@ if ARGV[5] ~= '' then
 end
 return 1`)
 
-/** id, epoch, replica, longest delay or '' for a will that is not published, claimMs: `{due, {field, attempts, will}?}` */
+/** replica, claimMs, (id, epoch, longest delay or '' for a will that is not published)*: `{due, {field, attempts, will}?}*` */
 export const leave = script(`
-local field = ARGV[2] .. ' ' .. ARGV[1]
-local isOwner = epochOf(ARGV[1]) == ARGV[2]
-local will = redis.call('HGET', KEYS[2], field)
-local attempts, delay
-if will then attempts, delay = partsOf(will) end
-if attempts == '0' and ARGV[4] ~= '' then
-  delay = math.min(tonumber(delay), tonumber(ARGV[4]))
-  if delay > 0 then
-    redis.call('ZADD', KEYS[3], whole(now + delay), field)
-    if isOwner then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' -') end
-    return {whole(now + delay), {}}
+local function leaveAs(id, epoch, longest)
+  local field = epoch .. ' ' .. id
+  local isOwner = epochOf(id) == epoch
+  local will = redis.call('HGET', KEYS[2], field)
+  local attempts, delay
+  if will then attempts, delay = partsOf(will) end
+  if attempts == '0' and longest ~= '' then
+    delay = math.min(tonumber(delay), tonumber(longest))
+    if delay > 0 then
+      redis.call('ZADD', KEYS[3], whole(now + delay), field)
+      if isOwner then redis.call('HSET', KEYS[1], id, epoch .. ' -') end
+      return {whole(now + delay), {}}
+    end
+    if isOwner then redis.call('HDEL', KEYS[1], id) end
+    return {'', handOut(field, will, ARGV[1], ARGV[2])}
   end
-  if isOwner then redis.call('HDEL', KEYS[1], ARGV[1]) end
-  return {'', handOut(field, will, ARGV[3], ARGV[5])}
+  if attempts == '0' then drop(field) end
+  if isOwner then redis.call('HDEL', KEYS[1], id) end
+  return {'', {}}
 end
-if attempts == '0' then drop(field) end
-if isOwner then redis.call('HDEL', KEYS[1], ARGV[1]) end
-return {'', {}}`)
+local answers = {}
+for at = 3, #ARGV, 3 do answers[#answers + 1] = leaveAs(ARGV[at], ARGV[at + 1], ARGV[at + 2]) end
+return answers`)
 
 /** replica, claimMs, how many: `{when to look again or '', how many wills there are, {field, attempts, will}...}` */
 export const takeDue = script(`

@@ -23,7 +23,8 @@ export async function endSession(
   const failures: unknown[] = []
   for (const step of steps) {
     try {
-      await step()
+      const waiting = step()
+      if (waiting !== undefined) await waiting
     } catch (error) {
       failures.push(error)
     }
@@ -31,7 +32,11 @@ export async function endSession(
   if (failures.length > 0) throw failures[0]
 }
 
-async function unsubscribeAll(connection: Connection, session: Session): Promise<void> {
+function unsubscribeAll(connection: Connection, session: Session): Promise<void> | undefined {
+  return session.subscriptions.size === 0 ? undefined : unsubscribeEach(connection, session)
+}
+
+async function unsubscribeEach(connection: Connection, session: Session): Promise<void> {
   for (const { topic } of session.subscriptions.all()) {
     await session.broker.unsubscribe(topic, connection.deliver)
   }
@@ -57,7 +62,7 @@ export async function leaveCluster(
 }
 
 /** [MQTT-3.1.2-23]: the state of a session that has ended is deleted. */
-async function closeStored(session: Session): Promise<void> {
+function closeStored(session: Session): Promise<void> | undefined {
   const { epoch, expirySeconds, broker } = session
-  if (epoch !== undefined) await broker.persistence.closeSession(session, epoch, expirySeconds)
+  return epoch === undefined ? undefined : broker.persistence.closeSession(session, epoch, expirySeconds)
 }

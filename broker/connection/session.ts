@@ -23,6 +23,8 @@ export interface Session {
   admission: Admission
   /** Its hold on the client id, and its will, once it has them. */
   claim: Claim | undefined
+  /** A session of the same id may be in the store, from before. */
+  mayHaveFormer: boolean
   /** Its subscriptions and queue are in the store. */
   readonly isStored: boolean
   /** How long what is in the store outlives the connection. May change with DISCONNECT (MQTT 5 §3.14.2.2.2). */

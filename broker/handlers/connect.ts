@@ -58,24 +58,30 @@ export async function handleConnect(connection: Connection, packet: ConnectPacke
     sessionPresent: false,
   }
   for (const step of connectSteps) {
-    const code = await attemptStep(step, attempt)
+    const result = attemptStep(step, attempt)
+    // Most steps have nothing to wait for, and waiting for nothing costs as much as some of them.
+    const code = result instanceof Promise ? await result : result
     if (connection.closed) return leaveNothing(attempt)
     if (code !== undefined) return refuse(attempt, code)
   }
   connection.opened()
 }
 
-async function attemptStep(step: Step, attempt: Attempt): Promise<ReasonCode | void> {
+function attemptStep(step: Step, attempt: Attempt): ReturnType<Step> {
   try {
-    return await step(attempt)
+    const result = step(attempt)
+    return result instanceof Promise ? result.catch((error) => failed(step, attempt, error)) : result
   } catch (error) {
-    const { log } = attempt.connection.options
-    log.warn(
-      { step: step.name, clientId: attempt.clientId, ...errorFields(error) },
-      'a CONNECT could not be served',
-    )
-    return reason.serverUnavailable
+    return failed(step, attempt, error)
   }
+}
+
+function failed(step: Step, { connection, clientId }: Attempt, error: unknown): ReasonCode {
+  connection.options.log.warn(
+    { step: step.name, clientId, ...errorFields(error) },
+    'a CONNECT could not be served',
+  )
+  return reason.serverUnavailable
 }
 
 /** It may have ended while it was being registered. */
@@ -204,6 +210,7 @@ function createSession(
     incoming: new Set(),
     admission,
     claim: undefined,
+    mayHaveFormer: true,
     isStored,
     expirySeconds,
     epoch: undefined,
@@ -267,10 +274,15 @@ function serverKeepAlive({ connection, packet }: Attempt): number | undefined {
   return packet.protocolVersion < 5 || isAccepted ? undefined : maxKeepAliveSeconds
 }
 
-async function subscribeAgain({ connection, session }: Attempt): Promise<void> {
-  for (const { topic } of session?.subscriptions.all() ?? []) {
+function subscribeAgain({ connection, session }: Attempt): Promise<void> | void {
+  if (session === undefined || session.subscriptions.size === 0) return
+  return subscribeAll(connection, session)
+}
+
+async function subscribeAll(connection: Connection, session: Session): Promise<void> {
+  for (const { topic } of session.subscriptions.all()) {
     if (connection.closed) return
-    await session?.broker.subscribe(topic, connection.deliver)
+    await session.broker.subscribe(topic, connection.deliver)
   }
 }
 

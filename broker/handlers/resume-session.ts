@@ -22,7 +22,7 @@ export async function resumeSession(
   const { persistence } = session.broker
   configure(connection, session)
   if (!session.isStored) {
-    await persistence.endSession(session)
+    if (session.mayHaveFormer) await persistence.endSession(session)
     return false
   }
   const opened = await persistence.openSession(session, isClean, session.expirySeconds)

@@ -19,13 +19,14 @@ export async function takeOver(
   const { clients, wills } = connection.options
   const { broker, id, admission } = session
   broker.expect(connection)
-  const { claim, former } = await clients.arrive({
+  const { claim, former, mayHaveSession } = await clients.arrive({
     organization: admission.organizationId,
     id,
     isCleanStart,
     ...(will === undefined ? {} : { will }),
   })
   session.claim = claim
+  session.mayHaveFormer = mayHaveSession
   // It ended while its claim was under way, and had nothing to give back.
   if (connection.closed) await leaveCluster(connection, session, 'refused')
   else if (!(await broker.register(connection, claim.epoch))) connection.close()

@@ -1,4 +1,4 @@
-import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { hash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { Type, type Static } from 'typebox'
 
 /**
@@ -66,7 +66,7 @@ export const dummyVerifier: Verifier = {
 }
 
 function digestOf(secret: string, binding: VerifierBinding): Buffer {
-  return createHash('sha256').update(`${binding.kind}\0${binding.name}\0${secret}`).digest()
+  return hash('sha256', `${binding.kind}\0${binding.name}\0${secret}`, 'buffer')
 }
 
 function scryptDigest(password: string, salt: Buffer, cost: number): Promise<Buffer> {

@@ -4,8 +4,8 @@ import type { IdentityRecord, IdentityRecordType } from './identity-records.ts'
 
 const mostRemembered = 10_000
 
-/** Records that many requests share, and that are read for each of them. */
-const shared: ReadonlySet<IdentityRecordType> = new Set(['organization', 'access-list', 'provider'])
+/** Records that are read for one request after the other. */
+const shared: ReadonlySet<IdentityRecordType> = new Set(['organization', 'user', 'access-list', 'provider'])
 
 /**
  * Decodes records, those that are shared only once for as long as their text stays the same: the store is asked

@@ -7,6 +7,7 @@ import { DecodedRecords } from './decoded-records.ts'
 import { identityCodec } from './identity-codecs.ts'
 import { type IdentityRecord, type IdentityRecordType, identityRecordTypes } from './identity-records.ts'
 import type { FoundApiKey, IdentityReader, IdentityWriter } from './identity-store.ts'
+import { Gathering } from './gathering.ts'
 import { fromRedis } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import { redisScript } from './redis-script.ts'
@@ -24,10 +25,16 @@ if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return redis.call('HEXISTS', K
 redis.call('HSET', KEYS[2], ARGV[2], '1')
 return 1`)
 
+const mostAtOnce = 200
+
+type Wanted = readonly [type: IdentityRecordType, name: string]
+
 export class RedisIdentityReader implements IdentityReader {
   protected readonly redis: Redis
   protected readonly keys: RedisKeys
   readonly #decoded = new DecodedRecords()
+  /** Those that are being read. */
+  readonly #reads = new Map<OrganizationId, Gathering<Wanted, string | null>>()
 
   constructor(redis: Redis, keys: RedisKeys) {
     this.redis = redis
@@ -39,7 +46,7 @@ export class RedisIdentityReader implements IdentityReader {
     organization: OrganizationId,
     name: string,
   ): Promise<IdentityRecord<T> | undefined> {
-    const text = await fromRedis(() => this.redis.hget(this.keys.identity(type, organization), name))
+    const text = await this.#read(organization, [type, name])
     return text === null ? undefined : this.#decoded.decode(type, organization, name, text)
   }
 
@@ -49,7 +56,7 @@ export class RedisIdentityReader implements IdentityReader {
     names: readonly string[],
   ): Promise<ReadonlyMap<string, IdentityRecord<T>>> {
     if (names.length === 0) return new Map()
-    const texts = await fromRedis(() => this.redis.hmget(this.keys.identity(type, organization), ...names))
+    const texts = await Promise.all(names.map((name) => this.#read(organization, [type, name])))
     return this.#decodeAll(
       type,
       organization,
@@ -63,6 +70,37 @@ export class RedisIdentityReader implements IdentityReader {
   ): Promise<ReadonlyMap<string, IdentityRecord<T>>> {
     const texts = await fromRedis(() => this.redis.hgetall(this.keys.identity(type, organization)))
     return this.#decodeAll(type, organization, Object.entries(texts))
+  }
+
+  #read(organization: OrganizationId, wanted: Wanted): Promise<string | null> {
+    const known = this.#reads.get(organization)
+    if (known !== undefined) return known.ask(wanted)
+    const reads = new Gathering<Wanted, string | null>({
+      most: mostAtOnce,
+      ask: (all) => this.#readAll(organization, all),
+      idle: () => void this.#reads.delete(organization),
+    })
+    this.#reads.set(organization, reads)
+    return reads.ask(wanted)
+  }
+
+  /** One command for each type of record, however many want the same. */
+  async #readAll(organization: OrganizationId, all: readonly Wanted[]): Promise<(string | null)[]> {
+    const places = new Map<IdentityRecordType, Map<string, number>>()
+    for (const [type, name] of all) {
+      const names = places.get(type) ?? new Map<string, number>()
+      places.set(type, names)
+      if (!names.has(name)) names.set(name, names.size)
+    }
+    const texts = new Map<IdentityRecordType, readonly (string | null)[]>()
+    await fromRedis(() =>
+      Promise.all(
+        Array.from(places, async ([type, names]) => {
+          texts.set(type, await this.redis.hmget(this.keys.identity(type, organization), ...names.keys()))
+        }),
+      ),
+    )
+    return all.map(([type, name]) => texts.get(type)?.[places.get(type)?.get(name) ?? -1] ?? null)
   }
 
   #decodeAll<T extends IdentityRecordType>(
