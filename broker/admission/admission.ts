@@ -22,6 +22,16 @@ export interface Admission {
   readonly expiresAt?: number
 }
 
+/** What a decision was made of: the version of each record, '' of one that was not there. */
+export interface RecordVersion {
+  readonly type: 'organization' | 'user' | 'access-list' | 'credential'
+  readonly name: string
+  readonly version: string
+}
+
+/** Empty where nobody changes records between two looks at them. */
+export type Basis = readonly RecordVersion[]
+
 /** Why somebody stays out. Clients see one answer for everything that is wrong with a credential. */
 export type Refusal =
   /** unknown organization, unknown user, wrong password, expired: one and the same to the outside */
@@ -34,5 +44,5 @@ export type Refusal =
   | 'unavailable'
 
 export type Admitted =
-  | { readonly admission: Admission }
+  | { readonly admission: Admission; readonly basis: Basis }
   | { readonly refusal: Refusal; readonly cause?: unknown }

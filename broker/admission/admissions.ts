@@ -1,7 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Access } from '#core/access/access.ts'
-import type { AccessPolicy } from '#core/access/access-policy.ts'
-import { listsOf } from '#core/access/access-policy.ts'
+import { type FoundLists, listsOf } from '#core/access/access-policy.ts'
 import type { Clock } from '#core/clock.ts'
 import { isTemporary, parseUsername, type Username } from '#core/credentials/username.ts'
 import {
@@ -10,14 +9,12 @@ import {
   type VerifierBinding,
   verifySecret,
 } from '#core/credentials/verifier.ts'
-import { type Attributes, attributesOfConnection } from '#core/identity/attributes.ts'
 import { DomainError } from '#core/errors.ts'
-import { type Principal, userPrincipal } from '#core/identity/principal.ts'
-import { organizationRecordName } from '#core/stores/identity-records.ts'
+import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
 import type { CredentialReader } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
-import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
 import { AccessMemo } from './access-memo.ts'
+import { AdmissionRecords, type Candidate, type Known } from './admission-records.ts'
 import type { Admission, Admitted } from './admission.ts'
 
 export interface AdmissionsOptions {
@@ -33,45 +30,46 @@ export interface Claim {
   readonly clientId: string
 }
 
-/** A user or a temporary credential, in the same shape. */
-interface Candidate {
-  readonly principal: Principal
-  readonly uid: string
-  readonly suspended: boolean
-  readonly verifiers: readonly { readonly verifier: Verifier; readonly notAfter?: number }[]
-  readonly policy: AccessPolicy
-  readonly attributes: Attributes
-  readonly expiresAt?: number
-  readonly clientId?: string
-}
-
-/** Decides who gets in, and whether they may stay. Neither method rejects. */
+/** Decides who gets in, and whether they may stay. No method rejects unless it says so. */
 export class Admissions {
-  readonly #options: AdmissionsOptions
+  readonly #records: AdmissionRecords
+  readonly #now: Clock
   readonly #accesses = new AccessMemo()
 
-  constructor(options: AdmissionsOptions) {
-    this.#options = options
+  constructor({ identities, credentials, now }: AdmissionsOptions) {
+    this.#records = new AdmissionRecords(identities, credentials)
+    this.#now = now
   }
 
-  async admit(claim: Claim): Promise<Admitted> {
-    try {
-      return await this.#admit(claim)
-    } catch (cause) {
-      return { refusal: 'unavailable', cause }
-    }
+  /**
+   * By the records as they were read last, where these let the client in; otherwise by those of now. Whoever goes
+   * on sees to it that the basis still holds.
+   */
+  admit(claim: Claim): Promise<Admitted> {
+    return unlessUnavailable(async () => (await this.#admitAsRecalled(claim)) ?? this.#admitNow(claim))
+  }
+
+  /** By the records of now. */
+  admitAgain(claim: Claim): Promise<Admitted> {
+    return unlessUnavailable(() => this.#admitNow(claim))
   }
 
   /**
    * Looks again at what somebody was let in as: the admission as it is now, or why it has ended. The password
    * is not asked for again; that its verifier is still valid is enough.
    */
-  async review(former: Admission): Promise<Admitted> {
-    try {
-      return await this.#review(former)
-    } catch (cause) {
-      return { refusal: 'unavailable', cause }
-    }
+  review(former: Admission): Promise<Admitted> {
+    return unlessUnavailable(async () => {
+      const name = { local: former.source.name, organization: former.organizationId }
+      const { organization, candidate } = await this.#records.read(name)
+      if (organization === undefined || candidate === undefined) return this.#refuseUnknown()
+      const isStillValid = this.#validVerifiers(candidate).some((one) =>
+        isDeepStrictEqual(one, former.verifier),
+      )
+      if (!isStillValid || candidate.uid !== former.uid) return refused('bad-credentials')
+      const clientId = former.attributes['client_id'] ?? ''
+      return this.#letIn(name, organization, candidate, former.verifier, clientId)
+    })
   }
 
   /**
@@ -83,77 +81,90 @@ export class Admissions {
     clientId: string,
   ): Promise<Access | undefined> {
     const name = { local, organization }
-    const [record, candidate] = await this.#read(name)
-    if (record === undefined || candidate === undefined) {
-      if (await this.#options.identities.isReady()) return undefined
+    const known = await this.#records.read(name)
+    if (known.organization === undefined || known.candidate === undefined) {
+      if (await this.#records.isReady()) return undefined
       throw new DomainError('store-unavailable', 'the records are still on their way')
     }
-    if (candidate.uid !== uid || this.#hasExpired(candidate)) return undefined
-    if (record.suspended || candidate.suspended) return undefined
-    return (await this.#admission(name, record, candidate, dummyVerifier, clientId)).access
+    if (known.candidate.uid !== uid) return undefined
+    const admitted = await this.#letIn(name, known.organization, known.candidate, dummyVerifier, clientId)
+    return 'admission' in admitted ? admitted.admission.access : undefined
   }
 
-  async #admit({ username, password, clientId }: Claim): Promise<Admitted> {
+  /** Undefined unless it lets the client in. */
+  async #admitAsRecalled(claim: Claim): Promise<Admitted | undefined> {
+    const name = parseUsername(claim.username)
+    if (name === undefined || isTemporary(name.local)) return undefined
+    const { organization, candidate } = this.#records.recall(name)
+    if (organization === undefined || candidate === undefined) return undefined
+    // Verified again when it fails here, which has to be cheap.
+    if (candidate.verifiers.some(({ verifier }) => verifier.algorithm !== 'sha256')) return undefined
+    const lists = this.#records.recallLists(name, listsOf(candidate.policy, organization.defaultLists))
+    const verifier = lists && (await this.#verifierOf(candidate, claim.password, name))
+    if (lists === undefined || verifier === undefined) return undefined
+    const admitted = this.#judge(name, organization, candidate, verifier, claim.clientId, lists)
+    return 'admission' in admitted ? admitted : undefined
+  }
+
+  async #admitNow({ username, password, clientId }: Claim): Promise<Admitted> {
     const name = parseUsername(username)
-    const [organization, candidate] = name === undefined ? [] : await this.#read(name)
+    const { organization, candidate }: Partial<Known> =
+      name === undefined ? {} : await this.#records.read(name)
     const verifier = await this.#verifierOf(candidate, password, name)
     if (name === undefined || organization === undefined || candidate === undefined) {
-      // Nobody drops a good password because the records are still on their way.
-      return (await this.#options.identities.isReady()) ? refused('bad-credentials') : refused('unavailable')
+      return this.#refuseUnknown()
     }
-    if (verifier === undefined || this.#hasExpired(candidate)) return refused('bad-credentials')
+    if (verifier === undefined) return refused('bad-credentials')
+    return this.#letIn(name, organization, candidate, verifier, clientId)
+  }
+
+  /** Nobody drops a good password because the records are still on their way. */
+  async #refuseUnknown(): Promise<Admitted> {
+    return (await this.#records.isReady()) ? refused('bad-credentials') : refused('unavailable')
+  }
+
+  async #letIn(
+    name: Username,
+    organization: OrganizationRecord,
+    candidate: Candidate,
+    verifier: Verifier,
+    clientId: string,
+  ): Promise<Admitted> {
+    const lists = await this.#records.readLists(name, listsOf(candidate.policy, organization.defaultLists))
+    return this.#judge(name, organization, candidate, verifier, clientId, lists)
+  }
+
+  #judge(
+    name: Username,
+    organization: OrganizationRecord,
+    candidate: Candidate,
+    verifier: Verifier,
+    clientId: string,
+    lists: FoundLists,
+  ): Admitted {
+    const { expiresAt, principal, policy, uid } = candidate
+    if (expiresAt !== undefined && expiresAt <= this.#now()) return refused('bad-credentials')
     if (organization.suspended || candidate.suspended) return refused('suspended')
     if (candidate.clientId !== undefined && candidate.clientId !== clientId) return refused('client-id')
-    return { admission: await this.#admission(name, organization, candidate, verifier, clientId) }
-  }
-
-  async #review(former: Admission): Promise<Admitted> {
-    const name = { local: former.source.name, organization: former.organizationId }
-    const [organization, candidate] = await this.#read(name)
-    if (organization === undefined || candidate === undefined) {
-      return (await this.#options.identities.isReady()) ? refused('bad-credentials') : refused('unavailable')
+    const attributes = {
+      ...candidate.attributes,
+      username: name.local,
+      org_id: name.organization,
+      org_short_id: name.organization,
+      client_id: clientId,
     }
-    const isStillValid = this.#validVerifiers(candidate).some((one) =>
-      isDeepStrictEqual(one, former.verifier),
-    )
-    if (!isStillValid || candidate.uid !== former.uid || this.#hasExpired(candidate)) {
-      return refused('bad-credentials')
-    }
-    if (organization.suspended || candidate.suspended) return refused('suspended')
-    const clientId = former.attributes['client_id'] ?? ''
-    return { admission: await this.#admission(name, organization, candidate, former.verifier, clientId) }
-  }
-
-  #read(name: Username): Promise<[OrganizationRecord | undefined, Candidate | undefined]> {
-    const organization = this.#options.identities.get(
-      'organization',
-      name.organization,
-      organizationRecordName,
-    )
-    return Promise.all([organization, isTemporary(name.local) ? this.#credential(name) : this.#user(name)])
-  }
-
-  async #user({ organization, local }: Username): Promise<Candidate | undefined> {
-    const record = await this.#options.identities.get('user', organization, local)
-    if (record === undefined) return undefined
-    const { uid, suspended, verifiers, access } = record
-    return { principal: userPrincipal(local), uid, suspended, verifiers, policy: access, attributes: {} }
-  }
-
-  async #credential({ organization, local }: Username): Promise<Candidate | undefined> {
-    const record = await this.#options.credentials.get(organization, local)
-    if (record === undefined) return undefined
-    const { principal, attributes, verifier, access, expiresAt, issuedAt, clientId } = record
-    return {
+    const admission: Admission = {
+      organizationId: name.organization,
+      organization,
       principal,
-      uid: String(issuedAt),
-      suspended: false,
-      verifiers: [{ verifier }],
-      policy: access,
+      source: { type: isTemporary(name.local) ? 'credential' : 'user', name: name.local },
+      uid,
+      verifier,
       attributes,
-      expiresAt,
-      ...(clientId === undefined ? {} : { clientId }),
+      access: this.#accesses.resolve(policy, organization, lists, attributes),
+      ...(expiresAt === undefined ? {} : { expiresAt }),
     }
+    return { admission, basis: this.#records.basisOf(name, organization, candidate, lists) }
   }
 
   /** Which of the candidate's verifiers accepts the password. Takes as long when there is no candidate. */
@@ -170,37 +181,18 @@ export class Admissions {
   }
 
   #validVerifiers({ verifiers }: Candidate): Verifier[] {
-    const now = this.#options.now()
+    const now = this.#now()
     return verifiers
       .filter(({ notAfter }) => notAfter === undefined || notAfter > now)
       .map((one) => one.verifier)
   }
+}
 
-  #hasExpired({ expiresAt }: Candidate): boolean {
-    return expiresAt !== undefined && expiresAt <= this.#options.now()
-  }
-
-  async #admission(
-    name: Username,
-    organization: OrganizationRecord,
-    candidate: Candidate,
-    verifier: Verifier,
-    clientId: string,
-  ): Promise<Admission> {
-    const lists = listsOf(candidate.policy, organization.defaultLists)
-    const found = await this.#options.identities.getMany('access-list', name.organization, lists)
-    const attributes = attributesOfConnection(candidate.attributes, name, clientId)
-    return {
-      organizationId: name.organization,
-      organization,
-      principal: candidate.principal,
-      source: { type: isTemporary(name.local) ? 'credential' : 'user', name: name.local },
-      uid: candidate.uid,
-      verifier,
-      attributes,
-      access: this.#accesses.resolve(candidate.policy, organization, found, attributes),
-      ...(candidate.expiresAt === undefined ? {} : { expiresAt: candidate.expiresAt }),
-    }
+async function unlessUnavailable(decide: () => Promise<Admitted>): Promise<Admitted> {
+  try {
+    return await decide()
+  } catch (cause) {
+    return { refusal: 'unavailable', cause }
   }
 }
 

@@ -1,4 +1,5 @@
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { Basis } from '../admission/admission.ts'
 import type { StoredWill } from './stored-will.ts'
 
 /** Somebody connects as `<principal>/<client id>`. */
@@ -54,10 +55,11 @@ export const claimMs = 30_000
  */
 export interface ClientRegistry {
   /**
-   * Takes the id from whoever has it. A will of the former connection that may not be cancelled any more (MQTT 5
-   * §3.1.3.2.2) is handed to the caller.
+   * Takes the id from whoever has it, in one step with a look at the records that the arrival was judged by:
+   * undefined, and nothing taken, when one of them is another one by now. A will of the former connection that
+   * may not be cancelled any more (MQTT 5 §3.1.3.2.2) is handed to the caller.
    */
-  arrive(arrival: Arrival): Promise<Arrived>
+  arrive(arrival: Arrival, basis: Basis): Promise<Arrived | undefined>
   /** Says again what `arrive` said, after the store may have forgotten it. False when a later claim is known. */
   confirm(claim: Claim): Promise<boolean>
   /**

@@ -3,6 +3,7 @@ import { type OrganizationId, parseOrganizationId } from '#core/organizations/or
 import { fromRedis } from '#core/stores/redis-connection.ts'
 import { Gathering } from '#core/stores/gathering.ts'
 import type { RedisKeys } from '#core/stores/redis-keys.ts'
+import type { Basis } from '../admission/admission.ts'
 import {
   type Arrival,
   type Arrived,
@@ -22,6 +23,7 @@ const entriesAtOnce = 200
 /** A will may be as large as a CONNECT. */
 const mostAtOnce = 50
 
+type Judged = readonly [Arrival, Basis]
 type Departure = readonly [id: string, epoch: number, longestDelayMs: number | '']
 
 type HandedOut = readonly [] | readonly [field: string, attempts: string, will: string]
@@ -37,7 +39,7 @@ export class RedisClientRegistry implements ClientRegistry {
   readonly #replica: string
   /** What the store did not take. */
   #unfinished: Unfinished[] = []
-  readonly #arrivals = new Map<OrganizationId, Gathering<Arrival, Arrived>>()
+  readonly #arrivals = new Map<OrganizationId, Gathering<Judged, Arrived | undefined>>()
   readonly #departures = new Map<OrganizationId, Gathering<Departure, DueWill | undefined>>()
   #unscheduled: { readonly organization: OrganizationId; readonly at: number }[] = []
 
@@ -52,10 +54,10 @@ export class RedisClientRegistry implements ClientRegistry {
     return this.#unfinished.length > 0
   }
 
-  arrive(arrival: Arrival): Promise<Arrived> {
+  arrive(arrival: Arrival, basis: Basis): Promise<Arrived | undefined> {
     return this.#gathering(this.#arrivals, arrival.organization, (arrivals) =>
       this.#arriveAll(arrival.organization, arrivals),
-    ).ask(arrival)
+    ).ask([arrival, basis])
   }
 
   async confirm({ arrival, epoch }: Claim): Promise<boolean> {
@@ -109,15 +111,28 @@ export class RedisClientRegistry implements ClientRegistry {
     })
   }
 
-  async #arriveAll(organization: OrganizationId, arrivals: readonly Arrival[]): Promise<Arrived[]> {
-    const each = arrivals.flatMap(({ id, isCleanStart, will }) => [
+  async #arriveAll(
+    organization: OrganizationId,
+    arrivals: readonly Judged[],
+  ): Promise<(Arrived | undefined)[]> {
+    const keys = scripts.sharedRecords.map((type) => this.#keys.identity(type, organization))
+    const values = arrivals.flatMap(([{ id, isCleanStart, will }, basis]) => [
       id,
       isCleanStart ? '1' : '',
       ...storedForm(will),
+      basis.length,
+      ...basis.flatMap(({ type, name, version }) => [type, name, version]),
     ])
-    const answers = await this.#run(scripts.arrive, organization, [this.#replica, claimMs, ...each])
-    return (answers as [string, number, HandedOut][]).map(([epoch, hasSession, former], index) => {
-      const claim = { arrival: arrivals[index] as Arrival, epoch: Number(epoch) }
+    for (const [, basis] of arrivals) {
+      for (const { type, name } of basis) {
+        if (type === 'credential') keys.push(this.#keys.credential(organization, name))
+      }
+    }
+    const answers = await this.#run(scripts.arrive, organization, [this.#replica, claimMs, ...values], keys)
+    return (answers as (readonly [string, number, HandedOut] | readonly [])[]).map((answer, index) => {
+      const [epoch, hasSession, former = []] = answer
+      if (epoch === undefined) return undefined
+      const claim = { arrival: (arrivals[index] as Judged)[0], epoch: Number(epoch) }
       const due = dueWill(organization, former)
       return { claim, mayHaveSession: hasSession === 1, ...(due === undefined ? {} : { former: due }) }
     })
@@ -210,10 +225,11 @@ export class RedisClientRegistry implements ClientRegistry {
     script: typeof scripts.arrive,
     organization: OrganizationId,
     values: readonly (string | number)[],
+    others: readonly string[] = [],
   ): Promise<unknown> {
     const keys = (['owners', 'wills', 'due'] as const).map((name) => this.#key(organization, name))
     keys.push(`${this.#keys.messaging(organization)}sessions`)
-    return fromRedis(() => script(this.#redis, keys, values))
+    return fromRedis(() => script(this.#redis, [...keys, ...others], values))
   }
 
   #key(organization: OrganizationId, name: 'owners' | 'wills' | 'due'): string {

@@ -34,8 +34,29 @@ end
 
 const script = (body: string): ReturnType<typeof redisScript> => redisScript(prelude + body)
 
-/** replica, claimMs, (id, clean start, delay, will)*: `{epoch, 1 when it may have a stored session, {field, attempts, will}?}*` */
+/** In this order they follow the other keys; after them the credentials, in the order in which they are named. */
+export const sharedRecords = ['organization', 'user', 'access-list'] as const
+
+/**
+ * replica, claimMs, (id, clean start, delay, will, count, (type, name, version)*count)*: for each `{epoch, 1 when it
+ * may have a stored session, {field, attempts, will}?}`, or nothing when a record has another version.
+ */
 export const arrive = script(`
+local versions = {}
+local credentials = 0
+local function versionOf(type, name)
+  if type == 'credential' then
+    credentials = credentials + 1
+    local text = redis.call('GET', KEYS[7 + credentials])
+    return text and redis.sha1hex(text) or ''
+  end
+  local known = versions[type .. ' ' .. name]
+  if known then return known end
+  local places = { organization = 5, user = 6, ['access-list'] = 7 }
+  local text = redis.call('HGET', KEYS[places[type]], name)
+  versions[type .. ' ' .. name] = text and redis.sha1hex(text) or ''
+  return versions[type .. ' ' .. name]
+end
 local function arriveAs(id, isClean, delay, will)
   local epoch = time[1] * 1000000 + time[2]
   local former = epochOf(id)
@@ -59,8 +80,15 @@ local function arriveAs(id, isClean, delay, will)
   return {epoch, redis.call('ZSCORE', KEYS[4], id) and 1 or 0, handedOut}
 end
 local answers = {}
-for at = 3, #ARGV, 4 do
-  answers[#answers + 1] = arriveAs(ARGV[at], ARGV[at + 1] == '1', ARGV[at + 2], ARGV[at + 3])
+local at = 3
+while at <= #ARGV do
+  local last = at + 4 + ARGV[at + 4] * 3
+  local holds = true
+  for record = at + 5, last, 3 do
+    if versionOf(ARGV[record], ARGV[record + 1]) ~= ARGV[record + 2] then holds = false end
+  end
+  answers[#answers + 1] = holds and arriveAs(ARGV[at], ARGV[at + 1] == '1', ARGV[at + 2], ARGV[at + 3]) or {}
+  at = last + 1
 end
 return answers`)
 

@@ -1,37 +1,20 @@
 import { randomUUID } from 'node:crypto'
 import { isTopicName, levelsOf } from '#core/access/topic-filter.ts'
-import { isTemporary, parseUsername } from '#core/credentials/username.ts'
 import { errorFields } from '#core/process/logger.ts'
-import type { Message } from '../aedes/messages.ts'
-import type { OrganizationAedes } from '../aedes/organization-aedes.ts'
-import type { Admission, Refusal } from '../admission/admission.ts'
+import type { Admission } from '../admission/admission.ts'
 import type { Connection } from '../connection/connection.ts'
-import { Delivery } from '../connection/delivery.ts'
-import { PublishWindow } from '../connection/publish-window.ts'
 import type { Session } from '../connection/session.ts'
-import { Subscriptions } from '../connection/subscriptions.ts'
-import { isOriginAllowed } from '../listeners/origin.ts'
 import type { ConnectPacket } from '../wire/packets.ts'
 import { connackReturnCode, reason, type ReasonCode } from '../wire/reason-codes.ts'
-import { resumeSession, sessionExpiry } from './resume-session.ts'
+import { admit, admitAgain, judgeOrigin, judgeWill } from './admit.ts'
+import type { Attempt, Step } from './connect-attempt.ts'
+import { createSession } from './create-session.ts'
+import { resumeSession } from './resume-session.ts'
 import { storedWill, takeOver } from './take-over.ts'
 
 const longestClientId = 256
-const largestReceiveMaximum = 65_535
-
-/** A CONNECT on its way through the steps. */
-interface Attempt {
-  readonly connection: Connection
-  readonly packet: ConnectPacket
-  clientId: string
-  will?: Message
-  admission?: Admission
-  session?: Session
-  sessionPresent: boolean
-}
-
-/** Resolves with why the client is refused; with nothing when the next step may follow. */
-type Step = (attempt: Attempt) => Promise<ReasonCode | void> | ReasonCode | void
+/** Looks at the records, for one connection. */
+const mostTries = 4
 
 /** In the order in which they may depend on each other; nothing is read from a store before `admit`. */
 const connectSteps: readonly Step[] = [
@@ -55,6 +38,7 @@ export async function handleConnect(connection: Connection, packet: ConnectPacke
     connection,
     packet,
     clientId: packet.clientId,
+    basis: [],
     sessionPresent: false,
   }
   for (const step of connectSteps) {
@@ -128,57 +112,6 @@ function readWill(attempt: Attempt): ReasonCode | void {
   }
 }
 
-async function admit(attempt: Attempt): Promise<ReasonCode | void> {
-  const { connection, packet, clientId } = attempt
-  const username = packet.username ?? ''
-  const name = parseUsername(username)
-  if (name !== undefined) {
-    const type = isTemporary(name.local) ? 'credential' : 'user'
-    connection.dependsOn({ organization: name.organization, type, name: name.local })
-  }
-  const password = packet.password?.toString() ?? ''
-  const admitted = await connection.options.admissions.admit({ username, password, clientId })
-  if ('admission' in admitted) {
-    attempt.admission = admitted.admission
-    return
-  }
-  const { refusal, cause } = admitted
-  const { log, metrics } = connection.options
-  metrics.refused(refusal)
-  const fields = {
-    username: username.slice(0, 128),
-    clientId,
-    remote: connection.transport.remoteAddress,
-    refusal,
-  }
-  log.info(cause === undefined ? fields : { ...fields, ...errorFields(cause) }, 'a client was refused')
-  return refusalCodes[refusal]
-}
-
-const refusalCodes: Readonly<Record<Refusal, ReasonCode>> = {
-  'bad-credentials': reason.badUserNameOrPassword,
-  suspended: reason.notAuthorized,
-  'client-id': reason.clientIdentifierNotValid,
-  unavailable: reason.serverUnavailable,
-}
-
-function judgeOrigin({ connection, admission }: Attempt): ReasonCode | void {
-  if (admission === undefined || isOriginAllowed(connection.transport, admission.organization)) return
-  connection.options.metrics.refused('origin')
-  return reason.notAuthorized
-}
-
-/** A will that could never be published is better refused now. */
-function judgeWill({ connection, admission, clientId, will }: Attempt): ReasonCode | void {
-  if (will === undefined || admission === undefined) return
-  const { topic } = will
-  const verdict = admission.access.publish(topic, will.qos, will.retain)
-  if (verdict.allowed) return
-  connection.options.denials.report({ admission, clientId, action: 'publish', topic, verdict })
-  connection.options.metrics.refused('will')
-  return reason.notAuthorized
-}
-
 async function openSession(attempt: Attempt): Promise<void> {
   const { connection, packet, clientId } = attempt
   const admission = attempt.admission as Admission
@@ -190,47 +123,28 @@ async function openSession(attempt: Attempt): Promise<void> {
   connection.open(attempt.session, serverKeepAlive(attempt) ?? packet.keepalive)
 }
 
-function createSession(
-  { connection, packet }: Attempt,
-  admission: Admission,
-  broker: OrganizationAedes,
-  clientId: string,
-): Session {
-  const id = `${admission.principal}/${clientId}`
-  const expirySeconds = sessionExpiry(packet, admission.organization.sessionMaxExpiry)
-  const isStored = !(packet.clean === true && expirySeconds === 0)
-  const subscriptions = new Subscriptions()
-  const session: Session = {
-    id,
-    clientId,
-    version: packet.protocolVersion,
-    broker,
-    subscriptions,
-    publishing: new PublishWindow(connection.options.limits.maxPublishing),
-    incoming: new Set(),
-    admission,
-    claim: undefined,
-    mayHaveFormer: true,
-    isStored,
-    expirySeconds,
-    epoch: undefined,
-    delivery: new Delivery({
-      target: connection,
-      limits: connection.options.limits,
-      receiveMaximum: packet.properties?.receiveMaximum ?? largestReceiveMaximum,
-      metrics: connection.options.metrics,
-      termsFor: (message) => subscriptions.termsFor(message, id, session.admission.access),
-      ...(isStored ? { queue: { persistence: broker.persistence, owner: { id } } } : {}),
-    }),
+async function claim(attempt: Attempt): Promise<ReasonCode | void> {
+  for (let tries = 0; tries < mostTries; tries += 1) {
+    const { connection, packet, clientId, admission, session, basis, will } = attempt
+    if (session === undefined || admission === undefined || connection.closed) return
+    const { expirySeconds } = session
+    const kept = will && storedWill(will, admission, { packet, clientId, expirySeconds })
+    if (await takeOver(connection, session, basis, packet.clean === true, kept)) return
+    const code = await judgeNow(attempt, session)
+    if (code !== undefined) return code
   }
-  return session
+  // Whoever changes records that fast may be met in another moment.
+  return reason.serverUnavailable
 }
 
-async function claim({ connection, packet, clientId, admission, session, will }: Attempt): Promise<void> {
-  if (session === undefined || admission === undefined) return
-  const { expirySeconds } = session
-  const kept = will && storedWill(will, admission, { packet, clientId, expirySeconds })
-  await takeOver(connection, session, packet.clean, kept)
+/** The records are not those any more that the client was let in by. */
+async function judgeNow(attempt: Attempt, former: Session): Promise<ReasonCode | void> {
+  const { connection, clientId } = attempt
+  const code = await admitAgain(attempt)
+  if (code !== undefined) return code
+  attempt.session = createSession(attempt, attempt.admission as Admission, former.broker, clientId)
+  connection.session = attempt.session
+  connection.armExpiry()
 }
 
 async function resume(attempt: Attempt): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Message } from '../aedes/messages.ts'
-import type { Admission } from '../admission/admission.ts'
+import type { Admission, Basis } from '../admission/admission.ts'
 import type { StoredWill } from '../cluster/stored-will.ts'
 import type { Connection } from '../connection/connection.ts'
 import { leaveCluster } from '../connection/end-session.ts'
@@ -7,30 +7,35 @@ import type { Session } from '../connection/session.ts'
 import type { ConnectPacket } from '../wire/packets.ts'
 
 /**
- * The last connection of a client id wins, on every replica [MQTT-3.1.4-3]. Resolves once a former one here is
- * gone and what it wanted said after it is said; this one may have ended by then, for a later one.
+ * The last connection of a client id wins, on every replica [MQTT-3.1.4-3]. Resolves with true once a former one
+ * here is gone and what it wanted said after it is said; this one may have ended by then, for a later one. With
+ * false when the records that it was let in by have changed: nothing has happened then.
  */
 export async function takeOver(
   connection: Connection,
   session: Session,
+  basis: Basis,
   isCleanStart: boolean,
   will: StoredWill | undefined,
-): Promise<void> {
+): Promise<boolean> {
   const { clients, wills } = connection.options
   const { broker, id, admission } = session
   broker.expect(connection)
-  const { claim, former, mayHaveSession } = await clients.arrive({
-    organization: admission.organizationId,
-    id,
-    isCleanStart,
-    ...(will === undefined ? {} : { will }),
-  })
+  const { organizationId: organization } = admission
+  const arrival = { organization, id, isCleanStart, ...(will === undefined ? {} : { will }) }
+  const arrived = await clients.arrive(arrival, basis)
+  if (arrived === undefined) {
+    broker.unregister(connection)
+    return false
+  }
+  const { claim, former, mayHaveSession } = arrived
   session.claim = claim
   session.mayHaveFormer = mayHaveSession
   // It ended while its claim was under way, and had nothing to give back.
   if (connection.closed) await leaveCluster(connection, session, 'refused')
   else if (!(await broker.register(connection, claim.epoch))) connection.close()
   if (former !== undefined) await wills.publish(former)
+  return true
 }
 
 /** What is kept of a will, for whoever has to publish it. */

@@ -16,6 +16,8 @@ import type { OrganizationId } from '#core/organizations/organization-id.ts'
 export interface CredentialReader {
   /** Undefined from `expiresAt` on, and after revocation. */
   get(organization: OrganizationId, local: string): Promise<IssuedCredential | undefined>
+  /** Names the text that this credential was read from; see IdentityReader. */
+  versionOf(credential: IssuedCredential): string | undefined
 }
 
 export interface CredentialStore extends CredentialReader {

@@ -29,6 +29,16 @@ export interface IdentityReader {
     organization: OrganizationId,
   ): Promise<ReadonlyMap<string, IdentityRecord<T>>>
 
+  /** The record as it was read last, without asking the store: by now it may be another one, or gone. */
+  recall<T extends IdentityRecordType>(
+    type: T,
+    organization: OrganizationId,
+    name: string,
+  ): IdentityRecord<T> | undefined
+
+  /** Names the text that this record was read from. Undefined where no record outlives what it was read for. */
+  versionOf(record: object): string | undefined
+
   /** The API key whose secret this is; undefined for any other text. */
   findApiKey(secret: string): Promise<FoundApiKey | undefined>
 

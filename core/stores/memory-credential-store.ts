@@ -30,6 +30,8 @@ export class MemoryCredentialStore implements CredentialStore {
       : undefined
   }
 
+  versionOf(): undefined {}
+
   async create(
     organization: OrganizationId,
     local: string,

@@ -24,6 +24,10 @@ export class MemoryIdentityStore implements IdentityWriter {
     return text === undefined ? undefined : identityCodec(type).decode(text)
   }
 
+  recall(): undefined {}
+
+  versionOf(): undefined {}
+
   async getMany<T extends IdentityRecordType>(
     type: T,
     organization: OrganizationId,

@@ -18,6 +18,7 @@ import {
   type ListedCredential,
   type OtherCredentials,
 } from './credential-store.ts'
+import { versionOfText } from './decoded-records.ts'
 import { recordCodec } from './record-codec.ts'
 import { fromRedis } from './redis-connection.ts'
 import { createCredential, extendCredential, listCredentials } from './redis-credential-scripts.ts'
@@ -28,6 +29,7 @@ const codec = recordCodec('credential', CredentialRecordSchema)
 export class RedisCredentialReader implements CredentialReader {
   protected readonly redis: Redis
   protected readonly keys: RedisKeys
+  readonly #versions = new WeakMap<IssuedCredential, string>()
 
   constructor(redis: Redis, keys: RedisKeys) {
     this.redis = redis
@@ -36,7 +38,14 @@ export class RedisCredentialReader implements CredentialReader {
 
   async get(organization: OrganizationId, local: string): Promise<IssuedCredential | undefined> {
     const text = await fromRedis(() => this.redis.get(this.keys.credential(organization, local)))
-    return text === null ? undefined : decode(text)
+    if (text === null) return undefined
+    const credential = decode(text)
+    this.#versions.set(credential, versionOfText(text))
+    return credential
+  }
+
+  versionOf(credential: IssuedCredential): string | undefined {
+    return this.#versions.get(credential)
   }
 }
 

@@ -47,7 +47,21 @@ export class RedisIdentityReader implements IdentityReader {
     name: string,
   ): Promise<IdentityRecord<T> | undefined> {
     const text = await this.#read(organization, [type, name])
-    return text === null ? undefined : this.#decoded.decode(type, organization, name, text)
+    if (text !== null) return this.#decoded.decode(type, organization, name, text)
+    this.#decoded.forget(type, organization, name)
+    return undefined
+  }
+
+  recall<T extends IdentityRecordType>(
+    type: T,
+    organization: OrganizationId,
+    name: string,
+  ): IdentityRecord<T> | undefined {
+    return this.#decoded.recall(type, organization, name)
+  }
+
+  versionOf(record: object): string | undefined {
+    return this.#decoded.versionOf(record)
   }
 
   async getMany<T extends IdentityRecordType>(
@@ -110,7 +124,8 @@ export class RedisIdentityReader implements IdentityReader {
   ): ReadonlyMap<string, IdentityRecord<T>> {
     const records = new Map<string, IdentityRecord<T>>()
     for (const [name, text] of texts) {
-      if (text !== undefined) records.set(name, this.#decoded.decode(type, organization, name, text))
+      if (text === undefined) this.#decoded.forget(type, organization, name)
+      else records.set(name, this.#decoded.decode(type, organization, name, text))
     }
     return records
   }

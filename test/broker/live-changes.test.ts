@@ -176,6 +176,8 @@ describe('a user who is deleted', () => {
       list: (...parameters) => identities.list(...parameters),
       findApiKey: (secret) => identities.findApiKey(secret),
       isReady: () => identities.isReady(),
+      recall: () => undefined,
+      versionOf: () => undefined,
     }
     const own = await startTestBroker({ identities: racing, controlLog })
     const ada = await connectClient(`mqtt://127.0.0.1:${own.port}`, 'ada').catch(() => undefined)
@@ -214,6 +216,8 @@ test('a revocation that meets a store which does not answer is carried out once 
     list: (...parameters) => identities.list(...parameters),
     findApiKey: (secret) => identities.findApiKey(secret),
     isReady: () => identities.isReady(),
+    recall: () => undefined,
+    versionOf: () => undefined,
   }
   const own = await startTestBroker({ identities: unsteady, controlLog })
   await identities.markReady()

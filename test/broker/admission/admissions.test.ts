@@ -114,7 +114,7 @@ describe('a temporary credential', () => {
 
   test('that the store still holds after its end is dead all the same', async () => {
     await create()
-    const late: CredentialReader = { get: () => Promise.resolve(credential) }
+    const late: CredentialReader = { get: () => Promise.resolve(credential), versionOf: () => undefined }
     const credential = await credentials.get(org, 'tmp_1')
     const slow = new Admissions({ identities, credentials: late, now: () => now })
     const given = { username: `tmp_1@${org}`, password: 'secret', clientId: 'c' }

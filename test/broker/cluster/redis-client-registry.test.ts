@@ -4,7 +4,7 @@ import { silentLog } from '#core/process/logger.ts'
 import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { RedisClientRegistry } from '../../../broker/cluster/redis-client-registry.ts'
-import { aWill, clientRegistryContract } from '../../contracts/client-registry.ts'
+import { arriveAt, aWill, clientRegistryContract } from '../../contracts/client-registry.ts'
 import { anOrganizationId, anotherOrganizationId } from '../../fixtures/records.ts'
 import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
 
@@ -52,8 +52,8 @@ describe('a replica that is gone', () => {
     const [gone, two, three] = ['r1', 'r2', 'r3'].map(
       (name) => new RedisClientRegistry(redis, keys, name),
     ) as [RedisClientRegistry, RedisClientRegistry, RedisClientRegistry]
-    for (let index = 0; index < 120; index += 1) await gone.arrive(at(`gone ${index}`))
-    for (let index = 0; index < 10; index += 1) await two.arrive(at(`alive ${index}`))
+    for (let index = 0; index < 120; index += 1) await arriveAt(gone, at(`gone ${index}`))
+    for (let index = 0; index < 10; index += 1) await arriveAt(two, at(`alive ${index}`))
     await Promise.all([two.bury('r1', anOrganizationId), three.bury('r1', anOrganizationId)])
     await two.bury('r1', anOrganizationId)
     const wills = []
@@ -70,10 +70,10 @@ describe('a replica that is gone', () => {
       new RedisClientRegistry(redis, keys, 'r1'),
       new RedisClientRegistry(redis, keys, 'r2'),
     ]
-    for (const name of ['a', 'b']) await gone.arrive(at(name, 60))
+    for (const name of ['a', 'b']) await arriveAt(gone, at(name, 60))
     await two.bury('r1', anOrganizationId)
     expect(await two.takeDue()).toEqual([])
-    expect((await two.arrive(at('a', 60))).former).toBeUndefined()
+    expect((await arriveAt(two, at('a', 60))).former).toBeUndefined()
     await advance(61_000)
     expect((await two.takeDue()).map(({ id }) => id)).toEqual(['user:ada/b'])
   })
@@ -83,7 +83,7 @@ describe('a replica that is gone', () => {
       new RedisClientRegistry(redis, keys, 'r1'),
       new RedisClientRegistry(redis, keys, 'r2'),
     ]
-    const { claim } = await gone.arrive(at('a'))
+    const { claim } = await arriveAt(gone, at('a'))
     expect(await gone.leave(claim, { publish: true, atMostSeconds: 0 })).toMatchObject({ attempts: 1 })
     await two.bury('r1', anOrganizationId)
     expect(await two.takeDue()).toMatchObject([{ id: 'user:ada/a', attempts: 2 }])
@@ -94,7 +94,7 @@ describe('a replica that is gone', () => {
       new RedisClientRegistry(redis, keys, 'r1'),
       new RedisClientRegistry(redis, keys, 'r2'),
     ]
-    const { claim } = await silent.arrive(at('a'))
+    const { claim } = await arriveAt(silent, at('a'))
     await two.bury('r1', anOrganizationId)
     expect(await silent.confirm(claim)).toBe(true)
     expect(await two.takeDue()).toEqual([])
@@ -107,9 +107,9 @@ describe('a replica that is gone', () => {
       new RedisClientRegistry(redis, keys, 'r2'),
     ]
     for (let index = 0; index < 500; index += 1) {
-      await gone.arrive({ organization: anOrganizationId, id: `user:ada/${index}`, isCleanStart: true })
+      await arriveAt(gone, { organization: anOrganizationId, id: `user:ada/${index}`, isCleanStart: true })
     }
-    await two.arrive(at('kept'))
+    await arriveAt(two, at('kept'))
     await two.bury('r1', anOrganizationId)
     expect(await redis.hkeys(`${keys.messaging(anOrganizationId)}clients:owners`)).toEqual(['user:ada/kept'])
   })
@@ -132,7 +132,7 @@ test('what Redis did not take is told again, and its will comes out then', async
   const registry = new RedisClientRegistry(connection, keys, 'r1')
   const will = aWill()
   const arrival = { organization: anOrganizationId, id: 'user:ada/a', isCleanStart: true, will }
-  const { claim } = await registry.arrive(arrival)
+  const { claim } = await arriveAt(registry, arrival)
   await own.kill()
   expect(await registry.leave(claim, { publish: true, atMostSeconds: 0 })).toBeUndefined()
   expect(registry.hasUnfinished).toBe(true)

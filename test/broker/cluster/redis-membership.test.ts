@@ -7,7 +7,7 @@ import { redisKeys } from '#core/stores/redis-keys.ts'
 import type { Membership } from '../../../broker/cluster/membership.ts'
 import { RedisClientRegistry } from '../../../broker/cluster/redis-client-registry.ts'
 import { RedisMembership } from '../../../broker/cluster/redis-membership.ts'
-import { aWill } from '../../contracts/client-registry.ts'
+import { arriveAt, aWill } from '../../contracts/client-registry.ts'
 import { eventually } from '../../fixtures/eventually.ts'
 import { anOrganizationId } from '../../fixtures/records.ts'
 import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
@@ -59,7 +59,7 @@ async function join(replica: string): Promise<Member> {
 }
 
 const arrive = ({ registry }: Member, name: string): Promise<unknown> =>
-  registry.arrive({
+  arriveAt(registry, {
     organization: anOrganizationId,
     id: `user:ada/${name}`,
     isCleanStart: true,

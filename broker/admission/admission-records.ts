@@ -1,0 +1,134 @@
+import type { AccessPolicy, FoundLists } from '#core/access/access-policy.ts'
+import { listsOf } from '#core/access/access-policy.ts'
+import type { IssuedCredential } from '#core/credentials/credential-record.ts'
+import type { UserRecord } from '#core/credentials/user-record.ts'
+import { isTemporary, type Username } from '#core/credentials/username.ts'
+import type { Verifier } from '#core/credentials/verifier.ts'
+import type { Attributes } from '#core/identity/attributes.ts'
+import { type Principal, userPrincipal } from '#core/identity/principal.ts'
+import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
+import type { CredentialReader } from '#core/stores/credential-store.ts'
+import { organizationRecordName } from '#core/stores/identity-records.ts'
+import type { IdentityReader } from '#core/stores/identity-store.ts'
+import type { Basis, RecordVersion } from './admission.ts'
+
+/** A user or a temporary credential, in the same shape. */
+export interface Candidate {
+  readonly principal: Principal
+  readonly uid: string
+  readonly suspended: boolean
+  readonly verifiers: readonly { readonly verifier: Verifier; readonly notAfter?: number }[]
+  readonly policy: AccessPolicy
+  readonly attributes: Attributes
+  readonly expiresAt?: number
+  readonly clientId?: string
+  /** What it was made of. */
+  readonly record: UserRecord | IssuedCredential
+}
+
+/** Who somebody may be, and where. */
+export interface Known {
+  readonly organization: OrganizationRecord | undefined
+  readonly candidate: Candidate | undefined
+}
+
+/** The records that admission looks at, as they are or as they were read last. */
+export class AdmissionRecords {
+  readonly #identities: IdentityReader
+  readonly #credentials: CredentialReader
+
+  constructor(identities: IdentityReader, credentials: CredentialReader) {
+    this.#identities = identities
+    this.#credentials = credentials
+  }
+
+  async read(name: Username): Promise<Known> {
+    const [organization, candidate] = await Promise.all([
+      this.#identities.get('organization', name.organization, organizationRecordName),
+      isTemporary(name.local) ? this.#readCredential(name) : this.#readUser(name),
+    ])
+    return { organization, candidate }
+  }
+
+  readLists({ organization }: Username, names: readonly string[]): Promise<FoundLists> {
+    return this.#identities.getMany('access-list', organization, names)
+  }
+
+  /** Temporary credentials are not remembered: each is used a few times at most. */
+  recall({ organization, local }: Username): Known {
+    const user = this.#identities.recall('user', organization, local)
+    return {
+      organization: this.#identities.recall('organization', organization, organizationRecordName),
+      candidate: user === undefined ? undefined : userCandidate(local, user),
+    }
+  }
+
+  /** Undefined unless all of them are remembered. */
+  recallLists({ organization }: Username, names: readonly string[]): FoundLists | undefined {
+    const found = new Map<string, NonNullable<ReturnType<FoundLists['get']>>>()
+    for (const name of names) {
+      const list = this.#identities.recall('access-list', organization, name)
+      if (list === undefined) return undefined
+      found.set(name, list)
+    }
+    return found
+  }
+
+  /** Versions of all that a decision was made of. */
+  basisOf(
+    { local }: Username,
+    organization: OrganizationRecord,
+    candidate: Candidate,
+    lists: FoundLists,
+  ): Basis {
+    const version = this.#identities.versionOf(organization)
+    if (version === undefined) return []
+    const names = listsOf(candidate.policy, organization.defaultLists)
+    return [
+      { type: 'organization', name: organizationRecordName, version },
+      this.#versionOfCandidate(local, candidate),
+      ...names.map((name): RecordVersion => {
+        const list = lists.get(name)
+        return { type: 'access-list', name, version: (list && this.#identities.versionOf(list)) ?? '' }
+      }),
+    ]
+  }
+
+  /** False until every record is there; a missing one then means 'not yet'. */
+  isReady(): Promise<boolean> {
+    return this.#identities.isReady()
+  }
+
+  #versionOfCandidate(name: string, { record }: Candidate): RecordVersion {
+    return 'issuedAt' in record
+      ? { type: 'credential', name, version: this.#credentials.versionOf(record) ?? '' }
+      : { type: 'user', name, version: this.#identities.versionOf(record) ?? '' }
+  }
+
+  async #readUser({ organization, local }: Username): Promise<Candidate | undefined> {
+    const record = await this.#identities.get('user', organization, local)
+    return record === undefined ? undefined : userCandidate(local, record)
+  }
+
+  async #readCredential({ organization, local }: Username): Promise<Candidate | undefined> {
+    const record = await this.#credentials.get(organization, local)
+    if (record === undefined) return undefined
+    const { principal, attributes, verifier, access, expiresAt, issuedAt, clientId } = record
+    return {
+      principal,
+      uid: String(issuedAt),
+      suspended: false,
+      verifiers: [{ verifier }],
+      policy: access,
+      attributes,
+      expiresAt,
+      record,
+      ...(clientId === undefined ? {} : { clientId }),
+    }
+  }
+}
+
+function userCandidate(local: string, record: UserRecord): Candidate {
+  const { uid, suspended, verifiers, access: policy } = record
+  return { principal: userPrincipal(local), uid, suspended, verifiers, policy, attributes: {}, record }
+}

@@ -1,0 +1,22 @@
+import type { Message } from '../aedes/messages.ts'
+import type { Admission, Basis } from '../admission/admission.ts'
+import type { Connection } from '../connection/connection.ts'
+import type { Session } from '../connection/session.ts'
+import type { ConnectPacket } from '../wire/packets.ts'
+import type { ReasonCode } from '../wire/reason-codes.ts'
+
+/** A CONNECT on its way through the steps. */
+export interface Attempt {
+  readonly connection: Connection
+  readonly packet: ConnectPacket
+  clientId: string
+  will?: Message
+  admission?: Admission
+  /** What that was decided by. */
+  basis: Basis
+  session?: Session
+  sessionPresent: boolean
+}
+
+/** Resolves with why the client is refused; with nothing when the next step may follow. */
+export type Step = (attempt: Attempt) => Promise<ReasonCode | void> | ReasonCode | void

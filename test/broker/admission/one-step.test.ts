@@ -1,0 +1,162 @@
+import type { Redis } from 'ioredis'
+import { Registry } from 'prom-client'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { emptyPolicy } from '#core/access/access-policy.ts'
+import { silentLog } from '#core/process/logger.ts'
+import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
+import { RedisControlLog } from '#core/stores/redis-control-log.ts'
+import { RedisCredentialReader, RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
+import { RedisIdentityReader, RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
+import { redisKeys } from '#core/stores/redis-keys.ts'
+import type { BrokerOptions } from '../../../broker/broker.ts'
+import { noOtherReplica } from '../../../broker/bus/no-other-replica.ts'
+import { redisCluster } from '../../../broker/organizations/cluster.ts'
+import {
+  allow,
+  connectClient,
+  startTestBroker,
+  type TestBroker,
+  type TestClient,
+} from '../../fixtures/broker.ts'
+import { aCredential, anOrganization, anOrganizationId as org, aUser } from '../../fixtures/records.ts'
+import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
+
+/** A replica that never hears of changes: what it knows of them it knows from the step in which it lets somebody in. */
+const deaf: BrokerOptions['controlLog'] = {
+  follow: async () => ({ staleness: () => 0, close: async () => {} }),
+}
+const keys = redisKeys()
+const access = { ...emptyPolicy, lists: ['chat'] }
+let server: RedisServer
+let redis: Redis
+let identities: RedisIdentityStore
+let credentials: RedisCredentialStore
+let broker: TestBroker
+
+beforeAll(async () => {
+  server = await startRedisServer()
+  redis = connectRedis(server.url, 'test', silentLog)
+  await untilReady(redis, AbortSignal.timeout(10_000))
+})
+
+beforeEach(async () => {
+  await redis.flushall()
+  const log = new RedisControlLog(redis, keys)
+  identities = new RedisIdentityStore(redis, keys, log)
+  credentials = new RedisCredentialStore(redis, keys, log)
+  await identities.put('organization', org, 'organization', anOrganization())
+  await identities.put('access-list', org, 'chat', { rules: [allow(['publish', 'subscribe'], 'chat/#')] })
+  await identities.put('user', org, 'ada', aUser('ada', 'old', { access }))
+  await identities.markReady()
+  broker = await startOnRedis()
+})
+
+afterEach(() => broker.stop())
+
+afterAll(async () => {
+  redis.disconnect()
+  await server.stop()
+})
+
+function startOnRedis(over: Partial<BrokerOptions> = {}): Promise<TestBroker> {
+  return startTestBroker({
+    identities: new RedisIdentityReader(redis, keys),
+    credentials: new RedisCredentialReader(redis, keys),
+    controlLog: deaf,
+    cluster: redisCluster(redis, keys, noOtherReplica, silentLog),
+    registry: new Registry(),
+    ...over,
+  })
+}
+
+async function connects(password: string, local = 'ada'): Promise<boolean> {
+  const url = `mqtt://127.0.0.1:${broker.port}`
+  const client = await connectClient(url, local, { password }).catch(() => undefined)
+  await client?.end()
+  return client !== undefined
+}
+
+/** Whether the subscription is granted. */
+const subscribes = (client: TestClient, filter: string): Promise<boolean> =>
+  client.mqtt.subscribeAsync(filter).then(
+    ([granted]) => granted !== undefined && granted.qos < 128,
+    () => false,
+  )
+
+const commands = async (): Promise<number> =>
+  Number(/cmdstat_hmget:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1] ?? 0)
+
+describe('somebody who was let in before', () => {
+  beforeEach(async () => {
+    expect(await connects('old')).toBe(true)
+  })
+
+  test('comes in again without the records being read again', async () => {
+    const before = await commands()
+    expect(await connects('old')).toBe(true)
+    expect(await commands()).toBe(before)
+  })
+
+  test('does not, once the user is deleted', async () => {
+    await identities.remove('user', org, 'ada')
+    expect(await connects('old')).toBe(false)
+    expect(await connects('old')).toBe(false)
+  })
+
+  test('does not with the former password, and does with the new one', async () => {
+    await identities.put('user', org, 'ada', aUser('ada', 'new', { access }))
+    expect(await connects('old')).toBe(false)
+    expect(await connects('new')).toBe(true)
+    expect(await connects('old')).toBe(false)
+  })
+
+  test('does not, once the organization is suspended', async () => {
+    await identities.put('organization', org, 'organization', anOrganization({ suspended: true }))
+    expect(await connects('old')).toBe(false)
+    await identities.put('organization', org, 'organization', anOrganization())
+    expect(await connects('old')).toBe(true)
+  })
+
+  test('may do what the list says now', async () => {
+    await identities.put('access-list', org, 'chat', { rules: [allow(['subscribe'], 'news/#')] })
+    const client = await connectClient(`mqtt://127.0.0.1:${broker.port}`, 'ada', { password: 'old' })
+    expect(await subscribes(client, 'chat/a')).toBe(false)
+    expect(await subscribes(client, 'news/a')).toBe(true)
+    await client.end()
+  })
+
+  test('may do nothing, once the list is gone', async () => {
+    await identities.remove('access-list', org, 'chat')
+    const client = await connectClient(`mqtt://127.0.0.1:${broker.port}`, 'ada', { password: 'old' })
+    expect(await subscribes(client, 'chat/a')).toBe(false)
+    await client.end()
+  })
+
+  test('has a session that ends when the organization says so now', async () => {
+    await identities.put('organization', org, 'organization', anOrganization({ sessionMaxExpiry: 77 }))
+    const url = `mqtt://127.0.0.1:${broker.port}`
+    const client = await connectClient(url, 'ada', { password: 'old', clean: false, clientId: 'kept' })
+    await client.end()
+    const [, ends = '0'] = await redis.zrange(`${keys.messaging(org)}sessions`, 0, 0, 'WITHSCORES')
+    // A lease longer, while it is not known that the client has gone.
+    expect((Number(ends) - Date.now()) / 1_000).toBeLessThan(78 + 900)
+  })
+})
+
+test('a temporary credential that is revoked after it was read is let in nowhere', async () => {
+  await credentials.create(org, 'tmp_a', aCredential('tmp_a', 'secret', { access }), 60)
+  expect(await connects('secret', 'tmp_a')).toBe(true)
+  await broker.stop()
+  const reader = new RedisCredentialReader(redis, keys)
+  broker = await startOnRedis({
+    credentials: {
+      async get(organization, local) {
+        const found = await reader.get(organization, local)
+        await credentials.revoke(organization, local)
+        return found
+      },
+      versionOf: (credential) => reader.versionOf(credential),
+    },
+  })
+  expect(await connects('secret', 'tmp_a')).toBe(false)
+})
