@@ -304,7 +304,8 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
       if (goodbye.length <= this.maxSendBytes) this.#writer.write(goodbye)
     }
     this.#writer.close()
-    this.transport.end()
+    if (cause === 'disconnected') this.transport.release()
+    else this.transport.end()
   }
 
   #names(): object {

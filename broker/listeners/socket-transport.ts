@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { lingerMs, type Transport, type TransportReceiver } from './transport.ts'
 
 /** A TCP or TLS socket. */
@@ -45,6 +46,12 @@ export class SocketTransport implements Transport {
     this.#isEnding = true
     this.#socket.end()
     setTimeout(() => this.#socket.destroy(), lingerMs).unref()
+  }
+
+  release(): void {
+    // TLS says goodbye as well.
+    if (this.#socket instanceof TLSSocket || this.pending > 0) this.end()
+    else this.#socket.destroy()
   }
 
   destroy(): void {

@@ -19,6 +19,8 @@ export interface Transport {
   readonly pending: number
   /** Closes once everything written is sent, or after a second. */
   end(): void
+  /** As `end`, of a peer that has said goodbye and reads no more: as soon as the protocol below allows. */
+  release(): void
   /** Closes now. */
   destroy(): void
 }

@@ -51,6 +51,10 @@ export class WebSocketTransport implements Transport {
     setTimeout(() => this.#socket.terminate(), lingerMs).unref()
   }
 
+  release(): void {
+    this.end()
+  }
+
   destroy(): void {
     this.#socket.terminate()
   }

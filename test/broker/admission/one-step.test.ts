@@ -63,7 +63,7 @@ function startOnRedis(over: Partial<BrokerOptions> = {}): Promise<TestBroker> {
     identities: new RedisIdentityReader(redis, keys),
     credentials: new RedisCredentialReader(redis, keys),
     controlLog: deaf,
-    cluster: redisCluster(redis, keys, noOtherReplica, silentLog),
+    cluster: redisCluster(redis, redis, keys, noOtherReplica, silentLog),
     registry: new Registry(),
     ...over,
   })

@@ -14,6 +14,7 @@ function aTransport(isSlow = false): Transport & { readonly written: Buffer[]; t
     pause() {},
     resume() {},
     end() {},
+    release() {},
     destroy() {},
     written,
     write(bytes) {
