@@ -75,7 +75,7 @@ export interface NearMiss extends AppliedTopic {
     | 'variable'
     /** the filter reaches beyond what the rule allows */
     | 'wider'
-    /** the topic only begins alike */
+    /** the topic only begins alike; told where nothing comes nearer */
     | 'topic'
 }
 
@@ -180,15 +180,16 @@ function exceptions(
 function nearest(part: AccessPart, attributes: Attributes, request: AccessRequest): NearMiss[] {
   // A missing list denies whatever the others say.
   if (part.missing.length > 0) return []
-  return topicsOf(part.lists, attributes)
+  const misses = topicsOf(part.lists, attributes)
     .filter(({ effect }) => effect === 'allow')
     .flatMap((allow) => {
       const near = nearness(allow, request)
-      return near === undefined ? [] : [{ ...near, miss: { ...allow, because: near.because } }]
+      return near === undefined ? [] : [{ rank: near.rank, miss: { ...allow, because: near.because } }]
     })
     .toSorted((left, right) => left.rank - right.rank)
-    .slice(0, mostNearest)
     .map(({ miss }) => miss)
+  const close = misses.filter(({ because }) => because !== 'topic')
+  return (close.length > 0 ? close : misses).slice(0, mostNearest)
 }
 
 function nearness(
