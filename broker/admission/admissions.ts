@@ -10,6 +10,7 @@ import {
   verifySecret,
 } from '#core/credentials/verifier.ts'
 import { DomainError } from '#core/errors.ts'
+import { attributesOfConnection } from '#core/identity/attributes.ts'
 import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
 import type { CredentialReader } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
@@ -146,13 +147,7 @@ export class Admissions {
     if (expiresAt !== undefined && expiresAt <= this.#now()) return refused('bad-credentials')
     if (organization.suspended || candidate.suspended) return refused('suspended')
     if (candidate.clientId !== undefined && candidate.clientId !== clientId) return refused('client-id')
-    const attributes = {
-      ...candidate.attributes,
-      username: name.local,
-      org_id: name.organization,
-      org_short_id: name.organization,
-      client_id: clientId,
-    }
+    const attributes = attributesOfConnection(candidate.attributes, name, clientId)
     const admission: Admission = {
       organizationId: name.organization,
       organization,
