@@ -75,6 +75,25 @@ export function describeIdentityStore(name: string, create: () => Promise<Identi
       expect((await store.list('access-list', anotherOrganizationId)).size).toBe(0)
     })
 
+    test('what is recalled is what was read last, if anything, and has a version of its own', async () => {
+      const { store } = await create()
+      await store.put('user', org, 'ada', user)
+      expect(store.recall('user', org, 'ada')).toBeUndefined()
+      const first = (await store.get('user', org, 'ada')) ?? {}
+      const version = store.versionOf(first)
+      if (version === undefined) return expect(store.recall('user', org, 'ada')).toBeUndefined()
+      expect(store.recall('user', org, 'ada')).toBe(first)
+      expect(store.recall('user', anotherOrganizationId, 'ada')).toBeUndefined()
+      await store.put('user', org, 'ada', { ...user, suspended: true })
+      expect(store.recall('user', org, 'ada')).toBe(first)
+      const second = (await store.get('user', org, 'ada')) ?? {}
+      expect(store.recall('user', org, 'ada')).toBe(second)
+      expect(store.versionOf(second)).not.toBe(version)
+      await store.remove('user', org, 'ada')
+      await store.get('user', org, 'ada')
+      return expect(store.recall('user', org, 'ada')).toBeUndefined()
+    })
+
     test('names gives those of one type in one organization', async () => {
       const { store } = await create()
       await store.put('user', org, 'ada', user)
