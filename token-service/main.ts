@@ -3,6 +3,7 @@ import { collectDefaultMetrics, Registry } from 'prom-client'
 import { systemClock } from '#core/clock.ts'
 import { listenError, startProbeServer } from '#core/process/probe-server.ts'
 import { type ProgramContext, runProgram } from '#core/process/program.ts'
+import { CachedIdentityReader } from '#core/stores/cached-identity-reader.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
 import { closeRedis, connectRedis } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
@@ -44,9 +45,12 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
   shutdown.add('probes', () => probes.close())
 
   const keys = redisKeys(settings.keyPrefix)
+  const controlLog = new RedisControlLog(redis, keys)
+  const identities = new CachedIdentityReader(new RedisIdentityReader(redis, keys), controlLog)
+  shutdown.add('identities', () => identities.close())
   const app = buildApp({
-    identities: new RedisIdentityReader(redis, keys),
-    credentials: new RedisCredentialStore(redis, keys, new RedisControlLog(redis, keys)),
+    identities,
+    credentials: new RedisCredentialStore(redis, keys, controlLog),
     fetchDocument: guardedFetch({ allowPrivateIssuers: settings.allowPrivateIssuers }),
     now: systemClock,
     log,
