@@ -93,8 +93,9 @@ export function buildApp({
     exposeHeadRoutes: false,
   }).withTypeProvider<TypeBoxTypeProvider>()
   app.decorateRequest('caller', null)
-  app.addHook('onRequest', async (_request, reply) => {
+  app.addHook('onRequest', (_request, reply, done) => {
     reply.header('cache-control', 'no-store')
+    done()
   })
   answerPreflights(app)
   closeConnectionsAtEnd(app)

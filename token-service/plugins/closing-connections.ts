@@ -13,7 +13,8 @@ export function closeConnectionsAtEnd(app: FastifyInstance, afterMs: number = lo
     cut = setTimeout(() => app.server.closeAllConnections(), afterMs)
   })
   app.addHook('onClose', async () => clearTimeout(cut))
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     if (cut !== undefined) reply.header('connection', 'close')
+    done()
   })
 }

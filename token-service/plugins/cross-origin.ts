@@ -11,12 +11,12 @@ const methods = ['GET', 'POST', 'DELETE'] as const
  * origins of the key or of the organization. There are no cookies, so that nobody acts by being in a browser.
  */
 export function answerPreflights(app: FastifyInstance): void {
-  app.addHook('onRequest', async ({ method, headers }, reply) => {
+  app.addHook('onRequest', ({ method, headers }, reply, done) => {
     const { origin, 'access-control-request-method': wanted } = headers
-    if (origin === undefined) return
+    if (origin === undefined) return done()
     reply.header('vary', 'Origin')
-    if (method !== 'OPTIONS' || wanted === undefined) return
-    await reply
+    if (method !== 'OPTIONS' || wanted === undefined) return done()
+    return reply
       .code(204)
       .headers({
         'access-control-allow-origin': origin,

@@ -1,0 +1,45 @@
+import { constants, type KeyObject, verify } from 'node:crypto'
+import type { SignatureAlgorithm } from '../providers/provider.ts'
+
+interface Scheme {
+  /** EdDSA has its own. */
+  readonly digest: string | null
+  readonly options: {
+    readonly dsaEncoding?: 'ieee-p1363'
+    readonly padding?: number
+    readonly saltLength?: number
+  }
+}
+
+const rsa = (digest: string): Scheme => ({ digest, options: { padding: constants.RSA_PKCS1_PADDING } })
+/** RFC 7518 §3.5: "The size of the salt value is the same size as the hash function output." */
+const pss = (digest: string, saltLength: number): Scheme => ({
+  digest,
+  options: { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength },
+})
+/** RFC 7518 §3.4: R and S as they are, each as long as the curve's order; not DER. */
+const ecdsa = (digest: string): Scheme => ({ digest, options: { dsaEncoding: 'ieee-p1363' } })
+
+const schemes: { readonly [Algorithm in SignatureAlgorithm]: Scheme } = {
+  RS256: rsa('sha256'),
+  RS384: rsa('sha384'),
+  RS512: rsa('sha512'),
+  PS256: pss('sha256', 32),
+  PS384: pss('sha384', 48),
+  PS512: pss('sha512', 64),
+  ES256: ecdsa('sha256'),
+  ES384: ecdsa('sha384'),
+  ES512: ecdsa('sha512'),
+  EdDSA: { digest: null, options: {} },
+}
+
+/**
+ * Whether a compact JWS (RFC 7515 §5.2) was signed with the key's other half. The token's spelling has been checked, and
+ * that the key is of the algorithm and strong.
+ */
+export function isSignedBy(token: string, key: KeyObject, algorithm: SignatureAlgorithm): boolean {
+  const { digest, options } = schemes[algorithm]
+  const dot = token.lastIndexOf('.')
+  const signature = Buffer.from(token.slice(dot + 1), 'base64url')
+  return verify(digest, Buffer.from(token.slice(0, dot), 'latin1'), { key, ...options }, signature)
+}
