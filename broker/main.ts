@@ -5,7 +5,14 @@ import { errorFields, type Log } from '#core/process/logger.ts'
 import { startProbeServer } from '#core/process/probe-server.ts'
 import { runProgram } from '#core/process/program.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
-import { closeRedis, connectRedis, untilReady } from '#core/stores/redis-connection.ts'
+import { redisTls } from '#core/redis/redis-tls.ts'
+import {
+  closeRedis,
+  connectRedis,
+  connectSubscriber,
+  eachNode,
+  untilReady,
+} from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialReader } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityReader } from '#core/stores/redis-identity-store.ts'
@@ -33,14 +40,16 @@ await runProgram({
     const certificate = await readCertificate(files)
     const registry = new Registry()
     collectDefaultMetrics({ register: registry })
-    const redis = connectRedis(settings.redisUrl, 'broker', log)
+    const tls = redisTls(settings)
+    const redis = connectRedis(settings.redisUrl, 'broker', log, tls)
     shutdown.add('redis', () => closeRedis(redis))
-    const subscriber = connectRedis(settings.redisUrl, 'broker-bus', log)
+    const subscriber = connectSubscriber(settings.redisUrl, 'broker-bus', log, tls)
     shutdown.add('bus', () => closeRedis(subscriber))
-    const replicated = connectRedis(settings.redisUrl, 'broker-replicated', log)
+    const replicated = connectRedis(settings.redisUrl, 'broker-replicated', log, tls)
     shutdown.add('replicated writes', () => closeRedis(replicated))
-    reportRedis(redis, log)
-    const clock = startRedisClock(redis)
+    eachNode(redis, (node) => reportRedis(node, log))
+    const keys = redisKeys(settings.keyPrefix)
+    const clock = startRedisClock(redis, keys)
     shutdown.add('clock', clock.close)
     const probes = await startProbeServer({
       host: settings.probeHost,
@@ -61,7 +70,6 @@ await runProgram({
     await untilReady(redis, shutdown.signal)
     await untilReady(subscriber, shutdown.signal)
     await untilReady(replicated, shutdown.signal)
-    const keys = redisKeys(settings.keyPrefix)
     const metrics = createBusMetrics(registry)
     const bus = new RedisBus({ publisher: redis, subscriber, keys, log, metrics })
     shutdown.add('bus channels', () => bus.close())

@@ -5,7 +5,8 @@ import { startProbeServer } from '#core/process/probe-server.ts'
 import type { ProgramContext } from '#core/process/program.ts'
 import type { SettingsOf } from '#core/process/settings.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
-import { closeRedis, connectRedis } from '#core/stores/redis-connection.ts'
+import { redisTls } from '#core/redis/redis-tls.ts'
+import { closeRedis, connectRedis, eachNode } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
@@ -40,11 +41,11 @@ export async function runOperator({
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const metrics = createRuntimeMetrics({ registry, prefix: 'cloudsignal_operator' })
-  const redis = connectRedis(settings.redisUrl, 'operator', log)
+  const redis = connectRedis(settings.redisUrl, 'operator', log, redisTls(settings))
   shutdown.add('Redis', () => closeRedis(redis))
-  const clock = startRedisClock(redis)
-  shutdown.add('clock', clock.close)
   const keys = redisKeys(settings.keyPrefix)
+  const clock = startRedisClock(redis, keys)
+  shutdown.add('clock', clock.close)
   const store = new RedisIdentityStore(redis, keys, new RedisControlLog(redis, keys))
 
   const access = await findClusterAccess({
@@ -98,8 +99,11 @@ export async function runOperator({
   })
   shutdown.add('events', () => events.flush())
   const host = new KubernetesHost({ api, cache, events })
+  let leadership: Leadership | undefined
+  // Another Redis may be the master now, and lack what was written last.
+  eachNode(redis, (node) => node.on('ready', () => leadership?.lookAgain()))
   const createLeadership = (): Leadership =>
-    new Leadership({
+    (leadership = new Leadership({
       cache,
       host,
       store,
@@ -109,7 +113,7 @@ export async function runOperator({
       concurrency: settings.concurrency,
       installation: settings.installation,
       endpoints: { host: settings.mqttHost, mqttsPort: settings.mqttsPort, wssPort: settings.wssPort },
-    })
+    }))
   const elector = createElector(settings, {
     api,
     log,

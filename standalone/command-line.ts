@@ -1,7 +1,8 @@
 import { describeProblem, DomainError, type Problem } from '#core/errors.ts'
 import { describeFlags, type FlagTable, readFlags } from '#core/process/flags.ts'
 import { type LogLevel, logLevels } from '#core/process/logger.ts'
-import { oneOf, port, Remedy, text, url } from '#core/process/settings.ts'
+import { oneOf, port, Remedy, text } from '#core/process/settings.ts'
+import { parseRedisUrl } from '#core/redis/redis-location.ts'
 
 /** What `npm start -- …` may say. */
 export interface CommandLine {
@@ -56,7 +57,10 @@ const flags: Readonly<Record<string, Flag>> = {
   redis: {
     value: 'URL',
     description: 'Puts records and messages into Redis instead of memory.',
-    parse: url('redis:', 'rediss:'),
+    parse: (given) => {
+      const location = parseRedisUrl(given)
+      return location instanceof Remedy ? location : given
+    },
     isSecret: true,
   },
   host: { value: 'ADDRESS', description: 'Address to listen on.', default: '127.0.0.1', parse: text },

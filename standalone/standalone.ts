@@ -5,6 +5,7 @@ import { isDomainError } from '#core/errors.ts'
 import type { Log } from '#core/process/logger.ts'
 import { listenError, startProbeServer } from '#core/process/probe-server.ts'
 import { Shutdown } from '#core/process/shutdown.ts'
+import { describeLocation, redisLocation } from '#core/redis/redis-location.ts'
 import { startBroker } from '../broker/broker.ts'
 import { createReconcilers } from '../operator/reconcilers/index.ts'
 import { buildApp } from '../token-service/app.ts'
@@ -26,7 +27,7 @@ export interface StandaloneOptions {
   readonly host: string
   /** 0 takes a free one. */
   readonly ports: Readonly<Record<'mqtts' | 'wss' | 'http' | 'probes', number>>
-  /** In memory when absent. */
+  /** Also of Sentinels or of a Cluster; in memory when absent. */
   readonly redisUrl?: string
   /** Of the stores in memory; Redis has its own. */
   readonly now?: Clock
@@ -114,10 +115,10 @@ async function openStores(
   signal: AbortSignal,
 ): Promise<Stores> {
   if (redisUrl === undefined) return memoryStores(now)
-  const { host } = new URL(redisUrl)
-  const patience = setTimeout(() => say?.(`waiting for Redis at ${host}`), 1_000)
+  const location = redisLocation(redisUrl)
+  const patience = setTimeout(() => say?.(`waiting for Redis at ${describeLocation(location)}`), 1_000)
   try {
-    return await redisStores(redisUrl, log, shutdown, signal)
+    return await redisStores(location, log, shutdown, signal)
   } finally {
     clearTimeout(patience)
   }

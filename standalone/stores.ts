@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '#core/clock.ts'
 import type { Log } from '#core/process/logger.ts'
 import type { Shutdown } from '#core/process/shutdown.ts'
+import type { RedisLocation } from '#core/redis/redis-location.ts'
 import type { ControlLog } from '#core/stores/control-log.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
 import type { IdentityWriter } from '#core/stores/identity-store.ts'
@@ -10,7 +11,7 @@ import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
 import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
 import type { RateLimiter } from '#core/stores/rate-limiter.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
-import { closeRedis, connectRedis, untilReady } from '#core/stores/redis-connection.ts'
+import { closeRedis, connectRedis, connectSubscriber, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
@@ -47,23 +48,23 @@ export function memoryStores(now: Clock = systemClock): Stores {
 
 /** Resolves once Redis answers, however long that takes; rejects when the signal aborts first. */
 export async function redisStores(
-  url: string,
+  location: RedisLocation,
   log: Log,
   shutdown: Shutdown,
   signal: AbortSignal,
 ): Promise<Stores> {
-  const redis = connectRedis(url, 'standalone', log)
+  const redis = connectRedis(location, 'standalone', log)
   shutdown.add('redis', () => closeRedis(redis))
-  const subscriber = connectRedis(url, 'standalone-bus', log)
+  const subscriber = connectSubscriber(location, 'standalone-bus', log)
   shutdown.add('bus', () => closeRedis(subscriber))
-  const replicated = connectRedis(url, 'standalone-replicated', log)
+  const replicated = connectRedis(location, 'standalone-replicated', log)
   shutdown.add('replicated writes', () => closeRedis(replicated))
-  const clock = startRedisClock(redis)
+  const keys = redisKeys()
+  const clock = startRedisClock(redis, keys)
   shutdown.add('clock', clock.close)
   await untilReady(redis, signal)
   await untilReady(subscriber, signal)
   await untilReady(replicated, signal)
-  const keys = redisKeys()
   const controlLog = new RedisControlLog(redis, keys)
   return {
     identities: new RedisIdentityStore(redis, keys, controlLog),

@@ -5,6 +5,7 @@ import { listenError, startProbeServer } from '#core/process/probe-server.ts'
 import { type ProgramContext, runProgram } from '#core/process/program.ts'
 import { CachedIdentityReader } from '#core/stores/cached-identity-reader.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
+import { redisTls } from '#core/redis/redis-tls.ts'
 import { closeRedis, connectRedis } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
@@ -27,10 +28,11 @@ await runProgram({
 async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promise<void> {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
-  const redis = connectRedis(settings.redisUrl, 'token-service', log)
+  const redis = connectRedis(settings.redisUrl, 'token-service', log, redisTls(settings))
   shutdown.add('redis', () => closeRedis(redis))
 
-  const clock = startRedisClock(redis)
+  const keys = redisKeys(settings.keyPrefix)
+  const clock = startRedisClock(redis, keys)
   shutdown.add('clock', clock.close)
 
   const probes = await startProbeServer({
@@ -44,7 +46,6 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
   })
   shutdown.add('probes', () => probes.close())
 
-  const keys = redisKeys(settings.keyPrefix)
   const controlLog = new RedisControlLog(redis, keys)
   const identities = new CachedIdentityReader(new RedisIdentityReader(redis, keys), controlLog)
   shutdown.add('identities', () => identities.close())

@@ -1,4 +1,5 @@
 import { Cluster, type Redis } from 'ioredis'
+import { StrictCluster } from '#core/redis/strict-cluster.ts'
 import { fromRedis } from '#core/stores/redis-connection.ts'
 
 /**
@@ -82,17 +83,26 @@ class ShardedChannels implements Channels {
 
   async publish(channel: string, bytes: Buffer): Promise<undefined> {
     // It is answered with how many there are at the node that answers, not in its whole shard.
-    await fromRedis(() => this.#publisher.spublish(channel, bytes))
+    try {
+      await fromRedis(() => this.#publisher.spublish(channel, bytes))
+    } catch (error) {
+      // The channel may have moved to another node, which the subscriber has no other way to notice.
+      if (this.#subscriber instanceof StrictCluster) this.#subscriber.lookAgain()
+      throw error
+    }
   }
 
   async subscribe(channels: readonly string[]): Promise<void> {
-    await fromRedis(() => Promise.all(channels.map((channel) => this.#subscribe(channel))))
+    for (let at = 0; at < channels.length; at += channelsPerCommand) {
+      const some = channels.slice(at, at + channelsPerCommand)
+      await fromRedis(() => Promise.all(some.map((channel) => this.#subscribe(channel))))
+    }
   }
 
   /** One by one: only channels of the same slot may stand in one command. */
   async #subscribe(channel: string): Promise<void> {
-    // ioredis remembers a channel once for each time it is subscribed.
-    if (this.#known.has(channel)) await this.#subscriber.sunsubscribe(channel)
+    // ioredis remembers a channel once for each time it is subscribed. Both go to Redis at once.
+    if (this.#known.has(channel)) this.#subscriber.sunsubscribe(channel).catch(() => {})
     this.#known.add(channel)
     await this.#subscriber.ssubscribe(channel)
   }

@@ -1,7 +1,6 @@
-import type { Redis } from 'ioredis'
 import { type OrganizationId, parseOrganizationId } from '#core/organizations/organization-id.ts'
-import { fromRedis } from '#core/stores/redis-connection.ts'
 import { Gathering } from '#core/stores/gathering.ts'
+import { fromRedis, type RedisConnection } from '#core/stores/redis-connection.ts'
 import type { RedisKeys } from '#core/stores/redis-keys.ts'
 import type { Basis } from '../admission/admission.ts'
 import {
@@ -34,7 +33,7 @@ interface Unfinished {
 }
 
 export class RedisClientRegistry implements ClientRegistry {
-  readonly #redis: Redis
+  readonly #redis: RedisConnection
   readonly #keys: RedisKeys
   readonly #replica: string
   /** What the store did not take. */
@@ -43,7 +42,7 @@ export class RedisClientRegistry implements ClientRegistry {
   readonly #departures = new Map<OrganizationId, Gathering<Departure, DueWill | undefined>>()
   #unscheduled: { readonly organization: OrganizationId; readonly at: number }[] = []
 
-  constructor(redis: Redis, keys: RedisKeys, replica: string) {
+  constructor(redis: RedisConnection, keys: RedisKeys, replica: string) {
     this.#redis = redis
     this.#keys = keys
     this.#replica = replica

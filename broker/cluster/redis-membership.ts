@@ -1,7 +1,6 @@
-import type { Redis } from 'ioredis'
 import { type OrganizationId, parseOrganizationId } from '#core/organizations/organization-id.ts'
 import { errorFields, type Log } from '#core/process/logger.ts'
-import { fromRedis } from '#core/stores/redis-connection.ts'
+import { fromRedis, type RedisConnection } from '#core/stores/redis-connection.ts'
 import type { RedisKeys } from '#core/stores/redis-keys.ts'
 import { redisScript } from '#core/stores/redis-script.ts'
 import type { Membership, MembershipEvents } from './membership.ts'
@@ -37,7 +36,7 @@ redis.call('ZREM', KEYS[1], ARGV[1])
 return 1`)
 
 export interface RedisMembershipOptions {
-  readonly redis: Redis
+  readonly redis: RedisConnection
   readonly keys: RedisKeys
   readonly replica: string
   readonly registry: RedisClientRegistry

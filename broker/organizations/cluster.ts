@@ -1,7 +1,9 @@
 import type { Redis } from 'ioredis'
 import { type Clock, systemClock } from '#core/clock.ts'
+import { DomainError } from '#core/errors.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { Log } from '#core/process/logger.ts'
+import { nodeOf, type RedisConnection } from '#core/stores/redis-connection.ts'
 import type { RedisKeys } from '#core/stores/redis-keys.ts'
 import type { Bus, Lost } from '../bus/bus.ts'
 import { noOtherReplica } from '../bus/no-other-replica.ts'
@@ -48,16 +50,25 @@ export function memoryCluster(now: Clock = systemClock): Cluster {
 }
 
 /** Replicas that meet in Redis. `replicated` is a connection that nothing else is done with. */
-export function redisCluster(redis: Redis, replicated: Redis, keys: RedisKeys, bus: Bus, log: Log): Cluster {
+export function redisCluster(
+  redis: RedisConnection,
+  replicated: RedisConnection,
+  keys: RedisKeys,
+  bus: Bus,
+  log: Log,
+): Cluster {
   const { replica } = bus
   const clients = new RedisClientRegistry(redis, keys, replica)
   const membership = new RedisMembership({ redis, keys, replica, registry: clients, log })
-  const writes = { replicated: new ReplicatedWrites(replicated, log) }
+  const writesOf = replicatedWrites(replicated, log)
   return {
     replica,
     clients,
     enlist: (events) => membership.enlist(events),
-    persistence: (organization) => new RedisPersistence(redis, keys.messaging(organization), writes),
+    persistence: (organization) =>
+      new RedisPersistence(redis, keys.messaging(organization), {
+        replicated: writesOf(keys.messaging(organization)),
+      }),
     async emitter(organization, lost) {
       await membership.serves(organization)
       const emitter = new OrganizationEmitter(bus, organization, lost)
@@ -66,4 +77,22 @@ export function redisCluster(redis: Redis, replicated: Redis, keys: RedisKeys, b
     },
     closed: (organization) => membership.leaves(organization),
   }
+}
+
+/** By the prefix of an organization. On a Cluster each node has its own: WAIT answers for one connection. */
+function replicatedWrites(
+  redis: RedisConnection,
+  log: Log,
+): (prefix: string) => Pick<ReplicatedWrites, 'run'> {
+  const byNode = new WeakMap<Redis, ReplicatedWrites>()
+  return (prefix) => ({
+    async run(promised) {
+      const node = nodeOf(redis, prefix)
+      if (node === undefined)
+        throw new DomainError('store-unavailable', 'no node of Redis has the organization')
+      const writes = byNode.get(node) ?? new ReplicatedWrites(node, log)
+      byNode.set(node, writes)
+      return writes.run(promised)
+    },
+  })
 }

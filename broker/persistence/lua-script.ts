@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Cluster, Redis } from 'ioredis'
-import { fromRedis } from '#core/stores/redis-connection.ts'
+import { fromRedis, nodeOf } from '#core/stores/redis-connection.ts'
 
 type Value = string | number | Buffer
 
@@ -31,7 +31,7 @@ export function luaScript(body: string): LuaScript {
     fromRedis(async () => {
       // One key is named, so that a cluster client finds the slot.
       const parameters = [1, `${prefix}sessions`, prefix, ...values] as const
-      const known = knownTo(redis)
+      const known = knownTo(nodeOf(redis, prefix) ?? redis)
       if (!known.has(digest)) {
         const answer = await redis.callBuffer('EVAL', lua, ...parameters)
         known.add(digest)

@@ -45,7 +45,7 @@ export interface PersistenceTimes {
 
 export interface RedisPersistenceOptions extends Partial<PersistenceTimes> {
   /** For organizations whose messages are acknowledged once a replica of Redis has them. */
-  readonly replicated?: ReplicatedWrites
+  readonly replicated?: Pick<ReplicatedWrites, 'run'>
 }
 
 const defaultTimes: PersistenceTimes = { leaseMs: 15 * 60_000, tickMs: 15_000 }
@@ -62,7 +62,7 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
   readonly #redis: Redis | Cluster
   readonly #prefix: string
   readonly #times: PersistenceTimes
-  readonly #replicated: ReplicatedWrites | undefined
+  readonly #replicated: Pick<ReplicatedWrites, 'run'> | undefined
   readonly #subscriptions: SharedSubscriptions
   readonly #retained: RedisRetained
   readonly #queues: RedisQueues

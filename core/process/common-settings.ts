@@ -1,20 +1,40 @@
+import { parseRedisUrl, type RedisLocation, redisUrlForms } from '#core/redis/redis-location.ts'
 import { defaultKeyPrefix } from '#core/stores/redis-keys.ts'
 import { logLevels, type LogLevel } from './logger.ts'
-import { oneOf, port, Remedy, type Setting, url } from './settings.ts'
+import { oneOf, port, Remedy, type Setting, text } from './settings.ts'
 
 /** Settings that every program has, under the same names. */
 export const commonSettings = {
   redisUrl: {
     name: 'CLOUDSIGNAL_REDIS_URL',
-    description: 'Redis, such as redis://:password@redis:6379/0, or rediss:// for TLS.',
-    parse: url('redis:', 'rediss:'),
+    description: `Redis: ${redisUrlForms.join(', or ')}. With TLS rediss instead of redis.`,
+    parse: parseRedisUrl,
     isSecret: true,
+  } satisfies Setting<RedisLocation>,
+  redisCaFile: {
+    name: 'CLOUDSIGNAL_REDIS_CA_FILE',
+    description:
+      'PEM file of the authorities that Redis certificates are checked against; those of the system when empty.',
+    parse: text,
+    default: '',
+  } satisfies Setting<string>,
+  redisCertFile: {
+    name: 'CLOUDSIGNAL_REDIS_CERT_FILE',
+    description: 'PEM file with the certificate that Redis wants of its clients, if any.',
+    parse: text,
+    default: '',
+  } satisfies Setting<string>,
+  redisKeyFile: {
+    name: 'CLOUDSIGNAL_REDIS_KEY_FILE',
+    description: 'PEM file with its private key.',
+    parse: text,
+    default: '',
   } satisfies Setting<string>,
   keyPrefix: {
     name: 'CLOUDSIGNAL_KEY_PREFIX',
     description: 'First part of every Redis key; one per installation.',
-    parse: (text: string): string | Remedy =>
-      /^[a-z0-9-]{1,32}$/.test(text) ? text : new Remedy('give at most 32 characters of a-z, 0-9 and -'),
+    parse: (given: string): string | Remedy =>
+      /^[a-z0-9-]{1,32}$/.test(given) ? given : new Remedy('give at most 32 characters of a-z, 0-9 and -'),
     default: defaultKeyPrefix,
   } satisfies Setting<string>,
   logLevel: {
@@ -32,7 +52,7 @@ export const commonSettings = {
   probeHost: {
     name: 'CLOUDSIGNAL_PROBE_HOST',
     description: 'Address that the probe port listens on.',
-    parse: (text: string): string => text,
+    parse: text,
     default: '0.0.0.0',
   } satisfies Setting<string>,
 } as const

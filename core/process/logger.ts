@@ -1,4 +1,5 @@
 import pino from 'pino'
+import { describeProblem, isDomainError } from '#core/errors.ts'
 
 /** What parts of the product need of a logger. Fields hold names, codes and counts; never a secret or a payload. */
 export interface Log {
@@ -28,10 +29,12 @@ export function createLogger(program: string, level: LogLevel): Log {
 /** Says nothing. */
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} }
 
-/** An error as log fields: its name, message, code and that of its cause; no stack, no other property. */
+/** An error as log fields: its name, message, code, that of its cause, and what is to be done; no stack, no other property. */
 export function errorFields(error: unknown): object {
   if (!(error instanceof Error)) return { error: String(error) }
   const code = 'code' in error && typeof error.code === 'string' ? { code: error.code } : {}
   const cause = error.cause instanceof Error ? { cause: error.cause.message } : {}
-  return { error: `${error.name}: ${error.message}`, ...code, ...cause }
+  const problems =
+    isDomainError(error) && error.problems.length > 0 ? { problems: error.problems.map(describeProblem) } : {}
+  return { error: `${error.name}: ${error.message}`, ...code, ...cause, ...problems }
 }

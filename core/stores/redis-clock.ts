@@ -1,5 +1,8 @@
-import type { Redis } from 'ioredis'
+import { Redis } from 'ioredis'
 import type { Clock } from '#core/clock.ts'
+import type { RedisConnection } from './redis-connection.ts'
+import type { RedisKeys } from './redis-keys.ts'
+import { redisScript } from './redis-script.ts'
 
 const everyMs = 500
 const longestSilenceMs = 1_500
@@ -12,14 +15,24 @@ export interface RedisClock {
   close(): void
 }
 
-/** Asks Redis for its time twice a second; while it is away our own clock runs on with the last difference. */
-export function startRedisClock(redis: Redis): RedisClock {
+/** By the node that has the key, and only while it serves it. */
+const timeAt = redisScript(`return redis.call('TIME')`)
+
+/**
+ * Asks Redis for its time twice a second; while it is away our own clock runs on with the last difference.
+ *
+ * Of a Cluster it asks the node with the control log: without that nobody learns what was revoked. While another
+ * node is away, the organizations of that one are, and all others are served.
+ */
+export function startRedisClock(redis: RedisConnection, keys: RedisKeys): RedisClock {
   let offset = 0
   let answeredAt = -Infinity
+  const ask = (): Promise<unknown> =>
+    redis instanceof Redis ? redis.time() : timeAt(redis, [keys.control], [])
   const measure = async (): Promise<void> => {
     try {
       const before = Date.now()
-      const [seconds, microseconds] = await redis.time()
+      const [seconds, microseconds] = (await ask()) as [number | string, number | string]
       answeredAt = performance.now()
       offset = Number(seconds) * 1_000 + Number(microseconds) / 1_000 - (before + Date.now()) / 2
     } catch {

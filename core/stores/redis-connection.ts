@@ -1,80 +1,187 @@
-import type { Socket as NetStream } from 'node:net'
-import { Redis, type RedisOptions } from 'ioredis'
+import { type Cluster, Redis, type RedisOptions } from 'ioredis'
 import { DomainError } from '#core/errors.ts'
 import type { Log } from '#core/process/logger.ts'
+import { endWhenSilent, writeOncePerTurn } from '#core/redis/connection-streams.ts'
+import {
+  type ClusterLocation,
+  redisLocation,
+  type RedisLocation,
+  type SentinelLocation,
+  type SingleLocation,
+} from '#core/redis/redis-location.ts'
+import { reportNodes, reportTransitions } from '#core/redis/report-transitions.ts'
+import { followFailovers } from '#core/redis/sentinel-watch.ts'
+import { StrictCluster } from '#core/redis/strict-cluster.ts'
+
+/** A connection to one Redis, which may be the master of the moment, or the connections to the nodes of a Cluster. */
+export type RedisConnection = Redis | Cluster
+
+const retryStrategy = (attempt: number): number => Math.min(50 * 2 ** Math.min(attempt, 5), 1_000)
+
+const everywhere = {
+  maxRetriesPerRequest: 0,
+  connectTimeout: 5_000,
+  commandTimeout: 2_000,
+  keepAlive: 10_000,
+  // After a failover the address may lead to the new master.
+  reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+} satisfies RedisOptions
 
 /**
- * A connection that never gives up and never makes anybody wait: while Redis is away commands fail at once,
- * and it reconnects on its own. No error of it ends the process.
+ * A connection that never gives up and never makes anybody wait: while Redis is away commands fail at once, each
+ * is sent once, and it reconnects on its own, to the new master when there is one. No error of it ends the
+ * process.
  */
-export function connectRedis(url: string, name: string, log: Log, options: RedisOptions = {}): Redis {
-  const redis = new Redis(url, {
-    connectionName: `cloudsignal-${name}`,
+export function connectRedis(
+  location: string | SingleLocation | SentinelLocation,
+  name: string,
+  log: Log,
+  options?: RedisOptions,
+): Redis
+export function connectRedis(
+  location: ClusterLocation,
+  name: string,
+  log: Log,
+  options?: RedisOptions,
+): StrictCluster
+export function connectRedis(
+  location: RedisLocation,
+  name: string,
+  log: Log,
+  options?: RedisOptions,
+): RedisConnection
+export function connectRedis(
+  location: string | RedisLocation,
+  name: string,
+  log: Log,
+  options: RedisOptions = {},
+): RedisConnection {
+  const where = typeof location === 'string' ? redisLocation(location) : location
+  return where.mode === 'cluster'
+    ? connectCluster(where, name, log, options, false)
+    : connectOne(where, name, log, options)
+}
+
+/** One for nothing but what is published on channels; on a Cluster on sharded ones. */
+export function connectSubscriber(
+  location: RedisLocation,
+  name: string,
+  log: Log,
+  options: RedisOptions = {},
+): RedisConnection {
+  return location.mode === 'cluster'
+    ? connectCluster(location, name, log, options, true)
+    : connectOne(location, name, log, options)
+}
+
+/** Another one to the same place, for commands that block; it reports nothing. */
+export function duplicateConnection(redis: RedisConnection): RedisConnection {
+  const duplicate = redis.duplicate()
+  duplicate.on('error', () => {})
+  if (duplicate instanceof Redis) endWhenSilent(duplicate)
+  return duplicate
+}
+
+function connectOne(
+  location: SingleLocation | SentinelLocation,
+  name: string,
+  log: Log,
+  options: RedisOptions,
+): Redis {
+  const redis = new Redis({
+    ...everywhere,
+    ...accessOf(location, name, options),
+    ...(location.mode === 'single' ? location.address : sentinelOptions(location, options)),
+    db: location.database,
     enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    connectTimeout: 5_000,
-    commandTimeout: 2_000,
-    keepAlive: 10_000,
-    // After a failover the address may lead to the new master.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
-    retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), 2_000),
+    retryStrategy,
     ...options,
   })
   reportTransitions(redis, name, log)
   redis.on('connect', () => writeOncePerTurn(redis.stream))
+  endWhenSilent(redis)
+  if (location.mode === 'sentinel') {
+    followFailovers(redis, location, {
+      ...everywhere,
+      retryStrategy,
+      connectionName: `cloudsignal-${name}`,
+      ...options,
+    })
+  }
   return redis
 }
 
-/**
- * Gathers the commands of one turn of the event loop into one write: ioredis makes a system call for each, which
- * is most of what a command costs here.
- */
-function writeOncePerTurn(stream: NetStream): void {
-  const write = stream.write.bind(stream) as (...parameters: unknown[]) => boolean
-  let isCorked = false
-  stream.write = (...parameters: unknown[]): boolean => {
-    if (!isCorked) {
-      isCorked = true
-      stream.cork()
-      setImmediate(() => {
-        isCorked = false
-        stream.uncork()
-      })
-    }
-    return write(...parameters)
+function sentinelOptions(location: SentinelLocation, { tls = {} }: RedisOptions): RedisOptions {
+  const { sentinels, master, sentinelUsername, sentinelPassword, isTls } = location
+  return {
+    sentinels: sentinels.map((address) => ({ ...address })),
+    name: master,
+    ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
+    ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
+    ...(isTls ? { enableTLSForSentinelMode: true, sentinelTLS: tls } : {}),
+    sentinelCommandTimeout: 1_000,
+    sentinelRetryStrategy: retryStrategy,
+    // A master that hangs does not say goodbye either.
+    disconnectTimeout: 100,
   }
 }
 
-/** Says once that Redis went away and once that it is back, however often it is tried between. */
-function reportTransitions(redis: Redis, name: string, log: Log): void {
-  let isAway = false
-  redis.on('error', (error: Error) => {
-    if (isAway) return
-    isAway = true
-    log.warn(
-      { connection: name, error: error.message },
-      'Redis can not be reached; trying again until it can',
-    )
+function connectCluster(
+  location: ClusterLocation,
+  name: string,
+  log: Log,
+  options: RedisOptions,
+  isSubscriber: boolean,
+): StrictCluster {
+  const cluster = new StrictCluster(location.nodes, {
+    clusterRetryStrategy: retryStrategy,
+    shardedSubscribers: isSubscriber,
+    redisOptions: { ...everywhere, ...accessOf(location, name, options), ...options },
   })
-  redis.on('ready', () => {
-    if (isAway) log.info({ connection: name }, 'Redis is reached again')
-    isAway = false
-  })
+  reportTransitions(cluster, name, log)
+  if (!isSubscriber) reportNodes(cluster, name, log)
+  return cluster
+}
+
+function accessOf(
+  { username, password, isTls }: RedisLocation,
+  name: string,
+  { tls = {} }: RedisOptions,
+): RedisOptions {
+  return {
+    connectionName: `cloudsignal-${name}`,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(isTls ? { tls } : {}),
+  }
+}
+/** The connection, or those to the nodes of a Cluster, which take each other's place: before they are open. */
+export function eachNode(redis: RedisConnection, use: (node: Redis) => void): void {
+  if (redis instanceof Redis) use(redis)
+  else redis.on('+node', use)
+}
+
+/** The connection that a command on this key goes to; undefined while no node is known to have it. */
+export function nodeOf(redis: RedisConnection, key: string): Redis | undefined {
+  if (redis instanceof Redis) return redis
+  return redis instanceof StrictCluster ? redis.nodeOf(key) : undefined
 }
 
 /** Resolves once Redis answers; rejects with the signal's reason when that aborts first. */
-export async function untilReady(redis: Redis, signal: AbortSignal): Promise<void> {
-  if (redis.status === 'ready') return
-  const ready = Promise.withResolvers<void>()
-  const aborted = (): void => ready.reject(signal.reason)
-  redis.once('ready', ready.resolve)
-  signal.addEventListener('abort', aborted, { once: true })
-  try {
-    await ready.promise
-  } finally {
-    redis.off('ready', ready.resolve)
-    signal.removeEventListener('abort', aborted)
+export async function untilReady(redis: RedisConnection, signal: AbortSignal): Promise<void> {
+  if (redis.status !== 'ready') {
+    const ready = Promise.withResolvers<void>()
+    const aborted = (): void => ready.reject(signal.reason)
+    redis.once('ready', ready.resolve)
+    signal.addEventListener('abort', aborted, { once: true })
+    try {
+      await ready.promise
+    } finally {
+      redis.off('ready', ready.resolve)
+      signal.removeEventListener('abort', aborted)
+    }
   }
+  if (redis instanceof StrictCluster) await redis.untilConnected()
 }
 
 /** What a Redis operation answers, or `store-unavailable`. A DomainError of ours passes. */
@@ -88,7 +195,7 @@ export async function fromRedis<T>(operation: () => Promise<T>): Promise<T> {
 }
 
 /** Closes without waiting for a Redis that is away. */
-export async function closeRedis(redis: Redis): Promise<void> {
+export async function closeRedis(redis: RedisConnection): Promise<void> {
   if (redis.status === 'ready') await redis.quit().catch(() => redis.disconnect())
   else redis.disconnect()
 }

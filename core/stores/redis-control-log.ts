@@ -1,4 +1,3 @@
-import type { Redis } from 'ioredis'
 import { parseOrganizationId } from '#core/organizations/organization-id.ts'
 import {
   type ControlEntry,
@@ -7,8 +6,9 @@ import {
   type ControlLogHandler,
   type ControlLogSubscription,
 } from './control-log.ts'
-import { fromRedis } from './redis-connection.ts'
+import { duplicateConnection, fromRedis, type RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
+import { redisScript } from './redis-script.ts'
 
 const longestLog = 100_000
 const blockMs = 1_000
@@ -16,10 +16,10 @@ const pauseMs = 250
 const entriesPerRead = 500
 
 export class RedisControlLog implements ControlLog {
-  readonly #redis: Redis
+  readonly #redis: RedisConnection
   readonly #key: string
 
-  constructor(redis: Redis, keys: RedisKeys) {
+  constructor(redis: RedisConnection, keys: RedisKeys) {
     this.#redis = redis
     this.#key = keys.control
   }
@@ -43,27 +43,32 @@ export class RedisControlLog implements ControlLog {
   }
 
   async follow(handler: ControlLogHandler): Promise<ControlLogSubscription> {
-    const from = await fromRedis(() => lastId(this.#redis, this.#key))
+    const state = await fromRedis(() => stateOf(this.#redis, this.#key))
     // A connection of its own: XREAD blocks it.
-    const follower = new Follower(this.#redis.duplicate(), this.#key, from, handler)
+    const follower = new Follower(duplicateConnection(this.#redis), this.#key, state, handler)
     return follower.start()
   }
 }
 
-/** Reads on from the last id it saw; after a cut it first looks whether what follows that id is still there. */
+/**
+ * Reads on from the last id it saw; after a cut it first looks whether what follows that id is still there. Another
+ * Redis that has become the master may lack the last entries, and have others in their place.
+ */
 class Follower {
-  readonly #redis: Redis
+  readonly #redis: RedisConnection
   readonly #key: string
   readonly #handler: ControlLogHandler
   #from: string
+  #history: string
   #readAt = performance.now()
   #mustCheck = false
   #closed = false
 
-  constructor(redis: Redis, key: string, from: string, handler: ControlLogHandler) {
+  constructor(redis: RedisConnection, key: string, state: LogState, handler: ControlLogHandler) {
     this.#redis = redis
     this.#key = key
-    this.#from = from
+    this.#from = state.last
+    this.#history = state.history
     this.#handler = handler
     redis.on('error', () => {
       this.#mustCheck = true
@@ -122,34 +127,49 @@ class Follower {
   }
 
   async #check(): Promise<void> {
-    const bounds = await boundsOf(this.#redis, this.#key)
+    const { first, last, history, continued } = await stateOf(this.#redis, this.#key)
+    const isSuccessor = history !== this.#history && continued !== ''
+    this.#history = history
     this.#mustCheck = false
-    if (bounds.last === this.#from) return
-    if (isBefore(bounds.last, this.#from)) {
-      // The log was emptied and began anew.
-      this.#from = '0-0'
-      this.#handler.gap()
-    } else if (this.#from !== '0-0' && (bounds.first === undefined || isBefore(this.#from, bounds.first))) {
-      this.#handler.gap()
-    }
+    const isEmptied = isBefore(last, this.#from)
+    const isCut = last !== this.#from && this.#from !== '0-0' && (first === '' || isBefore(this.#from, first))
+    if (isEmptied) this.#from = '0-0'
+    if (isEmptied || isCut || isSuccessor) this.#handler.gap()
   }
 }
 
-async function lastId(redis: Redis, key: string): Promise<string> {
-  return (await boundsOf(redis, key)).last
+interface LogState {
+  /** Id of the oldest entry, or nothing. */
+  readonly first: string
+  /** Id of the newest one ever; `0-0` for a log that is not there. */
+  readonly last: string
+  /** Of the data set: another one after a restart, and with another master. Nothing where INFO is not allowed. */
+  readonly history: string
+  /** The one that it goes on from: there when another Redis has become the master. */
+  readonly continued: string
 }
 
-/** Ids of the oldest entry, if any, and of the newest one ever; `0-0` for a log that is not there. */
-async function boundsOf(redis: Redis, key: string): Promise<{ first?: string; last: string }> {
-  const info = await redis.xinfo('STREAM', key).catch((error: Error) => {
-    if (error.message.includes('no such key')) return []
-    throw error
-  })
-  const fields = info as unknown[]
-  const field = (name: string): unknown => fields[fields.indexOf(name) + 1]
-  if (fields.length === 0) return { last: '0-0' }
-  const first = field('first-entry') as [string] | null
-  return { ...(first === null ? {} : { first: first[0] }), last: String(field('last-generated-id')) }
+// A script, because XINFO and INFO name no key by which a Cluster client would find the node.
+const readState = redisScript(`
+local info = redis.pcall('INFO', 'replication')
+local text = type(info) == 'string' and info or ''
+local first, last = '', '0-0'
+local stream = redis.pcall('XINFO', 'STREAM', KEYS[1])
+if stream.err and not stream.err:find('no such key') then return stream end
+for at = 1, #stream - 1, 2 do
+  if stream[at] == 'last-generated-id' then last = stream[at + 1] end
+  if stream[at] == 'first-entry' and stream[at + 1] then first = stream[at + 1][1] end
+end
+return {first, last, text:match('master_replid:(%x+)') or '', text:match('master_replid2:(%x*[1-9a-f]%x*)') or ''}`)
+
+async function stateOf(redis: RedisConnection, key: string): Promise<LogState> {
+  const [first, last, history, continued] = (await readState(redis, [key], [])) as [
+    string,
+    string,
+    string,
+    string,
+  ]
+  return { first, last, history, continued }
 }
 
 function isBefore(left: string, right: string): boolean {

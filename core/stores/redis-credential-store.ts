@@ -1,4 +1,3 @@
-import type { Redis } from 'ioredis'
 import {
   type CredentialRecord,
   credentialKinds,
@@ -20,18 +19,18 @@ import {
 } from './credential-store.ts'
 import { versionOfText } from './decoded-records.ts'
 import { recordCodec } from './record-codec.ts'
-import { fromRedis } from './redis-connection.ts'
+import { fromRedis, type RedisConnection } from './redis-connection.ts'
 import { createCredential, extendCredential, listCredentials } from './redis-credential-scripts.ts'
 import type { RedisKeys } from './redis-keys.ts'
 
 const codec = recordCodec('credential', CredentialRecordSchema)
 
 export class RedisCredentialReader implements CredentialReader {
-  protected readonly redis: Redis
+  protected readonly redis: RedisConnection
   protected readonly keys: RedisKeys
   readonly #versions = new WeakMap<IssuedCredential, string>()
 
-  constructor(redis: Redis, keys: RedisKeys) {
+  constructor(redis: RedisConnection, keys: RedisKeys) {
     this.redis = redis
     this.keys = keys
   }
@@ -52,7 +51,7 @@ export class RedisCredentialReader implements CredentialReader {
 export class RedisCredentialStore extends RedisCredentialReader implements CredentialStore {
   readonly #log: ControlLogWriter
 
-  constructor(redis: Redis, keys: RedisKeys, log: ControlLogWriter) {
+  constructor(redis: RedisConnection, keys: RedisKeys, log: ControlLogWriter) {
     super(redis, keys)
     this.#log = log
   }

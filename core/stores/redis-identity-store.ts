@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import type { Redis } from 'ioredis'
 import { apiKeyLookup, secretKindOf } from '#core/credentials/secret.ts'
 import { type OrganizationId, parseOrganizationId } from '#core/organizations/organization-id.ts'
 import type { ControlLogWriter } from './control-log.ts'
@@ -8,7 +7,7 @@ import { identityCodec } from './identity-codecs.ts'
 import { type IdentityRecord, type IdentityRecordType, identityRecordTypes } from './identity-records.ts'
 import type { FoundApiKey, IdentityReader, IdentityWriter } from './identity-store.ts'
 import { Gathering } from './gathering.ts'
-import { fromRedis } from './redis-connection.ts'
+import { fromRedis, type RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import { redisScript } from './redis-script.ts'
 
@@ -30,13 +29,13 @@ const mostAtOnce = 200
 type Wanted = readonly [type: IdentityRecordType, name: string]
 
 export class RedisIdentityReader implements IdentityReader {
-  protected readonly redis: Redis
+  protected readonly redis: RedisConnection
   protected readonly keys: RedisKeys
   readonly #decoded = new DecodedRecords()
   /** Those that are being read. */
   readonly #reads = new Map<OrganizationId, Gathering<Wanted, string | null>>()
 
-  constructor(redis: Redis, keys: RedisKeys) {
+  constructor(redis: RedisConnection, keys: RedisKeys) {
     this.redis = redis
     this.keys = keys
   }
@@ -149,7 +148,7 @@ export class RedisIdentityReader implements IdentityReader {
 export class RedisIdentityStore extends RedisIdentityReader implements IdentityWriter {
   readonly #log: ControlLogWriter
 
-  constructor(redis: Redis, keys: RedisKeys, log: ControlLogWriter) {
+  constructor(redis: RedisConnection, keys: RedisKeys, log: ControlLogWriter) {
     super(redis, keys)
     this.#log = log
   }

@@ -5,7 +5,8 @@ import type { IdentityRecordType } from './identity-records.ts'
 
 /**
  * Every Redis key outside an organization's messaging; the only place where one is spelled. `{org}` is a hash
- * tag: one slot per organization. Key spaces follow who writes: `id` the operator, `tmp` the token service, `mq`
+ * tag: one slot per organization. What belongs to none has the tag `{all}`: then an organization depends on two
+ * nodes of a Cluster at most. Key spaces follow who writes: `id` the operator, `tmp` the token service, `mq`
  * the broker.
  */
 export interface RedisKeys {
@@ -42,23 +43,24 @@ export interface RedisKeys {
 export const defaultKeyPrefix = 'cs'
 
 export function redisKeys(prefix: string = defaultKeyPrefix): RedisKeys {
+  const shared = `${prefix}:{all}`
   return {
     identity: (type, organization) => `${prefix}:{${organization}}:id:${type}`,
     identityOutbox: (organization) => `${prefix}:{${organization}}:id:outbox`,
-    organizations: `${prefix}:id:organizations`,
-    apiKeys: `${prefix}:id:api-keys`,
-    epoch: `${prefix}:id:epoch`,
+    organizations: `${shared}:id:organizations`,
+    apiKeys: `${shared}:id:api-keys`,
+    epoch: `${shared}:id:epoch`,
     credential: (organization, local) => `${prefix}:{${organization}}:tmp:${local}`,
     credentialsOf: (organization, of) => `${prefix}:{${organization}}:tmp:of:${of}`,
     rate: (organization, bucket) =>
       organization === undefined
-        ? `${prefix}:tmp:rate:${bucket}`
+        ? `${shared}:tmp:rate:${bucket}`
         : `${prefix}:{${organization}}:tmp:rate:${bucket}`,
-    control: `${prefix}:control`,
+    control: `${shared}:control`,
     messaging: (organization) => `${prefix}:{${organization}}:mq:`,
-    busInbox: (replica) => `${prefix}:mq:bus:${replica}`,
-    replicas: `${prefix}:mq:replicas`,
-    replicaOrganizations: (replica) => `${prefix}:mq:organizations:${replica}`,
-    willSchedule: `${prefix}:mq:wills`,
+    busInbox: (replica) => `${shared}:mq:bus:${replica}`,
+    replicas: `${shared}:mq:replicas`,
+    replicaOrganizations: (replica) => `${shared}:mq:organizations:${replica}`,
+    willSchedule: `${shared}:mq:wills`,
   }
 }

@@ -1,10 +1,14 @@
 import { createHash } from 'node:crypto'
-import type { Redis } from 'ioredis'
+import type { RedisConnection } from './redis-connection.ts'
 
-/** A Lua script by its digest; its text crosses the network once per Redis. */
+/** A Lua script by its digest; its text crosses the network once per Redis. On a Cluster the keys lie in one slot. */
 export function redisScript(
   lua: string,
-): (redis: Redis, keys: readonly string[], values: readonly (string | number)[]) => Promise<unknown> {
+): (
+  redis: RedisConnection,
+  keys: readonly string[],
+  values: readonly (string | number)[],
+) => Promise<unknown> {
   const digest = createHash('sha1').update(lua).digest('hex')
   return async (redis, keys, values) => {
     try {

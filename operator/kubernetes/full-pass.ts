@@ -20,7 +20,7 @@ const failuresThatCount = 8
 
 /**
  * Sees to it that the store holds everything and says so. Passes over all objects at the start, after Redis was
- * away, and when the store has lost its mark, as after a flush; then removes orphans and marks the store ready.
+ * away or another one, and when the store has lost its mark, as after a flush; then removes orphans and marks the store ready.
  * While Redis is away it waits.
  */
 export class FullPass {
@@ -37,6 +37,11 @@ export class FullPass {
 
   start(): void {
     void this.#check()
+  }
+
+  /** What was written last may be lost: there is another pass, soon. */
+  again(): void {
+    this.#state = 'needed'
   }
 
   stop(): void {
@@ -56,6 +61,10 @@ export class FullPass {
   failed(kind: ResourceKindName, key: string, error: unknown, failures: number): void {
     if (isDomainError(error, 'store-unavailable')) return
     if (failures + 1 >= failuresThatCount) this.#settle(`${kind} ${key}`)
+  }
+
+  get #isRunning(): boolean {
+    return this.#state === 'running'
   }
 
   #settle(item: string): void {
@@ -98,6 +107,7 @@ export class FullPass {
     const { store, sweepOrphans, log } = this.#options
     const orphans = await sweepOrphans()
     await store.markReady()
+    if (!this.#isRunning) return
     this.#state = 'complete'
     log.info({ orphans }, 'everything is in the store')
   }

@@ -65,6 +65,11 @@ export class Leadership {
     for (const kind of resourceKindNames) this.#controllers[kind].start()
   }
 
+  /** The store may have lost what was written last. */
+  lookAgain(): void {
+    this.#pass.again()
+  }
+
   /** Lets what runs come to its end, for `drainMs` at most. */
   async stop(drainMs: number): Promise<void> {
     this.#pass.stop()

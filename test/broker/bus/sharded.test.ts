@@ -1,52 +1,43 @@
-import { Cluster } from 'ioredis'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Redis } from 'ioredis'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { silentLog } from '#core/process/logger.ts'
-import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
+import { redisLocation } from '#core/redis/redis-location.ts'
+import {
+  connectRedis,
+  connectSubscriber,
+  nodeOf,
+  type RedisConnection,
+  untilReady,
+} from '#core/stores/redis-connection.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import type { RoutedMessage } from '../../../broker/aedes/messages.ts'
 import { RedisBus } from '../../../broker/bus/redis-bus.ts'
 import { eventually } from '../../fixtures/eventually.ts'
 import { anOrganizationId, anotherOrganizationId } from '../../fixtures/records.ts'
-import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
+import { type RedisCluster, startRedisCluster } from '../../fixtures/redis-cluster.ts'
+import type { RedisServer } from '../../fixtures/redis-server.ts'
 
-/** A Cluster of one node that has all slots: what sharded pub/sub asks of its client is the same with more. */
-let server: RedisServer
-const clusters: Cluster[] = []
+let place: RedisCluster
+const connections: RedisConnection[] = []
 const buses: RedisBus[] = []
 
 beforeAll(async () => {
-  server = await startRedisServer('--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1')
-  const control = connectRedis(server.url, 'test', silentLog)
-  await untilReady(control, AbortSignal.timeout(10_000)).catch(() => {})
-  await control.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
-  await eventually('the cluster is ready', async () =>
-    String(await control.call('CLUSTER', 'INFO')).includes('cluster_state:ok'),
-  )
-  control.disconnect()
+  place = await startRedisCluster()
 })
 
 afterAll(async () => {
   for (const bus of buses) bus.close()
-  for (const cluster of clusters) cluster.disconnect()
-  await server.stop()
+  for (const each of connections) each.disconnect()
+  await place.stop()
 })
 
-async function connection(): Promise<Cluster> {
-  const { hostname, port } = new URL(server.url)
-  const cluster = new Cluster([{ host: hostname, port: Number(port) }], { shardedSubscribers: true })
-  cluster.on('error', () => {})
-  clusters.push(cluster)
-  await eventually('it is connected', () => cluster.status === 'ready')
-  return cluster
-}
-
 async function replica(): Promise<RedisBus> {
-  const bus = new RedisBus({
-    publisher: await connection(),
-    subscriber: await connection(),
-    keys: redisKeys(),
-    log: silentLog,
-  })
+  const location = redisLocation(place.url)
+  const publisher = connectRedis(location, 'test', silentLog)
+  const subscriber = connectSubscriber(location, 'test-bus', silentLog)
+  connections.push(publisher, subscriber)
+  for (const each of [publisher, subscriber]) await untilReady(each, AbortSignal.timeout(10_000))
+  const bus = new RedisBus({ publisher, subscriber, keys, log: silentLog })
   buses.push(bus)
   return bus
 }
@@ -60,24 +51,66 @@ const message = (topic: string): RoutedMessage => ({
   brokerCounter: 1,
 })
 
+const keys = redisKeys()
+const channel = `${keys.messaging(anOrganizationId)}bus`
+const topics = Array.from({ length: 600 }, (_, index) => `t/${index}`)
+
+/** As they came first: what was refused may have reached Redis before it was sent again. */
+const once = (received: readonly string[]): string[] => [...new Set(received)]
+
+/** Sends all, each until it is taken; calls `halfway` in the middle. */
+async function sendAll(bus: RedisBus, halfway: () => unknown): Promise<void> {
+  for (const [index, topic] of topics.entries()) {
+    await eventually(`${topic} is sent`, () =>
+      Promise.resolve(bus.send(anOrganizationId, message(topic))).then(
+        () => true,
+        () => false,
+      ),
+    )
+    if (index === 300) await halfway()
+  }
+}
+
 describe('on a Redis Cluster', () => {
-  test('messages go over sharded channels, each organization in its slot, and a cut loses none', async () => {
-    const [one, two] = [await replica(), await replica()]
-    const seen: string[] = []
-    const foreign: string[] = []
+  const seen: string[] = []
+  const foreign: string[] = []
+  let one: RedisBus
+  let two: RedisBus
+  beforeAll(async () => {
+    ;[one, two] = [await replica(), await replica()]
     await one.join(anOrganizationId, () => {})
     await two.join(anOrganizationId, ({ topic }) => seen.push(topic))
     await two.join(anotherOrganizationId, ({ topic }) => foreign.push(topic))
-    const control = await connection()
-    expect(await control.pubsub('SHARDCHANNELS')).toContain(`${redisKeys().messaging(anOrganizationId)}bus`)
-    expect(await control.pubsub('CHANNELS')).toEqual([])
-    const topics = Array.from({ length: 600 }, (_, index) => `t/${index}`)
-    for (const [index, topic] of topics.entries()) {
-      await one.send(anOrganizationId, message(topic))
-      if (index === 300) await control.nodes('master')[0]?.client('KILL', 'TYPE', 'pubsub')
-    }
+  })
+  afterEach(() => {
+    seen.length = 0
+  })
+
+  test('messages go over sharded channels, each organization in its slot, and a cut loses none', async () => {
+    const node = nodeOf(connections[0] as RedisConnection, channel) as Redis
+    expect(await node.pubsub('SHARDCHANNELS')).toContain(channel)
+    expect(await node.pubsub('CHANNELS')).toEqual([])
+    await sendAll(one, () => node.client('KILL', 'TYPE', 'pubsub'))
     await eventually('all have arrived', () => seen.length >= 600)
     expect(seen).toEqual(topics)
+    expect(foreign).toEqual([])
+  })
+
+  test('a slot that moves to another master takes its messages along', async () => {
+    const from = await place.serverOf(channel)
+    const to = place.masters.find((server) => server !== from) as RedisServer
+    await sendAll(one, () => place.moveSlot(channel, to))
+    await eventually('all have arrived', () => once(seen).length >= 600, 2_000)
+    expect(once(seen)).toEqual(topics)
+    expect(await place.serverOf(channel)).toBe(to)
+  })
+
+  test('a master that dies takes no message along that was sent', async () => {
+    const master = await place.serverOf(channel)
+    await sendAll(one, () => master.kill())
+    await eventually('all have arrived', () => once(seen).length >= 600, 3_000)
+    expect(once(seen)).toEqual(topics)
+    expect(await place.serverOf(channel)).not.toBe(master)
     expect(foreign).toEqual([])
   })
 })

@@ -1,0 +1,112 @@
+/** The stores where Redis is more than one: a Cluster of three masters, and a replica that becomes the master. */
+import { randomUUID } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { silentLog } from '#core/process/logger.ts'
+import { redisLocation } from '#core/redis/redis-location.ts'
+import type { ControlEntry, ControlLogWriter } from '#core/stores/control-log.ts'
+import { startRedisClock } from '#core/stores/redis-clock.ts'
+import { connectRedis, type RedisConnection, untilReady } from '#core/stores/redis-connection.ts'
+import { RedisControlLog } from '#core/stores/redis-control-log.ts'
+import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
+import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
+import { redisKeys } from '#core/stores/redis-keys.ts'
+import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
+import { describeControlLog } from '../../contracts/control-log.ts'
+import { describeCredentialStore } from '../../contracts/credential-store.ts'
+import { describeIdentityStore } from '../../contracts/identity-store.ts'
+import { describeRateLimiter } from '../../contracts/rate-limiter.ts'
+import { eventually } from '../../fixtures/eventually.ts'
+import { anOrganizationId } from '../../fixtures/records.ts'
+import { type RedisCluster, startRedisCluster } from '../../fixtures/redis-cluster.ts'
+import { startRedisSentinels } from '../../fixtures/redis-sentinel.ts'
+
+let place: RedisCluster
+let cluster: RedisConnection
+
+beforeAll(async () => {
+  place = await startRedisCluster({ replicasEach: 0 })
+  cluster = connectRedis(redisLocation(place.url), 'test', silentLog)
+  await untilReady(cluster, AbortSignal.timeout(10_000))
+})
+
+afterAll(async () => {
+  cluster.disconnect()
+  await place.stop()
+})
+
+/** Keys of this test's own. */
+const freshKeys = (): ReturnType<typeof redisKeys> => redisKeys(randomUUID())
+
+function recordingLog(): { log: ControlEntry[]; writer: ControlLogWriter } {
+  const log: ControlEntry[] = []
+  return { log, writer: { append: async (entry) => void log.push(entry) } }
+}
+
+describeControlLog('the control log on a Cluster', async () => new RedisControlLog(cluster, freshKeys()))
+
+describeIdentityStore('the identity store on a Cluster', async () => {
+  const { log, writer } = recordingLog()
+  return { store: new RedisIdentityStore(cluster, freshKeys(), writer), log }
+})
+
+describeCredentialStore('the credential store on a Cluster', async () => {
+  const { log, writer } = recordingLog()
+  return { store: new RedisCredentialStore(cluster, freshKeys(), writer), log, pass: (ms) => pause(ms) }
+})
+
+describeRateLimiter('the rate limiter on a Cluster', async () => ({
+  limiter: new RedisRateLimiter(cluster, freshKeys()),
+  pass: (ms) => pause(ms),
+}))
+
+describe('the clock of a Cluster', () => {
+  test('is that of the node with the control log: without it Redis is not reachable, without another it is', async () => {
+    const keys = freshKeys()
+    const clock = startRedisClock(cluster, keys)
+    await eventually('it is reachable', () => clock.reachable())
+    expect(Math.abs(clock.now() - Date.now())).toBeLessThan(100)
+    const node = await place.serverOf(keys.control)
+    const other = place.masters.find((server) => server !== node)
+    other?.suspend()
+    await pause(1_800)
+    expect(clock.reachable()).toBe(true)
+    other?.resume()
+    node.suspend()
+    await eventually('it is not', () => !clock.reachable(), 2_000)
+    node.resume()
+    await eventually('it is again', () => clock.reachable())
+    clock.close()
+  })
+})
+
+describe('when another Redis has become the master', () => {
+  test('a follower of the control log is told that something may be missing, also when nothing is', async () => {
+    const place = await startRedisSentinels()
+    const connection = connectRedis(place.url, 'test', silentLog)
+    await untilReady(connection, AbortSignal.timeout(10_000))
+    const log = new RedisControlLog(connection, redisKeys())
+    const entry = (name: string): ControlEntry => ({ type: 'user', organization: anOrganizationId, name })
+    const isTaken = (name: string): Promise<boolean> =>
+      log.append(entry(name)).then(
+        () => true,
+        () => false,
+      )
+    await isTaken('first')
+    const seen: string[] = []
+    let gaps = 0
+    const subscription = await log.follow({ entry: ({ name }) => seen.push(name), gap: () => (gaps += 1) })
+    await isTaken('before')
+    await connection.wait(1, 1_000)
+    await eventually('it is heard', () => seen.includes('before'))
+    expect(gaps).toBe(0)
+    await place.master.kill()
+    await eventually('it is told', () => gaps > 0)
+    await eventually('an entry is taken', () => isTaken('after'))
+    await eventually('it is heard', () => seen.includes('after'))
+    expect([gaps, seen]).toEqual([1, ['before', 'after']])
+    await subscription.close()
+    connection.disconnect()
+    await place.stop()
+  })
+})
