@@ -1,7 +1,6 @@
-import type { Redis } from 'ioredis'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { RateLimit, RateLimiter, RateVerdict } from './rate-limiter.ts'
-import { fromRedis } from './redis-connection.ts'
+import { fromRedis, type RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import { redisScript } from './redis-script.ts'
 
@@ -32,10 +31,10 @@ return answer`)
 
 /** The same contract for all replicas together. */
 export class RedisRateLimiter implements RateLimiter {
-  readonly #redis: Redis
+  readonly #redis: RedisConnection
   readonly #keys: RedisKeys
 
-  constructor(redis: Redis, keys: RedisKeys) {
+  constructor(redis: RedisConnection, keys: RedisKeys) {
     this.#redis = redis
     this.#keys = keys
   }
