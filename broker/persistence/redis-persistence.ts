@@ -3,7 +3,9 @@ import type { Cluster, Redis } from 'ioredis'
 import { fromRedis } from '#core/stores/redis-connection.ts'
 import type { Message, RoutedMessage } from '../aedes/messages.ts'
 import { DomainError } from '#core/errors.ts'
-import { RedisQueues } from './redis-queues.ts'
+import { openedSession } from './opened-session.ts'
+import { recipientsOf, without } from './recipients.ts'
+import { type Enqueued, RedisQueues } from './redis-queues.ts'
 import { RedisRetained } from './redis-retained.ts'
 import type { PromisedWrite, ReplicatedWrites, WritePromised } from './replicated-writes.ts'
 import {
@@ -27,14 +29,7 @@ import {
   storeIncoming,
   sweepSessions,
 } from './session-scripts.ts'
-import {
-  type Announcer,
-  onlyStored,
-  SharedSubscriptions,
-  subscriptionsOf,
-  subscriptionText,
-} from './shared-subscriptions.ts'
-import { grantsFor } from './subscription-table.ts'
+import { type Announcer, onlyStored, SharedSubscriptions, subscriptionText } from './shared-subscriptions.ts'
 
 export interface PersistenceTimes {
   /** How long a session outlives its replica, on top of its expiry: a connection may last longer than that. */
@@ -85,7 +80,13 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
     this.#replicated = replicated
     this.#subscriptions = new SharedSubscriptions(redis, prefix)
     this.#retained = new RedisRetained(redis, prefix, write)
-    this.#queues = new RedisQueues(redis, prefix, write, (count) => this.#limits.onDropped?.(count))
+    this.#queues = new RedisQueues({
+      redis,
+      prefix,
+      write,
+      onDropped: (count) => this.#limits.onDropped?.(count),
+      onEnqueued: (enqueued) => this.#enqueued(enqueued),
+    })
   }
 
   override async setup(broker: Announcer): Promise<void> {
@@ -124,42 +125,24 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
     return this.#subscriptions.match(topic)
   }
 
-  override async outgoingEnqueueCombi(
+  override outgoingEnqueueCombi(
     subscriptions: readonly MatchingSubscription[],
     message: RoutedMessage,
   ): Promise<void> {
-    if (subscriptions.length === 0) return
-    const given = grantsFor(subscriptions, message)
-    const wasBehind = await this.#subscriptions.upTo(await this.#enqueue(given, message))
-    if (!wasBehind) return
-    // What other replicas had added by then and nobody had told us.
-    const now = grantsFor(this.#subscriptions.match(message.topic), message)
-    for (const id of given.keys()) now.delete(id)
-    await this.#enqueue(now, message)
+    if (subscriptions.length === 0) return nothing
+    const recipients = recipientsOf(subscriptions, message)
+    return recipients.all.length === 0
+      ? nothing
+      : this.#queues.enqueue(recipients, message, this.#limits.queued)
   }
 
   async openSession(owner: SessionOwner, clean: boolean, expirySeconds: number): Promise<OpenedSession> {
     const ms = expirySeconds * 1_000 + this.#times.leaseMs
     const values = [owner.id, clean ? 1 : 0, ms]
-    const answer = (await openSession(this.#redis, this.#prefix, values)) as [
-      number,
-      number,
-      number,
-      ...Buffer[][],
-    ]
-    const [ended, present, epoch, session = [], incoming = [], sent = []] = answer
+    const { ended, opened } = openedSession(await openSession(this.#redis, this.#prefix, values))
     this.#ended(owner.id, ended)
-    this.#connected.set(owner.id, { epoch: String(epoch), ms })
-    return {
-      isPresent: present === 1,
-      epoch: String(epoch),
-      subscriptions: subscriptionsOf(recordOf(session)),
-      incoming: incoming.map(Number),
-      sent: Object.entries(recordOf(sent)).map(([name, id]) => ({
-        name,
-        messageId: Number.parseInt(id, 10),
-      })),
-    }
+    this.#connected.set(owner.id, { epoch: opened.epoch, ms })
+    return opened
   }
 
   async closeSession(owner: SessionOwner, epoch: string, expirySeconds: number): Promise<void> {
@@ -213,12 +196,16 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
     return this.#replicated?.run(promised) ?? Promise.reject(noReplicas())
   }
 
-  /** Resolves with the number of the last change of subscriptions at that moment. */
-  async #enqueue(grants: ReadonlyMap<string, number>, message: RoutedMessage): Promise<number> {
-    if (grants.size === 0) return 0
-    const { revision, ended } = await this.#queues.enqueue(grants, message, this.#limits.queued)
+  async #enqueued({ messages, recipients, revision, ended }: Enqueued): Promise<void> {
     if (ended) void this.#lookAround()
-    return revision
+    if (!(await this.#subscriptions.upTo(revision))) return
+    // What other replicas had added by then and nobody had told us.
+    const missed = messages.map(async (message, index) => {
+      const now = recipientsOf(this.#subscriptions.match(message.topic), message)
+      const rest = without(now, recipients[index] ?? now)
+      if (rest.all.length > 0) await this.#queues.enqueue(rest, message, this.#limits.queued)
+    })
+    await Promise.all(missed)
   }
 
   #ended(id: string, revision: number): void {
@@ -246,14 +233,10 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
   }
 }
 
+const nothing = Promise.resolve()
+
 /** Whatever of the package is not overridden fails at once instead of writing keys without a prefix. */
 const noConnection: object = Object.freeze({})
 
 const noReplicas = (): DomainError =>
   new DomainError('store-unavailable', 'there is no connection for replicated messages')
-
-function recordOf(pairs: readonly Buffer[]): Record<string, string> {
-  const record: Record<string, string> = Object.create(null)
-  for (let at = 0; at + 1 < pairs.length; at += 2) record[String(pairs[at])] = String(pairs[at + 1])
-  return record
-}

@@ -1,29 +1,49 @@
 import type { Cluster, Redis } from 'ioredis'
 import type { RoutedMessage } from '../aedes/messages.ts'
+import { enqueueCalls } from './enqueue-calls.ts'
+import { applySteps, enqueue, numbersPerMs, readQueue, takeBack } from './queue-scripts.ts'
+import type { Recipients } from './recipients.ts'
 import type { WritePromised } from './replicated-writes.ts'
-import { messageName, type QueuedMessage, type QueuePage, type QueueStep } from './session-persistence.ts'
-import { applySteps, enqueue, readQueue, takeBack } from './session-scripts.ts'
-import { decodeMessage, encodeMessage, unexpired } from './stored-message.ts'
+import type { QueuedMessage, QueuePage, QueueStep } from './session-persistence.ts'
+import { decodeMessage, unexpired } from './stored-message.ts'
 
 const bytesPerPage = 262_144
 /** Of one call: more are several calls, sent at once. */
-const sessionsPerCall = 2_000
-const bytesPerCall = 1_048_576
-/** Before the message: when it came, and the QoS that was granted. */
-const headBytes = 9
+const stepsPerCall = 1_000
 
+/** Messages that were put into the queues by one call. */
 export interface Enqueued {
+  readonly messages: readonly RoutedMessage[]
+  /** Of each message. */
+  readonly recipients: readonly Recipients[]
   /** Number of the last change of subscriptions then. */
   readonly revision: number
   /** Some of the sessions have ended. */
   readonly ended: boolean
 }
 
-interface Batch {
-  readonly values: (string | number | Buffer)[]
-  readonly answer: Promise<Enqueued>
-  sessions: number
-  bytes: number
+export interface RedisQueuesOptions {
+  readonly redis: Redis | Cluster
+  readonly prefix: string
+  /** How something is written that a publisher waits for. */
+  readonly write: WritePromised
+  readonly onDropped: (count: number) => void
+  /** Called when they are in; `enqueue` resolves when it does. */
+  readonly onEnqueued: (enqueued: Enqueued) => Promise<void> | void
+}
+
+/** What one turn of the event loop has brought. */
+interface Arrivals {
+  readonly messages: RoutedMessage[]
+  readonly recipients: Recipients[]
+  readonly most: number
+  readonly done: Promise<void>
+}
+
+interface Steps {
+  readonly values: (string | number)[]
+  readonly done: Promise<void>
+  count: number
 }
 
 /**
@@ -32,117 +52,112 @@ interface Batch {
  * it has waiting.
  */
 export class RedisQueues {
-  readonly #redis: Redis | Cluster
-  readonly #prefix: string
-  readonly #write: WritePromised
-  readonly #onDropped: (count: number) => void
-  /** What this turn of the event loop has brought. */
-  #batch: Batch | undefined
+  readonly #options: RedisQueuesOptions
+  #arrivals: Arrivals | undefined
+  #steps: Steps | undefined
 
-  constructor(
-    redis: Redis | Cluster,
-    prefix: string,
-    write: WritePromised,
-    onDropped: (count: number) => void,
-  ) {
-    this.#redis = redis
-    this.#prefix = prefix
-    this.#write = write
-    this.#onDropped = onDropped
+  constructor(options: RedisQueuesOptions) {
+    this.#options = options
   }
 
-  /** Messages of one turn of the event loop share a round trip, and its answer. */
-  async enqueue(
-    grants: ReadonlyMap<string, number>,
-    message: RoutedMessage,
-    most: number,
-  ): Promise<Enqueued> {
-    const name = messageName(message)
-    const body = encodeMessage(message)
-    const all = [...grants]
-    const calls: Promise<Enqueued>[] = []
-    for (let at = 0; at < all.length; at += sessionsPerCall) {
-      const some = all.slice(at, at + sessionsPerCall)
-      const batch = this.#batchFor(some.length, body.length, most)
-      batch.values.push(name, body, some.length, ...some.flat())
-      calls.push(batch.answer)
-    }
-    if (calls.length === 1 && calls[0] !== undefined) return calls[0]
-    const answers = await Promise.all(calls)
-    return {
-      revision: Math.max(...answers.map(({ revision }) => revision)),
-      ended: answers.some(({ ended }) => ended),
-    }
+  /** Messages of one turn of the event loop share a round trip, and its promise. */
+  enqueue(recipients: Recipients, message: RoutedMessage, most: number): Promise<void> {
+    const arrivals = this.#arrivals ?? this.#openArrivals(most)
+    arrivals.messages.push(message)
+    arrivals.recipients.push(recipients)
+    return arrivals.done
   }
 
   async page(id: string, after: string, count: number): Promise<QueuePage> {
+    const { redis, prefix } = this.#options
     const values = [id, after === '' ? '-inf' : after, count, bytesPerPage]
-    const answer = (await readQueue(this.#redis, this.#prefix, values)) as [
-      Buffer,
-      Buffer,
-      number,
-      ...Buffer[],
-    ]
+    const answer = (await readQueue(redis, prefix, values)) as [Buffer, Buffer, number, ...Buffer[]]
     const [time, next, isLast, ...fields] = answer
     const now = Number(time.toString())
     const messages: QueuedMessage[] = []
-    for (let at = 0; at + 2 < fields.length; at += 3) {
-      messages.push(
-        queuedMessage(fields[at] as Buffer, fields[at + 1] as Buffer, fields[at + 2] as Buffer, now),
-      )
+    for (let at = 0; at + 3 < fields.length; at += 4) {
+      const [name, number, sent, body] = fields.slice(at, at + 4) as [Buffer, Buffer, Buffer, Buffer]
+      messages.push(queuedMessage(name, number, sent, body, now))
     }
     return { messages, next: messages.length === 0 ? after : next.toString(), isLast: isLast === 1, now }
   }
 
-  #batchFor(sessions: number, bytes: number, most: number): Batch {
-    const open = this.#batch
-    const fits =
-      open !== undefined && open.sessions + sessions <= sessionsPerCall && open.bytes + bytes <= bytesPerCall
-    const batch = fits ? open : this.#openBatch(most)
-    batch.sessions += sessions
-    batch.bytes += bytes
+  /** So do steps, of whatever sessions. */
+  apply(id: string, steps: readonly QueueStep[]): Promise<void> {
+    if (steps.length <= stepsPerCall) return this.#applySome(id, steps)
+    const calls: Promise<void>[] = []
+    for (let at = 0; at < steps.length; at += stepsPerCall) {
+      calls.push(this.#applySome(id, steps.slice(at, at + stepsPerCall)))
+    }
+    return Promise.all(calls).then(() => {})
+  }
+
+  #applySome(id: string, steps: readonly QueueStep[]): Promise<void> {
+    const open = this.#steps
+    const batch = open !== undefined && open.count + steps.length <= stepsPerCall ? open : this.#openSteps()
+    const [sent, received, done] = (['sent', 'received', 'done'] as const).map((kind) =>
+      steps.filter((step) => step.kind === kind),
+    ) as [QueueStep[], QueueStep[], QueueStep[]]
+    batch.values.push(id, sent.length + received.length, received.length, done.length)
+    for (const { name, messageId } of sent) batch.values.push(name, messageId)
+    for (const { name, messageId } of received) batch.values.push(name, `${messageId}r`)
+    for (const { name } of done) batch.values.push(name)
+    batch.count += steps.length
+    return batch.done
+  }
+
+  #openSteps(): Steps {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const batch: Steps = { values: [], count: 0, done: promise }
+    this.#steps = batch
+    process.nextTick(() => {
+      if (this.#steps === batch) this.#steps = undefined
+      const { redis, prefix } = this.#options
+      applySteps(redis, prefix, batch.values).then(() => resolve(), reject)
+    })
     return batch
   }
 
-  #openBatch(most: number): Batch {
-    const { promise, resolve, reject } = Promise.withResolvers<Enqueued>()
-    const batch: Batch = { values: [most], sessions: 0, bytes: 0, answer: promise }
-    this.#batch = batch
+  #openArrivals(most: number): Arrivals {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const arrivals: Arrivals = { messages: [], recipients: [], most, done: promise }
+    this.#arrivals = arrivals
     // After everything that is ready to run has run.
     process.nextTick(() => {
-      if (this.#batch === batch) this.#batch = undefined
-      this.#send(batch).then(resolve, reject)
+      this.#arrivals = undefined
+      this.#send(arrivals).then(resolve, reject)
     })
-    return batch
+    return arrivals
   }
 
-  async #send({ values }: Batch): Promise<Enqueued> {
-    const answer = await this.#write({
-      write: (redis) => enqueue(redis, this.#prefix, values),
-      takeBack: (redis) => takeBack(redis, this.#prefix, values),
-    })
-    const [revision, dropped, ...ended] = answer as [number, number, ...Buffer[]]
-    if (dropped > 0) this.#onDropped(dropped)
-    return { revision, ended: ended.length > 0 }
-  }
-
-  async apply(id: string, steps: readonly QueueStep[]): Promise<void> {
-    const values = steps.flatMap(({ kind, name, messageId }) => [kind, name, messageId])
-    await applySteps(this.#redis, this.#prefix, [id, ...values])
+  async #send({ messages, recipients, most }: Arrivals): Promise<void> {
+    const { prefix, write, onDropped, onEnqueued } = this.#options
+    const answers = await Promise.all(
+      enqueueCalls(messages, recipients, most).map(
+        (values) =>
+          write({
+            write: (redis) => enqueue(redis, prefix, values),
+            takeBack: (redis) => takeBack(redis, prefix, values),
+          }) as Promise<[number, number, ...Buffer[]]>,
+      ),
+    )
+    const dropped = answers.reduce((total, [, count]) => total + count, 0)
+    if (dropped > 0) onDropped(dropped)
+    const revision = answers.reduce((newest, [each]) => Math.max(newest, each), 0)
+    await onEnqueued({ messages, recipients, revision, ended: answers.some(({ length }) => length > 2) })
   }
 }
 
-function queuedMessage(name: Buffer, sent: Buffer, body: Buffer, now: number): QueuedMessage {
+function queuedMessage(name: Buffer, number: Buffer, sent: Buffer, body: Buffer, now: number): QueuedMessage {
   const state = sent.toString('latin1')
-  const storedAt = body.length < headBytes ? 0 : body.readDoubleBE(0)
-  const stored = body.length < headBytes ? undefined : decodeMessage(body.subarray(headBytes))
+  const storedAt = Math.floor(Number(number.toString()) / numbersPerMs)
+  const stored = decodeMessage(body)
   const left = stored && unexpired(stored, storedAt, now)
-  const qos = Math.min(stored?.qos ?? 0, body[headBytes - 1] ?? 0) as 0 | 1 | 2
   return {
     name: name.toString(),
     storedAt,
     isReleased: state.endsWith('r'),
     ...(state === '' ? {} : { messageId: Number.parseInt(state, 10) }),
-    ...(left === undefined ? {} : { message: { ...left, qos } }),
+    ...(left === undefined ? {} : { message: left }),
   }
 }

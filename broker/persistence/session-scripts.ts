@@ -6,7 +6,7 @@ import { luaScript } from './lua-script.ts'
  *     sessions            sorted set: session id by the ms at which it ends
  *     session:<id>        hash: filter to subscription; under '' the epoch of the last opening
  *     queue:<id>          sorted set: names of messages by their order of arrival
- *     bodies:<id>         hash: name to message, as it lies in `queuedBody`
+ *     bodies:<id>         hash: name to message
  *     sent:<id>           hash: name to packet id, with an `r` once only PUBREL is left
  *     incoming:<id>       set: packet ids of QoS 2 messages that wait for PUBREL
  *     revision, changes   number and stream of the last changes of subscriptions, for the other replicas
@@ -108,95 +108,6 @@ export const removeSubscriptions = luaScript(`${sessions}
 local id = ARGV[2]
 if redis.call('HDEL', prefix .. 'session:' .. id, unpack(ARGV, 4)) == 0 then return 0 end
 return changed(id, 'remove', ARGV[3])`)
-
-/** most, (name, message, count, (id, QoS)*count)* → revision, dropped, id* of sessions that have ended */
-export const enqueue = luaScript(`${sessions}
-local most = tonumber(ARGV[2])
-local answer = { tonumber(redis.call('GET', prefix .. 'revision') or '0'), 0 }
-local function put(id, name, body, sequence)
-  local ends = endOf(id)
-  if not ends then
-    answer[#answer + 1] = id
-    return
-  end
-  local queue = prefix .. 'queue:' .. id
-  local waiting = redis.call('ZCARD', queue)
-  if waiting >= most then
-    answer[2] = answer[2] + 1
-  elseif redis.call('ZADD', queue, 'NX', sequence, name) == 1 then
-    redis.call('HSET', prefix .. 'bodies:' .. id, name, body)
-    if waiting == 0 then
-      redis.call('PEXPIREAT', queue, whole(ends))
-      redis.call('PEXPIREAT', prefix .. 'bodies:' .. id, whole(ends))
-    end
-  end
-end
-local at = 3
-while at < #ARGV do
-  local name, message, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
-  local sequence = redis.call('INCR', prefix .. 'sequence')
-  local bodies = {}
-  for index = at + 3, at + 2 + count * 2, 2 do
-    local qos = ARGV[index + 1]
-    bodies[qos] = bodies[qos] or struct.pack('>dB', now, tonumber(qos)) .. message
-    put(ARGV[index], name, bodies[qos], sequence)
-  end
-  at = at + 3 + count * 2
-end
-return answer`)
-
-/** As for `enqueue`: none of these messages is in these queues any more. */
-export const takeBack = luaScript(`
-local at = 3
-while at < #ARGV do
-  local name, count = ARGV[at], tonumber(ARGV[at + 2])
-  for index = at + 3, at + 2 + count * 2, 2 do
-    redis.call('ZREM', prefix .. 'queue:' .. ARGV[index], name)
-    for _, part in ipairs({ 'bodies:', 'sent:' }) do redis.call('HDEL', prefix .. part .. ARGV[index], name) end
-  end
-  at = at + 3 + count * 2
-end
-return 0`)
-
-/** id, after, count, bytes → now, next, is last, (name, sent, body)* */
-export const readQueue = luaScript(`
-local id, count, most = ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
-local names = redis.call('ZRANGEBYSCORE', prefix .. 'queue:' .. id, '(' .. ARGV[3], '+inf', 'WITHSCORES', 'LIMIT', 0, count)
-local answer = { whole(now), ARGV[3], #names < count * 2 and 1 or 0 }
-local bytes = 0
-for at = 1, #names, 2 do
-  local body = redis.call('HGET', prefix .. 'bodies:' .. id, names[at]) or ''
-  bytes = bytes + #body
-  if bytes > most and at > 1 then
-    answer[3] = 0
-    break
-  end
-  answer[2] = names[at + 1]
-  answer[#answer + 1] = names[at]
-  answer[#answer + 1] = redis.call('HGET', prefix .. 'sent:' .. id, names[at]) or ''
-  answer[#answer + 1] = body
-end
-return answer`)
-
-/** id, (kind, name, packet id)* */
-export const applySteps = luaScript(`${sessions}
-local id = ARGV[2]
-local queue, bodies, sent = prefix .. 'queue:' .. id, prefix .. 'bodies:' .. id, prefix .. 'sent:' .. id
-local fresh = redis.call('EXISTS', sent) == 0
-for at = 3, #ARGV, 3 do
-  local kind, name = ARGV[at], ARGV[at + 1]
-  if kind == 'done' then
-    redis.call('ZREM', queue, name)
-    redis.call('HDEL', bodies, name)
-    redis.call('HDEL', sent, name)
-  elseif redis.call('ZSCORE', queue, name) then
-    if kind == 'received' then redis.call('HDEL', bodies, name) end
-    redis.call('HSET', sent, name, ARGV[at + 2] .. (kind == 'received' and 'r' or ''))
-  end
-end
-local ends = fresh and endOf(id)
-if ends then redis.call('PEXPIREAT', sent, whole(ends)) end
-return 0`)
 
 /** id, packet id */
 export const storeIncoming = luaScript(`${sessions}

@@ -14,8 +14,8 @@ const headBytes = 1 + 1 + 6 + 2 + 2 + 2 + 4
 const retainFlag = 4
 const propertiesFlag = 8
 
-export function encodeMessage(message: RoutedMessage): Buffer {
-  const { brokerId, brokerCounter, clientId = '', topic, properties, payload, qos, retain } = message
+export function encodeMessage(message: RoutedMessage, qos = message.qos): Buffer {
+  const { brokerId, brokerCounter, clientId = '', topic, properties, payload, retain } = message
   const texts = Buffer.byteLength(brokerId) + Buffer.byteLength(clientId) + Buffer.byteLength(topic)
   const bytes = Buffer.allocUnsafe(headBytes + texts + (properties?.length ?? 0) + payload.length)
   let at = headBytes

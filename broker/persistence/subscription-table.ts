@@ -10,9 +10,13 @@ interface Level {
 
 const newLevel = (): Level => ({ children: new Map(), subscriptions: new Map() })
 
+const none: MatchingSubscription[] = []
+const rememberedTopics = 1_000
+
 /** Subscriptions of an organization's stored sessions, found by session and by topic. */
 export class SubscriptionTable {
   readonly #root = newLevel()
+  readonly #matches = new Map<string, MatchingSubscription[]>()
   readonly #byClient = new Map<string, Map<string, MatchingSubscription>>()
 
   set(clientId: string, subscription: StoredSubscription): void {
@@ -40,14 +44,23 @@ export class SubscriptionTable {
     return [...(this.#byClient.get(clientId)?.values() ?? [])]
   }
 
-  /** Those above QoS 0 whose filter matches; a client with several comes several times. */
+  /**
+   * Those above QoS 0 whose filter matches; a client with several comes several times. The same array as long as
+   * nothing changes and the topic is one of the last.
+   */
   match(topic: string): MatchingSubscription[] {
+    if (this.#byClient.size === 0) return none
+    const before = this.#matches.get(topic)
+    if (before !== undefined) return before
     const found: MatchingSubscription[] = []
-    if (this.#byClient.size > 0) collect(this.#root, topic.split('/'), 0, topic.startsWith('$'), found)
+    collect(this.#root, topic.split('/'), 0, topic.startsWith('$'), found)
+    if (this.#matches.size >= rememberedTopics) this.#matches.clear()
+    this.#matches.set(topic, found)
     return found
   }
 
   #plant(subscription: MatchingSubscription): void {
+    this.#matches.clear()
     let level = this.#root
     for (const name of subscription.topic.split('/')) {
       const next = level.children.get(name) ?? newLevel()
@@ -58,6 +71,7 @@ export class SubscriptionTable {
   }
 
   #uproot(clientId: string, filter: string): void {
+    this.#matches.clear()
     const path: [Level, string][] = []
     let level: Level | undefined = this.#root
     for (const name of filter.split('/')) {

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { matches } from '#core/access/topic-filter.ts'
@@ -275,6 +276,101 @@ export function describeSessionPersistence(name: string, create: () => Promise<S
         await persistence.outgoingApply(owner, [{ kind: 'done', name: queue[0]?.name ?? '', messageId: 1 }])
         await publish(aMessage({ payload: Buffer.from('6') }))
         expect(payloads(await queueOf(owner))).toEqual(['2', '3', '6'])
+      })
+
+      test('that is nearly full takes the first of those that come at once', async () => {
+        let dropped = 0
+        persistence.configure({
+          ...defaultPersistenceLimits,
+          queued: 4,
+          onDropped: (count) => (dropped += count),
+        })
+        await publish(aMessage({ payload: Buffer.from('0') }))
+        await Promise.all(
+          ['1', '2', '3', '4', '5', '6'].map((payload) =>
+            publish(aMessage({ payload: Buffer.from(payload) })),
+          ),
+        )
+        expect([payloads(await queueOf(owner)), dropped]).toEqual([['0', '1', '2', '3'], 3])
+      })
+
+      test('has what comes at once in its order, whoever else gets it and at whatever QoS', async () => {
+        const ids = ['user:ada/device', 'user:bob/x', 'user:eve/y']
+        const grants = fc.array(
+          fc.record({ topic: fc.nat(3), qos: fc.constantFrom(1 as const, 2 as const) }),
+          {
+            maxLength: 4,
+          },
+        )
+        const publishes = fc.array(
+          fc.record({ topic: fc.nat(3), qos: fc.constantFrom(1 as const, 2 as const), from: fc.nat(2) }),
+          { maxLength: 40 },
+        )
+        const subscribed = fc.tuple(grants, grants, grants)
+        await fc.assert(
+          fc.asyncProperty(subscribed, publishes, fc.boolean(), async (all, sent, nl) => {
+            for (const [index, id] of ids.entries()) {
+              await persistence.openSession({ id }, true, 60)
+              const subscriptions = (all[index] ?? []).map(({ topic, qos }) => ({
+                topic: `t/${topic}`,
+                qos,
+                nl,
+              }))
+              await persistence.addSubscriptions({ id }, subscriptions)
+            }
+            const messages = sent.map(({ topic, qos, from }) =>
+              aMessage({ topic: `t/${topic}`, qos, clientId: ids[from] ?? '' }),
+            )
+            await Promise.all(messages.map(publish))
+            for (const [index, id] of ids.entries()) {
+              const granted = new Map((all[index] ?? []).map(({ topic, qos }) => [`t/${topic}`, qos]))
+              const expected = messages
+                .filter(({ topic, clientId }) => granted.has(topic) && !(nl && clientId === id))
+                .map((message) => [
+                  messageName(message),
+                  Math.min(message.qos, granted.get(message.topic) ?? 0),
+                ])
+              const queue = await queueOf({ id })
+              expect(queue.map(({ name, message }) => [name, message?.qos])).toEqual(expected)
+            }
+          }),
+          { numRuns: 60 },
+        )
+      })
+
+      test('remembers a thousand and more steps at once, of several sessions, and those of one message in their order', async () => {
+        await persistence.openSession(other, false, 60)
+        await persistence.addSubscriptions(other, [{ topic: 'a', qos: 2 }])
+        const messages = Array.from({ length: 1_500 }, () => aMessage({ qos: 2 }))
+        await Promise.all(messages.map(publish))
+        const steps = (kind: 'sent' | 'received' | 'done', some: readonly RoutedMessage[]) =>
+          some.map((message, index) => ({ kind, name: messageName(message), messageId: index + 1 }))
+        await Promise.all([
+          persistence.outgoingApply(owner, [
+            ...steps('sent', messages),
+            ...steps('received', messages.slice(0, 1_400)),
+            ...steps('done', messages.slice(0, 1_300)),
+          ]),
+          persistence.outgoingApply(other, steps('done', messages.slice(10))),
+        ])
+        const [own, others] = [await queueOf(owner), await queueOf(other)]
+        expect(own).toHaveLength(200)
+        expect(own.map(({ messageId }) => messageId)).toEqual(own.map((_, index) => 1_301 + index))
+        expect(own.map(({ isReleased }) => isReleased)).toEqual(own.map((_, index) => index < 100))
+        expect(own.map(({ message }) => message === undefined)).toEqual(own.map((_, index) => index < 100))
+        expect(others.map(({ name }) => name)).toEqual(messages.slice(0, 10).map(messageName))
+        expect((await persistence.openSession(owner, false, 60)).sent).toHaveLength(200)
+      })
+
+      test('says when a message came', async () => {
+        await publish(aMessage())
+        await pause(30)
+        await publish(aMessage())
+        const { messages, now } = await persistence.outgoingPage(owner, '', 10)
+        const [first, second] = messages.map(({ storedAt }) => now - storedAt)
+        expect(first).toBeGreaterThanOrEqual(25)
+        expect(first).toBeLessThan(5_000)
+        expect(second).toBeLessThan(first ?? 0)
       })
 
       test('gives a message with what is left of its expiry, and one whose time is over without its content', async () => {

@@ -190,6 +190,56 @@ describe('in Redis', () => {
     }
   })
 
+  test('what one turn brings is one command, and so are the steps of all sessions in it', async () => {
+    const persistence = await replica(freshPrefix())
+    for (let index = 0; index < 20; index += 1) {
+      await persistence.openSession({ id: `s/${index}` }, false, 60)
+      await persistence.addSubscriptions({ id: `s/${index}` }, [{ topic: `a/${index % 5}`, qos: 1 }])
+    }
+    const messages = Array.from({ length: 100 }, (_, index) => aMessage({ topic: `a/${index % 5}` }))
+    const enqueue = () => Promise.all(messages.map((message) => publish(persistence, message)))
+    const acknowledge = () =>
+      Promise.all(
+        Array.from({ length: 20 }, (_, index) =>
+          persistence.outgoingApply(
+            { id: `s/${index}` },
+            messages.slice(10).map((message) => ({ kind: 'done', name: messageName(message), messageId: 1 })),
+          ),
+        ),
+      )
+    for (const work of [enqueue, acknowledge]) await work()
+    expect(await roundTrips(enqueue)).toBe(1)
+    // A thousand steps to a command.
+    expect(await roundTrips(acknowledge)).toBe(2)
+    expect(await queued(persistence, { id: 's/3' })).toEqual(
+      messages.filter((_, index) => index < 10 && index % 5 === 3).map(messageName),
+    )
+  })
+
+  test('a message for thousands of sessions is several commands, none of them long', async () => {
+    const persistence = await replica(freshPrefix())
+    const sessions = Array.from({ length: 5_000 }, (_, index) => ({ id: `s/${index}` }))
+    for (let at = 0; at < sessions.length; at += 500) {
+      const some = sessions.slice(at, at + 500)
+      await Promise.all(some.map((session) => persistence.openSession(session, false, 60)))
+    }
+    const subscriptions = sessions.map(({ id }) => ({ clientId: id, topic: 'a', qos: 1 as const }))
+    const message = aMessage()
+    const enqueue = () => persistence.outgoingEnqueueCombi(subscriptions, message)
+    await enqueue()
+    expect(await roundTrips(enqueue)).toBe(3)
+    for (const index of [0, 1_999, 2_000, 4_999]) {
+      expect(await queued(persistence, { id: `s/${index}` })).toEqual([messageName(message)])
+    }
+  })
+
+  test('nothing lasts that a message for a session that is gone has brought', async () => {
+    const prefix = freshPrefix()
+    const persistence = await replica(prefix)
+    await persistence.outgoingEnqueueCombi([{ clientId: 'nobody', topic: 'a', qos: 1 }], aMessage())
+    for (const key of await redis.keys(`${prefix}*`)) expect(await redis.pttl(key), key).toBeGreaterThan(0)
+  })
+
   test('everything but what is retained has a time to live, also of a session whose replica died', async () => {
     const prefix = freshPrefix()
     const persistence = await replica(prefix)
