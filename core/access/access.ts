@@ -24,8 +24,6 @@ export interface Access {
   receive(topic: string): boolean
   /** True when a granted filter overlaps a deny, so that each delivery has to be asked for. */
   checkDelivery(filter: string): boolean
-  /** False when no rule allows anything. */
-  readonly any: boolean
 }
 
 /** Compiles lists for one identity. An allow whose variables can not be filled in does not apply. */
@@ -79,14 +77,12 @@ const invalidTopic: Refused = { allowed: false, reason: 'invalid-topic' }
 const dollar = 0x24
 
 class CompiledAccess implements Access {
-  readonly any: boolean
   readonly #deny: Readonly<Record<Action, FilterSet<AppliedRule>>>
   readonly #allow: Readonly<Record<Action, FilterSet<AppliedRule>>>
 
   constructor(rules: readonly AppliedRule[]) {
     this.#deny = byAction(rules, 'deny')
     this.#allow = byAction(rules, 'allow')
-    this.any = rules.some(({ effect }) => effect === 'allow')
   }
 
   publish(topic: string, qos: Qos, retain: boolean): Verdict {
@@ -151,12 +147,10 @@ function tooMuch(allow: AppliedRule | undefined, qos: Qos): Refused {
 }
 
 class IntersectedAccess implements Access {
-  readonly any: boolean
   readonly #parts: readonly Access[]
 
   constructor(parts: readonly Access[]) {
     this.#parts = parts
-    this.any = parts.every((part) => part.any)
   }
 
   publish(topic: string, qos: Qos, retain: boolean): Verdict {

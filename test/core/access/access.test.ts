@@ -14,7 +14,6 @@ describe('access', () => {
     expect(none.publish('a', 0, false)).toEqual({ allowed: false, reason: 'no-rule' })
     expect(none.subscribe('a')).toEqual({ allowed: false, reason: 'no-rule' })
     expect(none.receive('a')).toBe(false)
-    expect(none.any).toBe(false)
   })
 
   test('names the rule that decided', () => {
@@ -36,6 +35,11 @@ describe('access', () => {
     expect(some.publish('a/z', 0, false)).toMatchObject({ rule: { list: 'one', index: 1 } })
     expect(some.publish('a/z', 1, false)).toMatchObject({ rule: { list: 'two', index: 0 } })
     expect(some.subscribe('a/z')).toEqual({ allowed: true, maxQos: 2, rule: { list: 'two', index: 0 } })
+    expect(access([allow(both, 'z'), allow(both, 'a/+'), allow(both, 'a/#')]).subscribe('a/z')).toMatchObject(
+      {
+        rule: { index: 1 },
+      },
+    )
   })
 
   test('deny wins, in whatever order', () => {
@@ -86,6 +90,13 @@ describe('access', () => {
     const rule = { list: 'list', index: 0 }
     expect(some.publish('a', 2, true)).toEqual({ allowed: false, reason: 'qos', rule })
     expect(some.publish('a', 1, true)).toEqual({ allowed: false, reason: 'retain', rule })
+    const least = access([allow(both, 'b'), { ...allow(both, 'a'), maxQos: 0 }])
+    expect(least.publish('a', 1, false)).toEqual({
+      allowed: false,
+      reason: 'qos',
+      rule: { list: 'list', index: 1 },
+    })
+    expect(least.publish('a', 0, true).allowed).toBe(true)
   })
 
   test('a deny denies at every QoS, retained or not', () => {
@@ -156,8 +167,14 @@ describe('identity variables', () => {
   )
 
   test('names of object prototypes are no attributes', () => {
-    expect(access([allow(both, '{constructor}')]).any).toBe(false)
-    expect(access([allow(both, '{__proto__}')]).any).toBe(false)
+    for (const name of ['constructor', '__proto__', 'toString']) {
+      const some = access([allow(both, `a/{${name}}`), allow(both, 'b')])
+      expect(some.subscribe('a/+').allowed).toBe(false)
+      expect(some.publish('a/x', 0, false).allowed).toBe(false)
+      expect(access([allow(both, '#'), deny(both, `a/{${name}}`)]).publish('a/x', 0, false).allowed).toBe(
+        false,
+      )
+    }
   })
 })
 
@@ -182,7 +199,6 @@ describe('a ceiling', () => {
   })
 
   test('gives nothing of its own', () => {
-    expect(intersectAccess(access([]), [wide]).any).toBe(false)
     expect(intersectAccess(access([]), [wide]).publish('a', 0, false).allowed).toBe(false)
   })
 })
@@ -199,7 +215,7 @@ describe('a policy', () => {
     expect(resolve({}, ['all']).publish('b', 0, false).allowed).toBe(true)
     expect(resolve({ lists: ['a'] }, ['all']).publish('b', 0, false).allowed).toBe(false)
     expect(resolve({ rules: [allow(both, 'c')] }, ['all']).publish('b', 0, false).allowed).toBe(false)
-    expect(resolve({}, []).any).toBe(false)
+    expect(resolve({}, []).publish('a', 0, false).allowed).toBe(false)
   })
 
   test('denies everything when one of its lists is missing', () => {
@@ -230,7 +246,7 @@ describe('a policy', () => {
     expect(narrowed.publish('a/x', 2, false)).toMatchObject({ reason: 'qos', rule: { list: '(narrowing)' } })
     for (const topic of ['a', 'a/y', 'b']) expect(narrowed.publish(topic, 0, false).allowed).toBe(false)
     expect(narrowed.subscribe('a/x').allowed).toBe(false)
-    expect(resolve({ lists: ['a'], narrowing: [] }).any).toBe(false)
+    expect(resolve({ lists: ['a'], narrowing: [] }).publish('a', 0, false).allowed).toBe(false)
   })
 
   test('names rules of its own as such', () => {
