@@ -13,6 +13,7 @@ import type { Log } from '#core/process/logger.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { RateLimiter } from '#core/stores/rate-limiter.ts'
+import { LeasingLimiter } from './limits/leasing-limiter.ts'
 import { defaultRates, type RateSettings, RequestLimits } from './limits/request-limits.ts'
 import { createTokenServiceMetrics } from './metrics.ts'
 import { answerPreflights } from './plugins/cross-origin.ts'
@@ -104,14 +105,22 @@ export function buildApp({
 
   const metrics = createTokenServiceMetrics(registry)
   const keys = new IssuerKeys({ fetch: fetchDocument, now, onFetch: metrics.fetched })
+  const allRates = { ...defaultRates, ...rates }
   const limits = new RequestLimits({
-    limiter,
-    rates: { ...defaultRates, ...rates },
+    limiter: new LeasingLimiter(limiter, now),
+    rates: allRates,
     now,
     onLimited: metrics.limited,
   })
   app.decorate('limits', limits)
-  const options = { ...dependencies, keys, metrics, endpoints, mostPerSubject, limits }
+  const options = {
+    ...dependencies,
+    keys,
+    metrics,
+    endpoints,
+    mostPerSubject,
+    perSubject: allRates.perSubject,
+  }
   const methods = collectMethods(app)
   const openApi = new OpenApi()
   app.addHook('onRoute', (route) => openApi.add(route))

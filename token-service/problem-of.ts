@@ -1,4 +1,6 @@
 import { isDomainError } from '#core/errors.ts'
+import { minuteMs, RateExceeded } from '#core/stores/rate-limiter.ts'
+import { rateLimited } from './limits/rate-headers.ts'
 import { ProblemError } from './problems.ts'
 import { ProviderUnavailable, TokenRefused } from './verifier/token-refused.ts'
 
@@ -10,6 +12,10 @@ export function problemOf(error: unknown): ProblemError {
   if (error instanceof TokenRefused) return new ProblemError(error.failure, { detail: error.message })
   if (error instanceof ProviderUnavailable) {
     return new ProblemError('provider_unavailable', retryAfter(error.retryAfterSeconds))
+  }
+  if (error instanceof RateExceeded) {
+    const { limit, waitMs } = error
+    return rateLimited([limit], { waitMs, left: [{ remaining: 0, fullInMs: minuteMs }] })
   }
   if (isDomainError(error)) return new ProblemError('service_unavailable', retryAfter(storeRetrySeconds))
   return problemOfFastify(error)

@@ -1,5 +1,6 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
+import { randomSecretBytes } from './random.ts'
 
 /**
  * What a generated secret is for: `mp` an MQTT password, `sk` a secret API key, `pk` a publishable API key.
@@ -13,7 +14,7 @@ const checksumLength = 6
 
 /** 256 random bits in base64url, and a checksum that tells a typing error or a guess before any lookup. */
 export function generateSecret(kind: SecretKind): string {
-  const body = `cs_${kind}_${randomBytes(32).toString('base64url')}`
+  const body = `cs_${kind}_${randomSecretBytes(32).toString('base64url')}`
   return body + checksum(body)
 }
 

@@ -1,4 +1,4 @@
-import { apiKeyLookup, secretKindOf } from '#core/credentials/secret.ts'
+import { apiKeyLookup } from '#core/credentials/secret.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { ControlEntry, ControlLogReader, ControlLogSubscription } from './control-log.ts'
 import type { IdentityRecord, IdentityRecordType } from './identity-records.ts'
@@ -55,7 +55,6 @@ export class CachedIdentityReader implements IdentityReader {
   }
 
   async findApiKey(secret: string): Promise<FoundApiKey | undefined> {
-    if (secretKindOf(secret) === undefined) return undefined
     const lookup = apiKeyLookup(secret)
     const known = this.#apiKeys.get(lookup)
     if (known !== undefined && this.#isFollowing()) {

@@ -5,6 +5,7 @@ import type {
 } from '#core/credentials/credential-record.ts'
 import type { Principal } from '#core/identity/principal.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { RateLimit } from './rate-limiter.ts'
 
 /**
  * Temporary credentials, by organization and local part of the username. The token service writes them, the
@@ -21,24 +22,28 @@ export interface CredentialReader {
 }
 
 export interface CredentialStore extends CredentialReader {
-  /** Never overwrites: rejects with `credential-exists` when the local part is taken. */
+  /**
+   * Never overwrites: rejects with `credential-exists` when the local part is taken, and with RateExceeded when too
+   * many are issued to the principal.
+   */
   create(
     organization: OrganizationId,
     local: string,
     record: CredentialRecord,
     ttlSeconds: number,
-    others?: OtherCredentials,
+    bounds?: IssueBounds,
   ): Promise<IssuedCredential>
 
   /**
    * Lets it live for `ttlSeconds` from now, as far as `longestSeconds` from its first issue allow, and says so in
-   * the control log. Never shortens a life. Undefined when it is gone.
+   * the control log. Never shortens a life. Undefined when it is gone. Counts as one that is issued.
    */
   extend(
     organization: OrganizationId,
     local: string,
     ttlSeconds: number,
     longestSeconds: number,
+    bounds?: Pick<IssueBounds, 'perMinute'>,
   ): Promise<IssuedCredential | undefined>
 
   /** Ends it now and says so in the control log, also when it was gone already. Resolves with whether it was there. */
@@ -48,12 +53,19 @@ export interface CredentialStore extends CredentialReader {
   list(organization: OrganizationId, page: CredentialQuery): Promise<CredentialPage>
 }
 
-/** What becomes of the other credentials of a new one's principal. Those that end are told in the control log. */
-export interface OtherCredentials {
-  /** All of them end. */
+/** What one principal may have. Others of it that end are told in the control log. */
+export interface IssueBounds {
+  /** All others end. */
   readonly replace?: boolean
   /** So many may live at a time, the new one included: those that would end first make room. */
   readonly most?: number
+  /** So many may be issued in a minute. */
+  readonly perMinute?: number
+}
+
+/** The bucket that credentials of a principal are taken from. */
+export function subjectLimit(principal: Principal, perMinute: number): RateLimit {
+  return { name: 'subject', of: principal, perMinute }
 }
 
 export interface CredentialQuery {

@@ -2,6 +2,7 @@ import type { Clock } from '#core/clock.ts'
 import type { CredentialRecord, IssuedCredential } from '#core/credentials/credential-record.ts'
 import { DomainError } from '#core/errors.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { Principal } from '#core/identity/principal.ts'
 import type { ControlLogWriter } from './control-log.ts'
 import {
   comparePositions,
@@ -9,18 +10,23 @@ import {
   type CredentialQuery,
   type CredentialStore,
   type ListedCredential,
-  type OtherCredentials,
+  type IssueBounds,
+  subjectLimit,
 } from './credential-store.ts'
+import { MemoryRateLimiter } from './memory-rate-limiter.ts'
+import { RateExceeded, type RateLimiter } from './rate-limiter.ts'
 
 /** The same contract in one process. What has expired is dropped when it is met, and at each change. */
 export class MemoryCredentialStore implements CredentialStore {
   readonly #credentials = new Map<OrganizationId, Map<string, IssuedCredential>>()
   readonly #log: ControlLogWriter
   readonly #now: Clock
+  readonly #limiter: RateLimiter
 
   constructor(log: ControlLogWriter, now: Clock) {
     this.#log = log
     this.#now = now
+    this.#limiter = new MemoryRateLimiter(now)
   }
 
   async get(organization: OrganizationId, local: string): Promise<IssuedCredential | undefined> {
@@ -37,13 +43,14 @@ export class MemoryCredentialStore implements CredentialStore {
     local: string,
     record: CredentialRecord,
     ttlSeconds: number,
-    others: OtherCredentials = {},
+    { replace = false, most = Infinity, perMinute }: IssueBounds = {},
   ): Promise<IssuedCredential> {
     const live = this.#live(organization)
     if (live.has(local)) {
       throw new DomainError('credential-exists', 'the username of the new credential is taken')
     }
-    const room = others.replace === true ? 0 : (others.most ?? Infinity) - 1
+    await this.#takeOne(organization, record.principal, perMinute)
+    const room = replace ? 0 : most - 1
     const same = listed(live).filter(({ principal }) => principal === record.principal)
     const victims = same.slice(0, Math.max(0, same.length - room))
     const issuedAt = this.#now()
@@ -58,10 +65,12 @@ export class MemoryCredentialStore implements CredentialStore {
     local: string,
     ttlSeconds: number,
     longestSeconds: number,
+    { perMinute }: Pick<IssueBounds, 'perMinute'> = {},
   ): Promise<IssuedCredential | undefined> {
     const live = this.#live(organization)
     const former = live.get(local)
     if (former === undefined) return undefined
+    await this.#takeOne(organization, former.principal, perMinute)
     const wanted = Math.min(this.#now() + ttlSeconds * 1000, former.issuedAt + longestSeconds * 1000)
     const credential = { ...former, expiresAt: Math.max(former.expiresAt, wanted) }
     live.set(local, credential)
@@ -87,6 +96,17 @@ export class MemoryCredentialStore implements CredentialStore {
     const last = credentials.at(-1)
     if (last === undefined || found.length <= limit) return { credentials }
     return { credentials, next: { expiresAt: last.expiresAt, local: last.local } }
+  }
+
+  async #takeOne(
+    organization: OrganizationId,
+    principal: Principal,
+    perMinute: number | undefined,
+  ): Promise<void> {
+    if (perMinute === undefined) return
+    const limit = subjectLimit(principal, perMinute)
+    const { waitMs } = await this.#limiter.take(organization, [limit])
+    if (waitMs > 0) throw new RateExceeded(limit, waitMs)
   }
 
   #live(organization: OrganizationId): Map<string, IssuedCredential> {

@@ -1,6 +1,6 @@
 import type { Clock } from '#core/clock.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
-import { minuteMs, type RateLimit, type RateLimiter, type RateVerdict } from './rate-limiter.ts'
+import { bucketOf, minuteMs, type RateLimit, type RateLimiter, type RateVerdict } from './rate-limiter.ts'
 
 const mostBeforeSweep = 10_000
 
@@ -23,18 +23,20 @@ export class MemoryRateLimiter implements RateLimiter {
   async take(organization: OrganizationId | undefined, limits: readonly RateLimit[]): Promise<RateVerdict> {
     const now = this.#now()
     this.#sweep(now)
-    const buckets = limits.map(({ name, of, perMinute }) => {
-      const id = `${organization ?? ''}/${name}:${of}`
-      return { id, step: minuteMs / perMinute, fullAt: Math.max(this.#fullAt.get(id) ?? now, now) }
+    const buckets = limits.map((limit) => {
+      const id = `${organization ?? ''}/${bucketOf(limit)}`
+      const step = minuteMs / limit.perMinute
+      const fullAt = Math.max(this.#fullAt.get(id) ?? now, now)
+      return { id, step, fullAt, next: fullAt + step * (limit.count ?? 1) }
     })
-    const waits = buckets.map(({ step, fullAt }) => fullAt + step - minuteMs - now)
+    const waits = buckets.map(({ next }) => next - minuteMs - now)
     const waitMs = Math.max(0, ...waits.filter((wait) => wait > roundingMs))
     return {
       waitMs,
-      left: buckets.map(({ id, step, fullAt }) => {
-        const next = waitMs > 0 ? fullAt : fullAt + step
+      left: buckets.map(({ id, step, fullAt, next }) => {
         if (waitMs === 0) this.#fullAt.set(id, next)
-        return { remaining: Math.floor((minuteMs - (next - now) + roundingMs) / step), fullInMs: next - now }
+        const fullInMs = (waitMs === 0 ? next : fullAt) - now
+        return { remaining: Math.floor((minuteMs - fullInMs + roundingMs) / step), fullInMs }
       }),
     }
   }

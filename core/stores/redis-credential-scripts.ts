@@ -1,3 +1,4 @@
+import { bucketLua } from './redis-rate-limiter.ts'
 import { redisScript } from './redis-script.ts'
 
 /**
@@ -17,11 +18,19 @@ local function enlist(index, expires, name)
 end`
 
 /**
- * Keys: the credential, its principal's set, its kind's set. Values: seconds, record, name, how many others may
- * live on (-1: all). The answer: the head of the text, then the names that have to make room.
+ * Keys: the credential, its principal's set, its kind's set, perhaps the bucket of the principal. Values: seconds, record,
+ * name, how many others may live on (-1: all), and how many a minute. The answer: the head of the text, then the names
+ * that have to make room; or how long to wait, in microseconds.
  */
-export const createCredential = redisScript(`${indexing}
+export const createCredential = redisScript(`${indexing}${bucketLua}
 if redis.call('EXISTS', KEYS[1]) == 1 then return false end
+if KEYS[4] then
+  local now = micros()
+  local full = full_at(KEYS[4], now)
+  local wait = wait_for(full, ARGV[5], now, 1)
+  if wait > 0 then return wait end
+  take(KEYS[4], full, ARGV[5], now, 1)
+end
 local now = clock()
 local expires = now + ARGV[1] * 1000
 local head = ms(now) .. ' ' .. ms(expires)

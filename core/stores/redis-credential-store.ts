@@ -15,12 +15,15 @@ import {
   type CredentialReader,
   type CredentialStore,
   type ListedCredential,
-  type OtherCredentials,
+  type IssueBounds,
+  subjectLimit,
 } from './credential-store.ts'
 import { versionOfText } from './decoded-records.ts'
+import { bucketOf, RateExceeded, type RateLimiter } from './rate-limiter.ts'
 import { recordCodec } from './record-codec.ts'
 import { fromRedis, type RedisConnection } from './redis-connection.ts'
 import { createCredential, extendCredential, listCredentials } from './redis-credential-scripts.ts'
+import { RedisRateLimiter } from './redis-rate-limiter.ts'
 import type { RedisKeys } from './redis-keys.ts'
 
 const codec = recordCodec('credential', CredentialRecordSchema)
@@ -50,10 +53,12 @@ export class RedisCredentialReader implements CredentialReader {
 
 export class RedisCredentialStore extends RedisCredentialReader implements CredentialStore {
   readonly #log: ControlLogWriter
+  readonly #limiter: RateLimiter
 
   constructor(redis: RedisConnection, keys: RedisKeys, log: ControlLogWriter) {
     super(redis, keys)
     this.#log = log
+    this.#limiter = new RedisRateLimiter(redis, keys)
   }
 
   async create(
@@ -61,18 +66,23 @@ export class RedisCredentialStore extends RedisCredentialReader implements Crede
     local: string,
     record: CredentialRecord,
     ttlSeconds: number,
-    { replace = false, most }: OtherCredentials = {},
+    { replace = false, most = 0, perMinute }: IssueBounds = {},
   ): Promise<IssuedCredential> {
     const text = codec.encode(record)
-    const room = replace ? 0 : (most ?? 0) - 1
-    const keys = this.#keysOf(organization, local, record)
-    const answer = await fromRedis(() => createCredential(this.redis, keys, [ttlSeconds, text, local, room]))
+    const room = replace ? 0 : most - 1
+    const limit = perMinute === undefined ? undefined : subjectLimit(record.principal, perMinute)
+    const keys: string[] = [...this.#keysOf(organization, local, record)]
+    if (limit !== undefined) keys.push(this.keys.rate(organization, bucketOf(limit)))
+    const values = [ttlSeconds, text, local, room, perMinute ?? 0]
+    const answer = await fromRedis(() => createCredential(this.redis, keys, values))
+    if (limit !== undefined && typeof answer === 'number') throw new RateExceeded(limit, answer / 1000)
     if (!Array.isArray(answer)) {
       throw new DomainError('credential-exists', 'the username of the new credential is taken')
     }
     const [head, ...victims] = answer as string[]
     await Promise.all(victims.map((victim) => this.#end(organization, victim, record)))
-    return decode(`${head} ${text}`)
+    const [issuedAt = '', expiresAt = ''] = (head ?? '').split(' ')
+    return { ...record, issuedAt: Number(issuedAt), expiresAt: Number(expiresAt) }
   }
 
   async extend(
@@ -80,9 +90,15 @@ export class RedisCredentialStore extends RedisCredentialReader implements Crede
     local: string,
     ttlSeconds: number,
     longestSeconds: number,
+    { perMinute }: Pick<IssueBounds, 'perMinute'> = {},
   ): Promise<IssuedCredential | undefined> {
     const former = await this.get(organization, local)
     if (former === undefined) return undefined
+    if (perMinute !== undefined) {
+      const limit = subjectLimit(former.principal, perMinute)
+      const { waitMs } = await this.#limiter.take(organization, [limit])
+      if (waitMs > 0) throw new RateExceeded(limit, waitMs)
+    }
     const keys = this.#keysOf(organization, local, former)
     const values = [ttlSeconds, longestSeconds, local]
     const text = await fromRedis(() => extendCredential(this.redis, keys, values))

@@ -1,30 +1,39 @@
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
-import type { RateLimit, RateLimiter, RateVerdict } from './rate-limiter.ts'
+import { bucketOf, type RateLimit, type RateLimiter, type RateVerdict } from './rate-limiter.ts'
 import { fromRedis, type RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import { redisScript } from './redis-script.ts'
 
-/**
- * Keys: buckets; each holds when it is full again, in microseconds of Redis' clock, and expires then. Values: how many
- * a minute, of each. The answer, in microseconds: how long to wait; then of each what is left and when it is full.
- */
-const takeFromAll = redisScript(`
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-local minute, wait, full = 60000000, 0, {}
-for i, key in ipairs(KEYS) do
-  full[i] = math.max(tonumber(redis.call('GET', key) or 0), now)
-  local over = full[i] + minute / ARGV[i] - minute - now
-  if over > 1 then wait = math.max(wait, over) end
+/** Lua: when a bucket is full, how long until one is there, and taking it. Times in microseconds. */
+export const bucketLua = `
+local minute = 60000000
+local function micros() local time = redis.call('TIME'); return time[1] * 1000000 + time[2] end
+local function full_at(bucket, now) return math.max(tonumber(redis.call('GET', bucket) or 0), now) end
+local function wait_for(full, rate, now, count)
+  local over = full + count * minute / rate - minute - now
+  -- Sums of fractions are a little off.
+  return over > 1 and math.ceil(over) or 0
 end
-local answer = { math.ceil(wait) }
-for i, key in ipairs(KEYS) do
-  local step = minute / ARGV[i]
-  if wait == 0 then
-    full[i] = full[i] + step
-    redis.call('SET', key, string.format('%.3f', full[i]), 'PX', math.ceil((full[i] - now) / 1000))
-  end
-  answer[#answer + 1] = math.floor((minute - (full[i] - now) + 1) / step)
+local function take(bucket, full, rate, now, count)
+  full = full + count * minute / rate
+  redis.call('SET', bucket, string.format('%.3f', full), 'PX', math.ceil((full - now) / 1000))
+  return full
+end`
+
+/**
+ * Keys: buckets; each holds when it is full again and expires then. Values: how many a minute, of each; then how many to take. The answer: how
+ * long to wait; then of each what is left and when it is full.
+ */
+const takeFromAll = redisScript(`${bucketLua}
+local now, wait, full = micros(), 0, {}
+for i, bucket in ipairs(KEYS) do
+  full[i] = full_at(bucket, now)
+  wait = math.max(wait, wait_for(full[i], ARGV[i], now, ARGV[#KEYS + i]))
+end
+local answer = { wait }
+for i, bucket in ipairs(KEYS) do
+  if wait == 0 then full[i] = take(bucket, full[i], ARGV[i], now, ARGV[#KEYS + i]) end
+  answer[#answer + 1] = math.floor((minute - (full[i] - now) + 1) * ARGV[i] / minute)
   answer[#answer + 1] = math.ceil(full[i] - now)
 end
 return answer`)
@@ -40,9 +49,9 @@ export class RedisRateLimiter implements RateLimiter {
   }
 
   async take(organization: OrganizationId | undefined, limits: readonly RateLimit[]): Promise<RateVerdict> {
-    const keys = limits.map(({ name, of }) => this.#keys.rate(organization, `${name}:${of}`))
-    const rates = limits.map(({ perMinute }) => perMinute)
-    const answer = (await fromRedis(() => takeFromAll(this.#redis, keys, rates))) as readonly number[]
+    const keys = limits.map((limit) => this.#keys.rate(organization, bucketOf(limit)))
+    const values = [...limits.map(({ perMinute }) => perMinute), ...limits.map(({ count = 1 }) => count)]
+    const answer = (await fromRedis(() => takeFromAll(this.#redis, keys, values))) as readonly number[]
     const [waitUs = 0] = answer
     return {
       waitMs: waitUs / 1000,

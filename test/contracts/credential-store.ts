@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ControlEntry } from '#core/stores/control-log.ts'
 import type { CredentialPosition, CredentialQuery, CredentialStore } from '#core/stores/credential-store.ts'
+import { RateExceeded } from '#core/stores/rate-limiter.ts'
 import { aCredential, anOrganizationId, anotherOrganizationId } from '../fixtures/records.ts'
 
 export interface CredentialStoreUnderTest {
@@ -105,6 +106,48 @@ export function describeCredentialStore(name: string, create: () => Promise<Cred
         await store.revoke(org, 'tmp_2')
         await store.create(org, 'tmp_3', record, 60, { most: 1 })
         expect(log).toEqual([entryOf('tmp_2')])
+      })
+    })
+
+    describe('only so many a minute are issued to a principal', () => {
+      test('and refused beyond, with nothing made and nothing ended', async () => {
+        const { store, log, pass } = await create()
+        const bounds = { perMinute: 60, most: 100 }
+        for (let index = 0; index < 60; index += 1) {
+          await store.create(org, `tmp_${index}`, record, 60, bounds)
+        }
+        const refused = store.create(org, 'tmp_x', record, 60, { ...bounds, replace: true })
+        await expect(refused).rejects.toBeInstanceOf(RateExceeded)
+        const error = await refused.catch((cause: RateExceeded) => cause)
+        expect(error).toMatchObject({ limit: { name: 'subject', of: record.principal, perMinute: 60 } })
+        expect((error as RateExceeded).waitMs).toBeGreaterThan(0)
+        expect((error as RateExceeded).waitMs).toBeLessThanOrEqual(1_000)
+        expect(await store.get(org, 'tmp_x')).toBeUndefined()
+        expect(await localsOf(store)).toHaveLength(60)
+        expect(log).toEqual([])
+        await pass(1_005)
+        await store.create(org, 'tmp_x', record, 60, bounds)
+      })
+
+      test('to others, in other organizations and without the bound as before', async () => {
+        const { store } = await create()
+        const bounds = { perMinute: 1 }
+        await store.create(org, 'tmp_1', record, 60, bounds)
+        await store.create(org, 'tmp_2', { ...record, principal: 'sub:other' }, 60, bounds)
+        await store.create(anotherOrganizationId, 'tmp_1', record, 60, bounds)
+        await store.create(org, 'tmp_3', record, 60)
+        await expect(store.create(org, 'tmp_4', record, 60, bounds)).rejects.toBeInstanceOf(RateExceeded)
+      })
+
+      test('a life that is prolonged counts as well', async () => {
+        const { store } = await create()
+        await store.create(org, 'tmp_1', record, 60, { perMinute: 2 })
+        await store.extend(org, 'tmp_1', 90, 3_600, { perMinute: 2 })
+        const refused = store.extend(org, 'tmp_1', 120, 3_600, { perMinute: 2 })
+        await expect(refused).rejects.toBeInstanceOf(RateExceeded)
+        await expect(store.create(org, 'tmp_2', record, 60, { perMinute: 2 })).rejects.toBeInstanceOf(
+          RateExceeded,
+        )
       })
     })
 

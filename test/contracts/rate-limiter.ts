@@ -57,6 +57,17 @@ export function describeRateLimiter(name: string, create: () => Promise<RateLimi
       expect(second.left[0]?.fullInMs).toBeGreaterThan(1_500)
     })
 
+    test('several are taken at once, or none of them', async () => {
+      const { limiter } = await create()
+      const many = (count: number): RateLimit => ({ ...limit('a', 60), count })
+      expect((await limiter.take(org, [many(40)])).left[0]?.remaining).toBe(20)
+      const refused = await limiter.take(org, [many(30)])
+      expect(refused.waitMs).toBeGreaterThan(9_000)
+      expect(refused.waitMs).toBeLessThanOrEqual(10_000)
+      expect((await limiter.take(org, [many(20)])).left[0]?.remaining).toBe(0)
+      expect((await limiter.take(org, [many(1)])).waitMs).toBeGreaterThan(0)
+    })
+
     test('where one bucket is empty, nothing is taken from the others', async () => {
       const { limiter } = await create()
       await limiter.take(org, [limit('a', 1)])

@@ -1,5 +1,4 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { secretKindOf } from '#core/credentials/secret.ts'
 import type { FoundApiKey, IdentityReader } from '#core/stores/identity-store.ts'
 import { ProblemError } from '../problems.ts'
 import { callerByApiKey } from './api-key-caller.ts'
@@ -15,7 +14,7 @@ export async function countedCaller(
   reply: FastifyReply,
 ): Promise<FoundApiKey> {
   const { limits } = request.server
-  const looksSecret = secretKindOf(secret) === 'sk'
+  const looksSecret = secret.startsWith('cs_sk_')
   if (!looksSecret) await limits.ofAddress(request.ip, reply)
   const caller = await callerByApiKey(identities, secret).catch(async (error: unknown) => {
     const isGuess = error instanceof ProblemError && error.code === 'invalid_api_key'

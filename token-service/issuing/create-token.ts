@@ -1,4 +1,3 @@
-import type { OtherCredentials } from '#core/stores/credential-store.ts'
 import type { Caller } from '../callers/caller.ts'
 import { organizationOf } from '../organization-of.ts'
 import { credentialTtl } from './credential-ttl.ts'
@@ -34,7 +33,7 @@ export async function createToken(
     ...(person === undefined ? {} : { tokenLife: person.identity.expiresAt - Math.ceil(now() / 1000) }),
   })
   const grant = tokenGrant(request, caller, organization, person)
-  const others: OtherCredentials = { replace: request.replace === true, most: mostPerSubject }
-  const created = await issueCredential(credentials, caller.organization, grant, ttlSeconds, others)
+  const bounds = { replace: request.replace === true, most: mostPerSubject }
+  const created = await issueCredential(credentials, caller.organization, grant, ttlSeconds, bounds)
   return { ...created, ttlSeconds }
 }

@@ -1,7 +1,6 @@
 import type { AccessRule } from '#core/access/access-rule.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
 import { type Caller, ceilingsOf } from '../callers/caller.ts'
-import type { RequestLimits } from '../limits/request-limits.ts'
 import { organizationOf } from '../organization-of.ts'
 import { credentialTtl } from './credential-ttl.ts'
 import {
@@ -17,7 +16,8 @@ export interface ExchangeDependencies extends IdentifyDependencies {
   readonly credentials: CredentialStore
   /** Live credentials that one principal may have. */
   readonly mostPerSubject: number
-  readonly limits: Pick<RequestLimits, 'ofSubject'>
+  /** Exchanges and renewals of one principal in a minute. */
+  readonly perSubject: number
 }
 
 export const defaultMostPerSubject = 50
@@ -43,7 +43,7 @@ export async function exchangeIdentity(
   caller: Caller,
   request: ExchangeRequest,
 ): Promise<Exchange> {
-  const { identities, credentials, now, mostPerSubject, limits } = dependencies
+  const { identities, credentials, now, mostPerSubject, perSubject } = dependencies
   const [organization, proven] = await Promise.all([
     organizationOf(identities, caller),
     identify(dependencies, caller.organization, request),
@@ -54,10 +54,9 @@ export async function exchangeIdentity(
     provider: proven.record,
     tokenLife: proven.identity.expiresAt - Math.ceil(now() / 1000),
   })
-  await limits.ofSubject(caller.organization, proven.identity.principal)
   const grant = grantFor(proven, caller, request)
-  const others = { replace: request.replace === true, most: mostPerSubject }
-  const issued = await issueCredential(credentials, caller.organization, grant, ttlSeconds, others)
+  const bounds = { replace: request.replace === true, most: mostPerSubject, perMinute: perSubject }
+  const issued = await issueCredential(credentials, caller.organization, grant, ttlSeconds, bounds)
   return { ...issued, ...proven, ttlSeconds }
 }
 

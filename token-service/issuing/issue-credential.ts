@@ -1,12 +1,12 @@
-import { randomInt } from 'node:crypto'
 import type { CredentialRecord, IssuedCredential } from '#core/credentials/credential-record.ts'
+import { randomName } from '#core/credentials/random.ts'
 import { generateSecret } from '#core/credentials/secret.ts'
 import { formatUsername, temporaryPrefix } from '#core/credentials/username.ts'
 import { verifierOfGenerated } from '#core/credentials/verifier.ts'
 import { isDomainError } from '#core/errors.ts'
 import { type Principal, temporaryPrincipal } from '#core/identity/principal.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
-import type { CredentialStore, OtherCredentials } from '#core/stores/credential-store.ts'
+import type { CredentialStore, IssueBounds } from '#core/stores/credential-store.ts'
 
 /** What a credential is made of, before it has a name and a password. */
 export interface CredentialGrant extends Omit<CredentialRecord, 'verifier' | 'principal'> {
@@ -31,26 +31,20 @@ export async function issueCredential(
   organization: OrganizationId,
   grant: CredentialGrant,
   ttlSeconds: number,
-  others: OtherCredentials = {},
+  bounds: IssueBounds = {},
 ): Promise<NewCredential> {
   for (let attempt = 1; ; attempt++) {
-    const id = temporaryPrefix + randomText(20)
+    const id = temporaryPrefix + randomName(20)
     const username = formatUsername({ local: id, organization })
     const password = generateSecret('mp')
     const verifier = verifierOfGenerated(password, { kind: 'temporary', name: username })
     const record = { ...grant, principal: grant.principal ?? temporaryPrincipal(id), verifier }
     try {
-      const issued = await credentials.create(organization, id, record, ttlSeconds, others)
+      const issued = await credentials.create(organization, id, record, ttlSeconds, bounds)
       return { id, username, password, issued }
     } catch (error) {
       // 103 random bits that are taken: chance once, a defect three times.
       if (!isDomainError(error, 'credential-exists') || attempt === mostAttempts) throw error
     }
   }
-}
-
-const characters = 'abcdefghijklmnopqrstuvwxyz0123456789'
-
-function randomText(length: number): string {
-  return Array.from({ length }, () => characters[randomInt(characters.length)]).join('')
 }

@@ -9,14 +9,14 @@ import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
 import { organizationRecordName } from '#core/stores/identity-records.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
-import type { RequestLimits } from '../limits/request-limits.ts'
 import { ProblemError } from '../problems.ts'
 import { credentialTtl } from './credential-ttl.ts'
 
 export interface RenewalDependencies {
   readonly identities: IdentityReader
   readonly credentials: CredentialStore
-  readonly limits: Pick<RequestLimits, 'ofSubject'>
+  /** Exchanges and renewals of one principal in a minute. */
+  readonly perSubject: number
   readonly now: Clock
 }
 
@@ -45,7 +45,7 @@ export interface Renewal {
  * connect again need nothing new. Never past `maxLifetime` from its first issue.
  */
 export async function renewCredential(
-  { identities, credentials, limits, now }: RenewalDependencies,
+  { identities, credentials, perSubject, now }: RenewalDependencies,
   { username, password, ttlSeconds: requested }: RenewalRequest,
 ): Promise<Renewal> {
   // A wrong checksum is a guess: not worth a question to the store.
@@ -64,10 +64,11 @@ export async function renewCredential(
   if (record === undefined) throw await goneOrNotReady(identities)
   if (record.suspended) throw new ProblemError('organization_suspended')
 
-  await limits.ofSubject(organization, former.principal)
   const ttlSeconds = credentialTtl({ requested, organization: record, provider })
   const longest = former.isFinal === true ? 0 : record.credentials.maxLifetime
-  const renewed = await credentials.extend(organization, id, ttlSeconds, longest)
+  const renewed = await credentials.extend(organization, id, ttlSeconds, longest, {
+    perMinute: perSubject,
+  })
   if (renewed === undefined) throw new ProblemError('invalid_credential')
   const isLongest = renewed.expiresAt >= renewed.issuedAt + longest * 1000
   if (isLongest && renewed.expiresAt === former.expiresAt) throw new ProblemError('renewal_not_possible')

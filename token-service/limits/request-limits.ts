@@ -1,11 +1,17 @@
 import type { FastifyReply } from 'fastify'
 import type { Clock } from '#core/clock.ts'
-import type { Principal } from '#core/identity/principal.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { FoundApiKey } from '#core/stores/identity-store.ts'
-import { minuteMs, type RateLimit, type RateLimiter, type RateVerdict } from '#core/stores/rate-limiter.ts'
-import { ProblemError } from '../problems.ts'
+import {
+  bucketOf,
+  minuteMs,
+  type RateLimit,
+  type RateLimiter,
+  type RateVerdict,
+} from '#core/stores/rate-limiter.ts'
+import type { ProblemError } from '../problems.ts'
 import { addressGroup } from './address-group.ts'
+import { rateHeaders, rateLimited } from './rate-headers.ts'
 
 /** Requests per minute where no resource says otherwise. */
 export interface RateSettings {
@@ -75,18 +81,12 @@ export class RequestLimits {
     await this.#take(reply, undefined, [limit])
   }
 
-  /** Somebody who has proved who they are: nobody else can use that up. */
-  async ofSubject(organization: OrganizationId, principal: Principal): Promise<void> {
-    const { perSubject } = this.#options.rates
-    await this.#take(undefined, organization, [{ name: 'subject', of: principal, perMinute: perSubject }])
-  }
-
   async #take(
-    reply: FastifyReply | undefined,
+    reply: FastifyReply,
     organization: OrganizationId | undefined,
     limits: readonly RateLimit[],
   ): Promise<void> {
-    const idOf = ({ name, of }: RateLimit): string => `${organization ?? ''}/${name}:${of}`
+    const idOf = (limit: RateLimit): string => `${organization ?? ''}/${bucketOf(limit)}`
     const now = this.#options.now()
     for (const limit of limits) {
       const left = (this.#emptyUntil.get(idOf(limit)) ?? 0) - now
@@ -101,16 +101,13 @@ export class RequestLimits {
       if (empty.length === 1) this.#emptyUntil.set(idOf(empty[0] as RateLimit), now + verdict.waitMs)
       throw this.#refusal(limits, verdict)
     }
-    if (reply !== undefined) addHeaders(reply, rateHeaders(limits, verdict))
+    addHeaders(reply, rateHeaders(limits, verdict))
   }
 
   #refusal(limits: readonly RateLimit[], verdict: RateVerdict): ProblemError {
     const empty = limits.find((_, index) => (verdict.left[index]?.remaining ?? 0) < 1)
     this.#options.onLimited(empty?.name ?? 'unknown')
-    const retryAfter = String(Math.max(1, Math.ceil(verdict.waitMs / 1000)))
-    return new ProblemError('rate_limited', {
-      headers: { 'retry-after': retryAfter, ...rateHeaders(limits, verdict) },
-    })
+    return rateLimited(limits, verdict)
   }
 }
 
@@ -120,17 +117,4 @@ function addHeaders(reply: FastifyReply, headers: Readonly<Record<string, string
     const former = reply.getHeader(name)
     reply.header(name, former === undefined ? value : `${String(former)}, ${value}`)
   }
-}
-
-/** draft-ietf-httpapi-ratelimit-headers-10: what the quotas are, and what is left of them. */
-function rateHeaders(
-  limits: readonly RateLimit[],
-  { left }: RateVerdict,
-): Readonly<Record<'ratelimit-policy' | 'ratelimit', string>> {
-  const policies = limits.map(({ name, perMinute }) => `"${name}";q=${perMinute};w=60`)
-  const remains = limits.map(({ name }, index) => {
-    const { remaining = 0, fullInMs = 0 } = left[index] ?? {}
-    return `"${name}";r=${Math.max(0, remaining)};t=${Math.ceil(fullInMs / 1000)}`
-  })
-  return { 'ratelimit-policy': policies.join(', '), ratelimit: remains.join(', ') }
 }

@@ -41,5 +41,8 @@ export function isSignedBy(token: string, key: KeyObject, algorithm: SignatureAl
   const { digest, options } = schemes[algorithm]
   const dot = token.lastIndexOf('.')
   const signature = Buffer.from(token.slice(dot + 1), 'base64url')
+  // RFC 8017 §8.1.2 and §8.2.2, step 1. OpenSSL takes a shorter one of PSS, which is another spelling of the same.
+  const bits = key.asymmetricKeyDetails?.modulusLength
+  if (bits !== undefined && signature.length !== Math.ceil(bits / 8)) return false
   return verify(digest, Buffer.from(token.slice(0, dot), 'latin1'), { key, ...options }, signature)
 }
