@@ -1,5 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { type AccessPolicy, emptyPolicy, listsOf, resolveAccess } from '#core/access/access-policy.ts'
+import {
+  type AccessPolicy,
+  allowsAnything,
+  emptyPolicy,
+  listsOf,
+  partsOf,
+  resolveAccess,
+  variablesMissing,
+} from '#core/access/access-policy.ts'
 import { compileAccess, intersectAccess } from '#core/access/access.ts'
 import type { AccessRule } from '#core/access/access-rule.ts'
 import { allow, deny } from '../../fixtures/broker.ts'
@@ -252,6 +260,28 @@ describe('a policy', () => {
   test('names rules of its own as such', () => {
     const own = resolve({ rules: [allow(both, 'b'), allow(both, 'c')] })
     expect(own.publish('c', 0, false)).toMatchObject({ rule: { list: '(inline)', index: 1 } })
+  })
+
+  test('is told apart: what it has of its own and each bound, and whether any of them can allow at all', () => {
+    const policy = {
+      lists: ['a'],
+      rules: [allow(both, '{user_id}'), deny(both, 'x')],
+      ceilings: [['a', 'missing']],
+    }
+    const [own, ceiling, narrowing] = partsOf(
+      { ...policy, narrowing: [allow(both, '{email}/{user_id}')] },
+      [],
+      lists,
+    )
+    expect([own.kind, ceiling?.kind, narrowing?.kind]).toEqual(['own', 'ceiling', 'narrowing'])
+    expect([own.missing, ceiling?.missing]).toEqual([[], ['missing']])
+    if (ceiling === undefined || narrowing === undefined) throw new Error('there are three')
+    expect([own, ceiling, narrowing].map((part) => allowsAnything(part, {}))).toEqual([true, false, false])
+    expect(allowsAnything(narrowing, { email: 'e', user_id: 'u' })).toBe(true)
+    expect(variablesMissing(narrowing, { email: 'a/b' })).toEqual(['email', 'user_id'])
+    expect(variablesMissing(own, {})).toEqual(['user_id'])
+    const [denying] = partsOf({ ...emptyPolicy, rules: [deny(both, '#')] }, [], lists)
+    expect(allowsAnything(denying, {})).toBe(false)
   })
 
   test('names every list it needs once', () => {
