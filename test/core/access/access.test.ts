@@ -163,7 +163,7 @@ describe('identity variables', () => {
     expect(ada.publish('users/ada/log', 0, false).allowed).toBe(false)
   })
 
-  test.each(['+', '#', 'a/b', '', 'a\0', '$x', 'x'.repeat(129), undefined])(
+  test.each(['+', '#', 'a/b', '', 'a\0', 'a\u001f', '\u007f', '\n', '$x', 'x'.repeat(129), undefined])(
     'with the value %j widen nothing: the allow does not apply, the deny denies more',
     (value) => {
       const attributes: Record<string, string> = value === undefined ? {} : { user_id: value }
@@ -171,6 +171,16 @@ describe('identity variables', () => {
       expect(some.publish('users/ada/x', 0, false).allowed).toBe(false)
       expect(some.subscribe('users/+/x').allowed).toBe(false)
       expect(some.publish('users/anybody/log', 0, false)).toMatchObject({ reason: 'deny-rule' })
+    },
+  )
+
+  test.each(['x'.repeat(128), 'auth0|1', 'a b', 'ü', 'a$', 'a@b.c', '\u0080', '{user_id}'])(
+    'with the value %j are filled in as they are',
+    (value) => {
+      const some = access(rules, { user_id: value })
+      expect(some.publish(`users/${value}/x`, 0, false).allowed).toBe(true)
+      expect(some.publish(`users/${value}/log`, 0, false).allowed).toBe(false)
+      expect(some.publish('users/x/x', 0, false).allowed).toBe(false)
     },
   )
 

@@ -59,6 +59,11 @@ describe('a topic filter', () => {
   )
 })
 
+test('a topic name and a filter may be 65,535 characters long', () => {
+  expect([isTopicName('x'.repeat(65_535)), isTopicFilter('x'.repeat(65_535))]).toEqual([true, true])
+  expect([isTopicName('x'.repeat(65_536)), isTopicFilter('x'.repeat(65_536))]).toEqual([false, false])
+})
+
 describe('a topic name', () => {
   test.each(['a', '/', 'a//b', ' ', '$SYS'])('%s is one', (text) => {
     expect(isTopicName(text)).toBe(true)
