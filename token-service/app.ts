@@ -14,6 +14,7 @@ import type { CredentialStore } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { RateLimiter } from '#core/stores/rate-limiter.ts'
 import { LeasingLimiter } from './limits/leasing-limiter.ts'
+import { LoadShedder } from './limits/load-shedder.ts'
 import { defaultRates, type RateSettings, RequestLimits } from './limits/request-limits.ts'
 import { createTokenServiceMetrics } from './metrics.ts'
 import { answerPreflights } from './plugins/cross-origin.ts'
@@ -22,6 +23,7 @@ import { OpenApi } from './openapi/document.ts'
 import { answerBrokenRequest, answerErrors, answerFrameworkError } from './plugins/error-response.ts'
 import { collectMethods } from './plugins/known-methods.ts'
 import { defaultMostPerSubject } from './issuing/exchange-identity.ts'
+import { sheddingServer } from './plugins/overload.ts'
 import { checkRequests } from './plugins/request-schema.ts'
 import { createTokenRoute } from './routes/create-token.ts'
 import type { Endpoints } from './routes/credential-answer.ts'
@@ -83,9 +85,11 @@ export function buildApp({
   ...dependencies
 }: AppDependencies): App {
   const { log, now, registry, limiter } = dependencies
+  const metrics = createTokenServiceMetrics(registry)
   const app = fastify({
     bodyLimit,
     requestTimeout: 15_000,
+    serverFactory: sheddingServer(new LoadShedder(), metrics.shed),
     trustProxy: trustedProxies.length === 0 ? false : [...trustedProxies],
     return503OnClosing: false,
     frameworkErrors: answerFrameworkError(log),
@@ -103,7 +107,6 @@ export function buildApp({
   answerErrors(app, log)
   checkRequests(app)
 
-  const metrics = createTokenServiceMetrics(registry)
   const keys = new IssuerKeys({ fetch: fetchDocument, now, onFetch: metrics.fetched })
   const allRates = { ...defaultRates, ...rates }
   const limits = new RequestLimits({

@@ -11,6 +11,7 @@ export interface TokenServiceMetrics {
   renewed(outcome: 'renewed' | ProblemCode): void
   revoked(): void
   limited(limit: string): void
+  shed(): void
   fetched(document: 'jwks' | 'discovery', isSuccess: boolean): void
 }
 
@@ -54,6 +55,11 @@ export function createTokenServiceMetrics(registry: Registry): TokenServiceMetri
     help: 'Requests that were refused because there were too many, by what is limited',
     labelNames: ['limit'],
   })
+  const shed = new Counter({
+    registers,
+    name: 'cloudsignal_token_service_shed_total',
+    help: 'Requests that were refused because there was more to do than could be done',
+  })
   const fetches = new Counter({
     registers,
     name: 'cloudsignal_token_service_issuer_fetches_total',
@@ -69,6 +75,7 @@ export function createTokenServiceMetrics(registry: Registry): TokenServiceMetri
     renewed: (outcome) => renewals.inc({ outcome }),
     revoked: () => revocations.inc(),
     limited: (limit) => limitations.inc({ limit }),
+    shed: () => shed.inc(),
     fetched: (document, isSuccess) => fetches.inc({ document, outcome: isSuccess ? 'success' : 'failure' }),
   }
 }

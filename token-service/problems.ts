@@ -52,6 +52,7 @@ export const problems = {
   rate_limited: { status: 429, title: 'There are more requests than are allowed' },
   internal_error: { status: 500, title: 'Something is wrong here; the request may be fine' },
   service_unavailable: { status: 503, title: 'The service can not answer right now' },
+  overloaded: { status: 503, title: 'There is more to do here than can be done right now' },
   provider_unavailable: { status: 503, title: 'The identity provider can not be reached right now' },
 } as const satisfies Record<TokenFailure, ProblemKind> & Record<string, ProblemKind>
 

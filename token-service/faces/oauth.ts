@@ -17,6 +17,7 @@ const errors: Partial<Record<ProblemCode, string>> = {
   origin_not_allowed: 'unauthorized_client',
   organization_suspended: 'unauthorized_client',
   internal_error: 'server_error',
+  overloaded: 'temporarily_unavailable',
   rate_limited: 'temporarily_unavailable',
   service_unavailable: 'temporarily_unavailable',
   provider_unavailable: 'temporarily_unavailable',

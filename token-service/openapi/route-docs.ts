@@ -42,6 +42,7 @@ export const callers = {
 /** Problems of every route. */
 export const commonProblems = [
   'internal_error',
+  'overloaded',
   'rate_limited',
   'service_unavailable',
 ] as const satisfies readonly ProblemCode[]
