@@ -37,10 +37,6 @@ export class StrictCluster extends Cluster {
     else for (const event of ['ready', 'refresh']) this.on(event, () => this.#connectMasters())
   }
 
-  override duplicate(): StrictCluster {
-    return new StrictCluster(this['startupNodes'] as ClusterNode[], this.options)
-  }
-
   /** A node that nobody needed is not connected to say goodbye. */
   override quit(): Promise<'OK'> {
     for (const node of this.nodes()) if (node.status === 'wait') node.disconnect()

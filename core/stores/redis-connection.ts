@@ -1,6 +1,6 @@
 import { type Cluster, Redis, type RedisOptions } from 'ioredis'
 import { DomainError } from '#core/errors.ts'
-import type { Log } from '#core/process/logger.ts'
+import { type Log, silentLog } from '#core/process/logger.ts'
 import { endWhenSilent, writeOncePerTurn } from '#core/redis/connection-streams.ts'
 import {
   type ClusterLocation,
@@ -74,12 +74,14 @@ export function connectSubscriber(
     : connectOne(location, name, log, options)
 }
 
-/** Another one to the same place, for commands that block; it reports nothing. */
+/** How each connection was made: ioredis' own duplicates would lack what is done around them. */
+const makers = new WeakMap<RedisConnection, () => RedisConnection>()
+
+/** Another one like it, for commands that block; it reports nothing. */
 export function duplicateConnection(redis: RedisConnection): RedisConnection {
-  const duplicate = redis.duplicate()
-  duplicate.on('error', () => {})
-  if (duplicate instanceof Redis) endWhenSilent(duplicate)
-  return duplicate
+  const make = makers.get(redis)
+  if (make === undefined) throw new TypeError('only what connectRedis made can be duplicated')
+  return make()
 }
 
 function connectOne(
@@ -97,6 +99,7 @@ function connectOne(
     retryStrategy,
     ...options,
   })
+  makers.set(redis, () => connectOne(location, name, silentLog, options))
   reportTransitions(redis, name, log)
   redis.on('connect', () => writeOncePerTurn(redis.stream))
   endWhenSilent(redis)
@@ -138,6 +141,7 @@ function connectCluster(
     shardedSubscribers: isSubscriber,
     redisOptions: { ...everywhere, ...accessOf(location, name, options), ...options },
   })
+  makers.set(cluster, () => connectCluster(location, name, silentLog, options, isSubscriber))
   reportTransitions(cluster, name, log)
   if (!isSubscriber) reportNodes(cluster, name, log)
   return cluster

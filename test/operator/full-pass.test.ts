@@ -118,6 +118,20 @@ describe('the pass over all objects', () => {
     expect(steps).toEqual(['enqueued', 'swept', 'marked', 'enqueued', 'swept', 'marked'])
   })
 
+  test('is made once more when what was written last may be lost, also when that is told in the middle of one', async () => {
+    await begin()
+    pass.again()
+    await finish()
+    await time.advance(1_000)
+    await finish()
+    expect(steps).toEqual(['enqueued', 'enqueued', 'swept', 'marked'])
+    pass.again()
+    await time.advance(1_000)
+    await finish()
+    expect(steps).toEqual(['enqueued', 'enqueued', 'swept', 'marked', 'enqueued', 'swept', 'marked'])
+    expect(pass.isComplete()).toBe(true)
+  })
+
   test('never says ready when the sweep failed, and tries that again', async () => {
     sweepFailure = new Error('damaged')
     await begin()

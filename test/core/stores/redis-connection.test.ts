@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, test, type TestContext } from 'vitest'
 import type { Redis } from 'ioredis'
@@ -116,6 +117,17 @@ describe.concurrent('with Sentinels', () => {
     place.master.suspend()
     await eventually('there is a new master', async () => (await place.masterPort()) === place.replica.port)
     expect(await msUntil('it is reached', answers(redis))).toBeLessThan(2_000)
+  })
+
+  test('a master that does not know yet that it is none any more gets no further writes', async (context) => {
+    const { expect } = context
+    const place = await opened(context, startRedisSentinels())
+    const redis = (await connected(context, place.url)) as Redis
+    const { stream } = redis
+    await place.handOver()
+    expect(await msUntil('it is left', () => stream.destroyed)).toBeLessThan(500)
+    await eventually('the other one is reached', answers(redis))
+    expect((redis.stream as Socket).remotePort).toBe(place.replica.port)
   })
 
   test('a Sentinel that is away, or does not know the master, is passed over; when all are, it is said why', async (context) => {

@@ -81,6 +81,27 @@ describe('the clock of a Cluster', () => {
 })
 
 describe('when another Redis has become the master', () => {
+  test('a follower of the control log hears at once what is told there, while the former one still answers', async () => {
+    const place = await startRedisSentinels()
+    const connection = connectRedis(place.url, 'test', silentLog)
+    await untilReady(connection, AbortSignal.timeout(10_000))
+    const log = new RedisControlLog(connection, redisKeys())
+    const seen: string[] = []
+    const subscription = await log.follow({ entry: ({ name }) => seen.push(name), gap: () => {} })
+    await place.handOver()
+    const entry = { type: 'user', organization: anOrganizationId, name: 'ada' } as const
+    await eventually('an entry is taken', () =>
+      log.append(entry).then(
+        () => true,
+        () => false,
+      ),
+    )
+    await eventually('it is heard', () => seen.includes('ada'), 1_000)
+    await subscription.close()
+    connection.disconnect()
+    await place.stop()
+  })
+
   test('a follower of the control log is told that something may be missing, also when nothing is', async () => {
     const place = await startRedisSentinels()
     const connection = connectRedis(place.url, 'test', silentLog)
