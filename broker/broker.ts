@@ -53,7 +53,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { identities, credentials, now, log } = options
   const limits = { ...defaultLimits, ...options.limits }
   const live = new LiveConnections<Connection>()
-  const control = await options.controlLog.follow(controlLogHandler(live))
+  const control = await options.controlLog.follow(controlLogHandler(live), options.cluster.replica)
   const { clients } = options.cluster
   const membership = await options.cluster
     .enlist({ lapsed: () => void confirmClaims(live.all(), clients, log) })

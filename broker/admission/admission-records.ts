@@ -1,5 +1,6 @@
 import type { AccessPolicy, FoundLists } from '#core/access/access-policy.ts'
 import { listsOf } from '#core/access/access-policy.ts'
+import { barriersOf, type BarrierTarget } from '#core/credentials/barrier.ts'
 import type { IssuedCredential } from '#core/credentials/credential-record.ts'
 import type { UserRecord } from '#core/credentials/user-record.ts'
 import { isTemporary, type Username } from '#core/credentials/username.ts'
@@ -22,6 +23,8 @@ export interface Candidate {
   readonly attributes: Attributes
   readonly expiresAt?: number
   readonly clientId?: string
+  /** Those that may end it. */
+  readonly barriers: readonly BarrierTarget[]
   /** What it was made of. */
   readonly record: UserRecord | IssuedCredential
 }
@@ -86,7 +89,7 @@ export class AdmissionRecords {
     const names = listsOf(candidate.policy, organization.defaultLists)
     return [
       { type: 'organization', name: organizationRecordName, version },
-      this.#versionOfCandidate(local, candidate),
+      ...this.#versionsOfCandidate(local, candidate),
       ...names.map((name): RecordVersion => {
         const list = lists.get(name)
         return { type: 'access-list', name, version: (list && this.#identities.versionOf(list)) ?? '' }
@@ -99,10 +102,15 @@ export class AdmissionRecords {
     return this.#identities.isReady()
   }
 
-  #versionOfCandidate(name: string, { record }: Candidate): RecordVersion {
-    return 'issuedAt' in record
-      ? { type: 'credential', name, version: this.#credentials.versionOf(record) ?? '' }
-      : { type: 'user', name, version: this.#identities.versionOf(record) ?? '' }
+  #versionsOfCandidate(name: string, { record, barriers }: Candidate): readonly RecordVersion[] {
+    if (!('issuedAt' in record)) {
+      return [{ type: 'user', name, version: this.#identities.versionOf(record) ?? '' }]
+    }
+    const issuedAt = String(record.issuedAt)
+    return [
+      { type: 'credential', name, version: this.#credentials.versionOf(record) ?? '' },
+      ...barriers.map((barrier): RecordVersion => ({ type: 'barrier', name: barrier, version: issuedAt })),
+    ]
   }
 
   async #readUser({ organization, local }: Username): Promise<Candidate | undefined> {
@@ -122,6 +130,7 @@ export class AdmissionRecords {
       policy: access,
       attributes,
       expiresAt,
+      barriers: barriersOf(record),
       record,
       ...(clientId === undefined ? {} : { clientId }),
     }
@@ -130,5 +139,6 @@ export class AdmissionRecords {
 
 function userCandidate(local: string, record: UserRecord): Candidate {
   const { uid, suspended, verifiers, access: policy } = record
-  return { principal: userPrincipal(local), uid, suspended, verifiers, policy, attributes: {}, record }
+  const principal = userPrincipal(local)
+  return { principal, uid, suspended, verifiers, policy, attributes: {}, barriers: [], record }
 }

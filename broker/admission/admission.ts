@@ -20,12 +20,15 @@ export interface Admission {
   readonly access: Access
   /** Ms since the epoch; absent for a permanent user. */
   readonly expiresAt?: number
+  /** Those that may end it; none for a permanent user. */
+  readonly barriers: readonly string[]
 }
 
 /** What a decision was made of: the version of each record, '' of one that was not there. */
 export interface RecordVersion {
-  readonly type: 'organization' | 'user' | 'access-list' | 'credential'
+  readonly type: 'organization' | 'user' | 'access-list' | 'credential' | 'barrier'
   readonly name: string
+  /** Of a barrier, when what it may end was issued: it holds as long as the barrier is older. */
   readonly version: string
 }
 

@@ -157,6 +157,7 @@ export class Admissions {
       verifier,
       attributes,
       access: this.#accesses.resolve(policy, organization, lists, attributes),
+      barriers: candidate.barriers,
       ...(expiresAt === undefined ? {} : { expiresAt }),
     }
     return { admission, basis: this.#records.basisOf(name, organization, candidate, lists) }

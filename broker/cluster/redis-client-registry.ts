@@ -115,6 +115,7 @@ export class RedisClientRegistry implements ClientRegistry {
     arrivals: readonly Judged[],
   ): Promise<(Arrived | undefined)[]> {
     const keys = scripts.sharedRecords.map((type) => this.#keys.identity(type, organization))
+    keys.push(this.#keys.barriers(organization))
     const values = arrivals.flatMap(([{ id, isCleanStart, will }, basis]) => [
       id,
       isCleanStart ? '1' : '',

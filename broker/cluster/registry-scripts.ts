@@ -34,7 +34,7 @@ end
 
 const script = (body: string): ReturnType<typeof redisScript> => redisScript(prelude + body)
 
-/** In this order they follow the other keys; after them the credentials, in the order in which they are named. */
+/** In this order they follow the other keys; then the barriers, then the credentials in the order of their names. */
 export const sharedRecords = ['organization', 'user', 'access-list'] as const
 
 /**
@@ -47,7 +47,7 @@ local credentials = 0
 local function versionOf(type, name)
   if type == 'credential' then
     credentials = credentials + 1
-    local text = redis.call('GET', KEYS[7 + credentials])
+    local text = redis.call('GET', KEYS[8 + credentials])
     return text and redis.sha1hex(text) or ''
   end
   local known = versions[type .. ' ' .. name]
@@ -56,6 +56,11 @@ local function versionOf(type, name)
   local text = redis.call('HGET', KEYS[places[type]], name)
   versions[type .. ' ' .. name] = text and redis.sha1hex(text) or ''
   return versions[type .. ' ' .. name]
+end
+local function holds(type, name, version)
+  if type ~= 'barrier' then return versionOf(type, name) == version end
+  local raised = redis.call('ZSCORE', KEYS[8], name)
+  return not raised or tonumber(raised) < tonumber(version)
 end
 local function arriveAs(id, isClean, delay, will)
   local epoch = time[1] * 1000000 + time[2]
@@ -83,11 +88,11 @@ local answers = {}
 local at = 3
 while at <= #ARGV do
   local last = at + 4 + ARGV[at + 4] * 3
-  local holds = true
+  local isSame = true
   for record = at + 5, last, 3 do
-    if versionOf(ARGV[record], ARGV[record + 1]) ~= ARGV[record + 2] then holds = false end
+    if not holds(ARGV[record], ARGV[record + 1], ARGV[record + 2]) then isSame = false end
   end
-  answers[#answers + 1] = holds and arriveAs(ARGV[at], ARGV[at + 1] == '1', ARGV[at + 2], ARGV[at + 3]) or {}
+  answers[#answers + 1] = isSame and arriveAs(ARGV[at], ARGV[at + 1] == '1', ARGV[at + 2], ARGV[at + 3]) or {}
   at = last + 1
 end
 return answers`)

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { errorFields } from '#core/process/logger.ts'
 import { isOriginAllowed } from '../listeners/origin.ts'
 import type { Connection } from './connection.ts'
@@ -8,6 +9,7 @@ const retryMs = 1_000
 /** Looks again at what a connection was let in as. Any number of requests at once become one more look. */
 export class ConnectionReview {
   readonly #connection: Connection
+  #looking: Promise<void> = Promise.resolve()
   #state: 'early' | 'early-asked' | 'idle' | 'running' | 'again' = 'early'
 
   constructor(connection: Connection) {
@@ -18,16 +20,18 @@ export class ConnectionReview {
   begin(): void {
     const wasAsked = this.#state === 'early-asked'
     this.#state = 'idle'
-    if (wasAsked) this.request()
+    if (wasAsked) void this.request()
   }
 
-  request(): void {
-    if (this.#state !== 'idle') {
-      this.#state = this.#state.startsWith('early') ? 'early-asked' : 'again'
-      return
+  /** Resolves once it has looked, and done what follows; at once while it is still connecting. */
+  request(): Promise<void> {
+    if (this.#state.startsWith('early')) {
+      this.#state = 'early-asked'
+      return Promise.resolve()
     }
-    this.#state = 'running'
-    void this.#run()
+    if (this.#state === 'idle') this.#looking = this.#run()
+    else this.#state = 'again'
+    return this.#looking
   }
 
   async #run(): Promise<void> {
@@ -52,7 +56,8 @@ export class ConnectionReview {
         { clientId: session.clientId, ...errorFields(cause) },
         'records could not be read again',
       )
-      setTimeout(() => this.request(), retryMs).unref()
+      await pause(retryMs, undefined, { ref: false })
+      this.#state = 'again'
     } else if (
       admission === undefined ||
       !isOriginAllowed(this.#connection.transport, admission.organization)

@@ -103,6 +103,12 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     void this.end('taken-over').then(done)
   }
 
+  /** Whether this barrier may end it; true while that is not known. */
+  isBehind(barrier: string): boolean {
+    if (this.#source?.type !== 'credential') return false
+    return this.session?.admission.barriers.includes(barrier) !== false
+  }
+
   /** Makes changes of this record find the connection; said before the record is read. */
   dependsOn(source: ConnectionSource): void {
     this.#source = source
@@ -135,8 +141,8 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   }
 
   /** Looks at the records again and follows them; while it is still connecting, once it is open. */
-  review(): void {
-    this.#review.request()
+  async review(): Promise<void> {
+    await this.#review.request()
   }
 
   send(packet: Packet): boolean {

@@ -1,7 +1,7 @@
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { identityRecordTypes } from './identity-records.ts'
 
-export const controlEntryTypes = [...identityRecordTypes, 'credential'] as const
+export const controlEntryTypes = [...identityRecordTypes, 'credential', 'barrier'] as const
 
 /**
  * What changed, as a log that every broker replica follows. An entry only names a record; its reader looks at
@@ -14,23 +14,39 @@ export interface ControlEntry {
 }
 
 export interface ControlLogWriter {
-  /** Resolves once the entry is in the log; rejects with `store-unavailable`. */
-  append(entry: ControlEntry): Promise<void>
+  /** Resolves with the entry's position once it is in the log; rejects with `store-unavailable`. */
+  append(entry: ControlEntry): Promise<string>
+}
+
+/** What became of an entry. */
+export interface Applied {
+  /** Connections that ended for it, where that is known. */
+  readonly ended: number
+  /** Replicas that live and have not done everything up to it. */
+  readonly missing: readonly string[]
+}
+
+export interface ControlLogWitness {
+  /**
+   * Resolves once every replica that lives has done all up to this position, or with those missing when the time
+   * is over. Rejects with `store-unavailable`.
+   */
+  applied(position: string, timeoutMs: number): Promise<Applied>
 }
 
 export interface ControlLogHandler {
-  /** In the order of the log. Must not throw. */
-  entry(entry: ControlEntry): void
-  /** Entries were missed and can not be had any more: look at everything again. */
-  gap(): void
+  /** In the order of the log. Resolves with how many connections ended for it. Must not throw or reject. */
+  entry(entry: ControlEntry): Promise<number> | void
+  /** Entries were missed and can not be had any more: look at everything again. Must not throw or reject. */
+  gap(): Promise<number> | void
 }
 
 export interface ControlLogReader {
   /**
    * Tells the handler of every entry appended after this resolved, through cuts of the connection, until
-   * closed. Rejects with `store-unavailable` when it can not even begin.
+   * closed. Rejects with `store-unavailable` when it can not even begin. What is done is reported as `replica`.
    */
-  follow(handler: ControlLogHandler): Promise<ControlLogSubscription>
+  follow(handler: ControlLogHandler, replica?: string): Promise<ControlLogSubscription>
 }
 
 export interface ControlLogSubscription {
@@ -39,4 +55,4 @@ export interface ControlLogSubscription {
   close(): Promise<void>
 }
 
-export type ControlLog = ControlLogWriter & ControlLogReader
+export type ControlLog = ControlLogWriter & ControlLogReader & ControlLogWitness

@@ -1,3 +1,4 @@
+import type { BarrierTarget } from '#core/credentials/barrier.ts'
 import type {
   CredentialKind,
   CredentialRecord,
@@ -15,7 +16,7 @@ import type { RateLimit } from './rate-limiter.ts'
  * Rejections as in IdentityReader.
  */
 export interface CredentialReader {
-  /** Undefined from `expiresAt` on, and after revocation. */
+  /** Undefined from `expiresAt` on, after revocation, and behind a barrier. */
   get(organization: OrganizationId, local: string): Promise<IssuedCredential | undefined>
   /** Names the text that this credential was read from; see IdentityReader. */
   versionOf(credential: IssuedCredential): string | undefined
@@ -46,11 +47,33 @@ export interface CredentialStore extends CredentialReader {
     bounds?: Pick<IssueBounds, 'perMinute'>,
   ): Promise<IssuedCredential | undefined>
 
-  /** Ends it now and says so in the control log, also when it was gone already. Resolves with whether it was there. */
-  revoke(organization: OrganizationId, local: string): Promise<boolean>
+  /** Ends it now and says so in the control log, also when it was gone already. */
+  revoke(organization: OrganizationId, local: string): Promise<Revoked>
+
+  /**
+   * Ends all of the target's that were issued at or before `issuedBefore`, or before now: one entry in the control
+   * log, however many there are. Kept for longer than any credential or identity token lives. Never goes back.
+   */
+  raiseBarrier(organization: OrganizationId, target: BarrierTarget, issuedBefore?: number): Promise<Raised>
+
+  /** When the latest barrier of these was raised, in ms since the epoch; 0 when there is none. */
+  barrierOf(organization: OrganizationId, targets: readonly BarrierTarget[]): Promise<number>
 
   /** Those that live, the ones that end first first. */
   list(organization: OrganizationId, page: CredentialQuery): Promise<CredentialPage>
+}
+
+export interface Revoked {
+  readonly wasThere: boolean
+  /** Of the entry in the control log. */
+  readonly position: string
+}
+
+export interface Raised {
+  /** Ms since the epoch, by the store's clock. */
+  readonly at: number
+  /** Of the entry in the control log. */
+  readonly position: string
 }
 
 /** What one principal may have. Others of it that end are told in the control log. */

@@ -1,11 +1,34 @@
-import type { ControlEntry, ControlLog, ControlLogHandler, ControlLogSubscription } from './control-log.ts'
+import type {
+  Applied,
+  ControlEntry,
+  ControlLog,
+  ControlLogHandler,
+  ControlLogSubscription,
+} from './control-log.ts'
+
+const mostRemembered = 1_000
 
 /** The same contract in one process: nothing is ever missed. */
 export class MemoryControlLog implements ControlLog {
   readonly #handlers = new Set<ControlLogHandler>()
+  /** What became of the last entries, by position. */
+  readonly #done = new Map<string, Promise<number>>()
+  #position = 0
 
-  async append(entry: ControlEntry): Promise<void> {
-    for (const handler of this.#handlers) handler.entry(entry)
+  async append(entry: ControlEntry): Promise<string> {
+    this.#position += 1
+    const position = String(this.#position)
+    const ended = Array.from(this.#handlers, (handler) => handler.entry(entry))
+    this.#done.set(
+      position,
+      Promise.all(ended).then((counts) => counts.reduce<number>((sum, count) => sum + (count ?? 0), 0)),
+    )
+    this.#done.delete(String(this.#position - mostRemembered))
+    return position
+  }
+
+  async applied(position: string): Promise<Applied> {
+    return { ended: (await this.#done.get(position)) ?? 0, missing: [] }
   }
 
   async follow(handler: ControlLogHandler): Promise<ControlLogSubscription> {

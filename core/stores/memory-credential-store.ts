@@ -1,3 +1,4 @@
+import { barriersOf, type BarrierTarget } from '#core/credentials/barrier.ts'
 import type { Clock } from '#core/clock.ts'
 import type { CredentialRecord, IssuedCredential } from '#core/credentials/credential-record.ts'
 import { DomainError } from '#core/errors.ts'
@@ -12,6 +13,8 @@ import {
   type ListedCredential,
   type IssueBounds,
   subjectLimit,
+  type Raised,
+  type Revoked,
 } from './credential-store.ts'
 import { MemoryRateLimiter } from './memory-rate-limiter.ts'
 import { RateExceeded, type RateLimiter } from './rate-limiter.ts'
@@ -19,6 +22,7 @@ import { RateExceeded, type RateLimiter } from './rate-limiter.ts'
 /** The same contract in one process. What has expired is dropped when it is met, and at each change. */
 export class MemoryCredentialStore implements CredentialStore {
   readonly #credentials = new Map<OrganizationId, Map<string, IssuedCredential>>()
+  readonly #barriers = new Map<string, number>()
   readonly #log: ControlLogWriter
   readonly #now: Clock
   readonly #limiter: RateLimiter
@@ -30,10 +34,8 @@ export class MemoryCredentialStore implements CredentialStore {
   }
 
   async get(organization: OrganizationId, local: string): Promise<IssuedCredential | undefined> {
-    const credential = this.#credentials.get(organization)?.get(local)
-    return credential !== undefined && credential.expiresAt > this.#now()
-      ? structuredClone(credential)
-      : undefined
+    const credential = this.#live(organization).get(local)
+    return credential === undefined ? undefined : structuredClone(credential)
   }
 
   versionOf(): undefined {}
@@ -78,10 +80,24 @@ export class MemoryCredentialStore implements CredentialStore {
     return structuredClone(credential)
   }
 
-  async revoke(organization: OrganizationId, local: string): Promise<boolean> {
-    const removed = this.#live(organization).delete(local)
-    await this.#log.append({ type: 'credential', organization, name: local })
-    return removed
+  async revoke(organization: OrganizationId, local: string): Promise<Revoked> {
+    const wasThere = this.#live(organization).delete(local)
+    return { wasThere, position: await this.#log.append({ type: 'credential', organization, name: local }) }
+  }
+
+  async raiseBarrier(
+    organization: OrganizationId,
+    target: BarrierTarget,
+    issuedBefore = Infinity,
+  ): Promise<Raised> {
+    const key = `${organization}/${target}`
+    const at = Math.max(Math.min(issuedBefore, this.#now()), this.#barriers.get(key) ?? 0)
+    this.#barriers.set(key, at)
+    return { at, position: await this.#log.append({ type: 'barrier', organization, name: target }) }
+  }
+
+  async barrierOf(organization: OrganizationId, targets: readonly BarrierTarget[]): Promise<number> {
+    return Math.max(0, ...targets.map((target) => this.#barriers.get(`${organization}/${target}`) ?? 0))
   }
 
   async list(
@@ -113,7 +129,12 @@ export class MemoryCredentialStore implements CredentialStore {
     const live = this.#credentials.get(organization) ?? new Map<string, IssuedCredential>()
     this.#credentials.set(organization, live)
     const now = this.#now()
-    for (const [local, { expiresAt }] of live) if (expiresAt <= now) live.delete(local)
+    for (const [local, credential] of live) {
+      const isBehind = barriersOf(credential).some(
+        (target) => credential.issuedAt <= (this.#barriers.get(`${organization}/${target}`) ?? -Infinity),
+      )
+      if (credential.expiresAt <= now || isBehind) live.delete(local)
+    }
     return live
   }
 }

@@ -1,11 +1,14 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { parseOrganizationId } from '#core/organizations/organization-id.ts'
 import {
+  type Applied,
   type ControlEntry,
   controlEntryTypes,
   type ControlLog,
   type ControlLogHandler,
   type ControlLogSubscription,
 } from './control-log.ts'
+import { ControlReport, type Outcome } from './control-report.ts'
 import { duplicateConnection, fromRedis, type RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import { redisScript } from './redis-script.ts'
@@ -14,18 +17,21 @@ const longestLog = 100_000
 const blockMs = 1_000
 const pauseMs = 250
 const entriesPerRead = 500
+const longestWaitMs = 16
 
 export class RedisControlLog implements ControlLog {
   readonly #redis: RedisConnection
+  readonly #keys: RedisKeys
   readonly #key: string
 
   constructor(redis: RedisConnection, keys: RedisKeys) {
     this.#redis = redis
+    this.#keys = keys
     this.#key = keys.control
   }
 
-  async append({ type, organization, name }: ControlEntry): Promise<void> {
-    await fromRedis(() =>
+  async append({ type, organization, name }: ControlEntry): Promise<string> {
+    const position = await fromRedis(() =>
       this.#redis.xadd(
         this.#key,
         'MAXLEN',
@@ -40,12 +46,36 @@ export class RedisControlLog implements ControlLog {
         name,
       ),
     )
+    return String(position)
   }
 
-  async follow(handler: ControlLogHandler): Promise<ControlLogSubscription> {
+  async applied(position: string, timeoutMs: number): Promise<Applied> {
+    const end = performance.now() + timeoutMs
+    for (let wait = 1; ; wait = Math.min(wait * 2, longestWaitMs)) {
+      const missing = await fromRedis(() => this.#missing(position))
+      if (missing.length === 0 || performance.now() > end) {
+        const counts = await fromRedis(() => this.#redis.hvals(this.#keys.controlEnded(position)))
+        return { ended: counts.reduce((sum, count) => sum + Number(count), 0), missing }
+      }
+      await pause(wait)
+    }
+  }
+
+  /** Replicas that hold a lease and have not said that they are so far. */
+  async #missing(position: string): Promise<string[]> {
+    const [seconds] = await this.#redis.time()
+    const live = await this.#redis.zrangebyscore(this.#keys.replicas, `(${Number(seconds) * 1_000}`, '+inf')
+    if (live.length === 0) return []
+    const positions = await this.#redis.hmget(this.#keys.controlApplied, ...live)
+    return live.filter((_, index) => isBefore(positions[index] ?? '0-0', position))
+  }
+
+  async follow(handler: ControlLogHandler, replica?: string): Promise<ControlLogSubscription> {
     const state = await fromRedis(() => stateOf(this.#redis, this.#key))
+    const report = replica === undefined ? undefined : new ControlReport(this.#redis, this.#keys, replica)
+    report?.done(state.last, [])
     // A connection of its own: XREAD blocks it.
-    const follower = new Follower(duplicateConnection(this.#redis), this.#key, state, handler)
+    const follower = new Follower(duplicateConnection(this.#redis), this.#key, state, handler, report)
     return follower.start()
   }
 }
@@ -58,13 +88,21 @@ class Follower {
   readonly #redis: RedisConnection
   readonly #key: string
   readonly #handler: ControlLogHandler
+  readonly #report: ControlReport | undefined
   #from: string
   #history: string
   #readAt = performance.now()
   #mustCheck = false
   #closed = false
 
-  constructor(redis: RedisConnection, key: string, state: LogState, handler: ControlLogHandler) {
+  constructor(
+    redis: RedisConnection,
+    key: string,
+    state: LogState,
+    handler: ControlLogHandler,
+    report: ControlReport | undefined,
+  ) {
+    this.#report = report
     this.#redis = redis
     this.#key = key
     this.#from = state.last
@@ -86,6 +124,7 @@ class Follower {
         this.#closed = true
         this.#redis.disconnect()
         await ended
+        await this.#report?.close()
       },
     }
   }
@@ -116,14 +155,21 @@ class Follower {
       this.#from,
     )
     const entries = answer?.[0]?.[1] ?? []
+    const outcomes: Outcome[] = []
     for (const [id, fields] of entries) {
       const entry = entryOf(fields ?? [])
       // What can not be read may have been a revocation.
-      if (entry === undefined) this.#handler.gap()
-      else this.#handler.entry(entry)
+      const ended = entry === undefined ? this.#handler.gap() : this.#handler.entry(entry)
+      outcomes.push({ position: id, ended })
       this.#from = id
     }
+    if (outcomes.length > 0) this.#report?.done(this.#from, outcomes)
     return entries.length > 0
+  }
+
+  #missed(): void {
+    const ended = this.#handler.gap()
+    this.#report?.done(this.#from, [{ position: this.#from, ended }])
   }
 
   async #check(): Promise<void> {
@@ -134,7 +180,7 @@ class Follower {
     const isEmptied = isBefore(last, this.#from)
     const isCut = last !== this.#from && this.#from !== '0-0' && (first === '' || isBefore(this.#from, first))
     if (isEmptied) this.#from = '0-0'
-    if (isEmptied || isCut || isSuccessor) this.#handler.gap()
+    if (isEmptied || isCut || isSuccessor) this.#missed()
   }
 }
 

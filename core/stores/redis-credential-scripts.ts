@@ -17,6 +17,40 @@ local function enlist(index, expires, name)
   redis.call('PEXPIREAT', index, ms(expires), 'GT')
 end`
 
+const kept = 31 * 86_400_000
+
+/**
+ * Key: the barriers. Values: target, the time in ms or '' for now. The answer: the time that counts. What is older
+ * than any credential or token may be is forgotten.
+ */
+export const raiseBarrier = redisScript(`${indexing}
+local now = clock()
+local at = ARGV[2] == '' and now or math.min(tonumber(ARGV[2]), now)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ms(now - ${kept}))
+redis.call('ZADD', KEYS[1], 'GT', ms(at), ARGV[1])
+redis.call('PEXPIREAT', KEYS[1], ms(now + ${kept}))
+return redis.call('ZSCORE', KEYS[1], ARGV[1]) or ms(at)`)
+
+/**
+ * Keys: the credential, the barriers. The answer: its text, unless it is behind a barrier that its record names.
+ */
+export const readCredential = redisScript(`
+local text = redis.call('GET', KEYS[1])
+if not text or redis.call('EXISTS', KEYS[2]) == 0 then return text end
+local issued, record = string.match(text, '^(%d+) %d+ (.*)$')
+local isRead, fields = pcall(cjson.decode, record or '')
+if not isRead or type(fields) ~= 'table' then return text end
+local principal = tostring(fields.principal)
+local targets = { 'organization', 'principal:' .. principal }
+local actsFor = string.match(principal, '^agent:[^:]*:(.+)$')
+if actsFor then targets[#targets + 1] = 'principal:' .. actsFor end
+if fields.provider then targets[#targets + 1] = 'provider:' .. tostring(fields.provider) end
+for _, target in ipairs(targets) do
+  local raised = redis.call('ZSCORE', KEYS[2], target)
+  if raised and tonumber(issued) <= tonumber(raised) then return false end
+end
+return text`)
+
 /**
  * Keys: the credential, its principal's set, its kind's set, perhaps the bucket of the principal. Values: seconds, record,
  * name, how many others may live on (-1: all), and how many a minute. The answer: the head of the text, then the names

@@ -1,3 +1,4 @@
+import { barriersOf, type BarrierTarget } from '#core/credentials/barrier.ts'
 import {
   type CredentialRecord,
   credentialKinds,
@@ -17,12 +18,20 @@ import {
   type ListedCredential,
   type IssueBounds,
   subjectLimit,
+  type Raised,
+  type Revoked,
 } from './credential-store.ts'
 import { versionOfText } from './decoded-records.ts'
 import { bucketOf, RateExceeded, type RateLimiter } from './rate-limiter.ts'
 import { recordCodec } from './record-codec.ts'
 import { fromRedis, type RedisConnection } from './redis-connection.ts'
-import { createCredential, extendCredential, listCredentials } from './redis-credential-scripts.ts'
+import {
+  createCredential,
+  extendCredential,
+  listCredentials,
+  raiseBarrier,
+  readCredential,
+} from './redis-credential-scripts.ts'
 import { RedisRateLimiter } from './redis-rate-limiter.ts'
 import type { RedisKeys } from './redis-keys.ts'
 
@@ -39,8 +48,9 @@ export class RedisCredentialReader implements CredentialReader {
   }
 
   async get(organization: OrganizationId, local: string): Promise<IssuedCredential | undefined> {
-    const text = await fromRedis(() => this.redis.get(this.keys.credential(organization, local)))
-    if (text === null) return undefined
+    const keys = [this.keys.credential(organization, local), this.keys.barriers(organization)]
+    const text = await fromRedis(() => readCredential(this.redis, keys, []))
+    if (typeof text !== 'string') return undefined
     const credential = decode(text)
     this.#versions.set(credential, versionOfText(text))
     return credential
@@ -107,7 +117,22 @@ export class RedisCredentialStore extends RedisCredentialReader implements Crede
     return decode(text)
   }
 
-  async revoke(organization: OrganizationId, local: string): Promise<boolean> {
+  async raiseBarrier(
+    organization: OrganizationId,
+    target: BarrierTarget,
+    issuedBefore?: number,
+  ): Promise<Raised> {
+    const keys = [this.keys.barriers(organization)]
+    const at = await fromRedis(() => raiseBarrier(this.redis, keys, [target, issuedBefore ?? '']))
+    const position = await this.#log.append({ type: 'barrier', organization, name: target })
+    return { at: Number(at), position }
+  }
+
+  async barrierOf(organization: OrganizationId, targets: readonly BarrierTarget[]): Promise<number> {
+    return Math.max(0, ...(await this.#barriers(organization, targets)))
+  }
+
+  async revoke(organization: OrganizationId, local: string): Promise<Revoked> {
     const key = this.keys.credential(organization, local)
     const text = await fromRedis(() => this.redis.get(key))
     // One that can not be read has to go all the same; what lists it ends by itself.
@@ -140,10 +165,24 @@ export class RedisCredentialStore extends RedisCredentialReader implements Crede
     if (page.length === 0) return []
     const keys = page.map(({ local }) => this.keys.credential(organization, local))
     const texts = await fromRedis(() => this.redis.mget(keys))
-    return page.flatMap(({ local }, index) => {
+    const read = page.flatMap(({ local }, index) => {
       const text = texts[index]
       return typeof text === 'string' ? [{ ...decode(text), local }] : []
     })
+    const targets = [...new Set(read.flatMap(barriersOf))]
+    const times = await this.#barriers(organization, targets)
+    const raised = new Map(targets.map((target, index) => [target, times[index] ?? 0]))
+    return read.filter((one) => barriersOf(one).every((target) => one.issuedAt > (raised.get(target) ?? 0)))
+  }
+
+  /** When each of them was raised, or 0. */
+  async #barriers(
+    organization: OrganizationId,
+    targets: readonly BarrierTarget[],
+  ): Promise<readonly number[]> {
+    if (targets.length === 0) return []
+    const key = this.keys.barriers(organization)
+    return (await fromRedis(() => this.redis.zmscore(key, ...targets))).map(Number)
   }
 
   /** It leaves the sets last: one that could not be told is found there, and told, again. */
@@ -151,13 +190,14 @@ export class RedisCredentialStore extends RedisCredentialReader implements Crede
     organization: OrganizationId,
     local: string,
     record: Pick<CredentialRecord, 'principal' | 'kind'> | undefined,
-  ): Promise<boolean> {
+  ): Promise<Revoked> {
     const removed = await fromRedis(() => this.redis.del(this.keys.credential(organization, local)))
-    await this.#log.append({ type: 'credential', organization, name: local })
-    if (record === undefined) return removed === 1
+    const position = await this.#log.append({ type: 'credential', organization, name: local })
+    const revoked = { wasThere: removed === 1, position }
+    if (record === undefined) return revoked
     const [, ...sets] = this.#keysOf(organization, local, record)
     await fromRedis(() => Promise.all(sets.map((set) => this.redis.zrem(set, local))))
-    return removed === 1
+    return revoked
   }
 
   #keysOf(

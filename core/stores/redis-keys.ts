@@ -26,8 +26,14 @@ export interface RedisKeys {
   credentialsOf(organization: OrganizationId, of: Principal | CredentialKind): string
   /** String that expires by itself: when a bucket of a rate limit is full again. */
   rate(organization: OrganizationId | undefined, bucket: string): string
+  /** Sorted set: targets of barriers by when they were raised, in ms. */
+  barriers(organization: OrganizationId): string
   /** Stream of what changed. */
   readonly control: string
+  /** Hash: replica to the position in that stream up to which it has done everything. */
+  readonly controlApplied: string
+  /** Hash: replica to how many of its connections ended for the entry there. Ends by itself. */
+  controlEnded(position: string): string
   /** Prefix of everything that the broker keeps of an organization. */
   messaging(organization: OrganizationId): string
   /** Channel on which one replica of the broker is told what concerns it alone. */
@@ -56,7 +62,10 @@ export function redisKeys(prefix: string = defaultKeyPrefix): RedisKeys {
       organization === undefined
         ? `${shared}:tmp:rate:${bucket}`
         : `${prefix}:{${organization}}:tmp:rate:${bucket}`,
+    barriers: (organization) => `${prefix}:{${organization}}:tmp:barriers`,
     control: `${shared}:control`,
+    controlApplied: `${shared}:mq:control:applied`,
+    controlEnded: (position) => `${shared}:mq:control:ended:${position}`,
     messaging: (organization) => `${prefix}:{${organization}}:mq:`,
     busInbox: (replica) => `${shared}:mq:bus:${replica}`,
     replicas: `${shared}:mq:replicas`,

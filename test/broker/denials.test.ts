@@ -55,6 +55,7 @@ describe('what is denied', () => {
     verifier: { algorithm: 'sha256', digest: '' },
     attributes: {},
     access: resolveAccess(emptyPolicy, [], new Map(), {}),
+    barriers: [],
   })
   const verdict: Refused = { allowed: false, reason: 'deny-rule', rule: { list: 'people', index: 1 } }
   const report = (over: Partial<Denial> = {}): void =>

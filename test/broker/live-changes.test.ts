@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { emptyPolicy } from '#core/access/access-policy.ts'
 import type { AccessRule } from '#core/access/access-rule.ts'
+import type { CredentialRecord } from '#core/credentials/credential-record.ts'
+import type { Principal } from '#core/identity/principal.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
 import type { BrokerOptions } from '../../broker/broker.ts'
@@ -61,6 +63,37 @@ async function untilBobLost(ada: TestClient, bob: TestClient, topic: string): Pr
   })
   bob.received.length = 0
 }
+
+describe('a barrier', () => {
+  test('closes the connections of its credentials and of nobody else, and no token of theirs comes back', async () => {
+    const of = (principal: Principal, provider: string): Partial<CredentialRecord> => ({
+      principal,
+      provider,
+    })
+    await broker.addCredential('tmp_a', everything, 60, of('sub:a', 'clerk'))
+    await broker.addCredential('tmp_b', everything, 60, of('sub:b', 'clerk'))
+    await broker.addCredential('tmp_c', everything, 60, of('sub:c', 'firebase'))
+    const [ada, a, b, c] = [
+      await connect('ada'),
+      await connect('tmp_a'),
+      await connect('tmp_b', { protocolVersion: 5 }),
+      await connect('tmp_c'),
+    ]
+    const closed = (): boolean[] => [ada, a, b, c].map((client) => client.closed())
+    await broker.credentials.raiseBarrier(org, 'principal:sub:a')
+    await eventually('the first is closed', () => a.closed())
+    expect(closed()).toEqual([false, true, false, false])
+    await broker.credentials.raiseBarrier(org, 'provider:clerk')
+    await eventually('the second is closed', () => b.closed())
+    expect(b.goodbyes).toEqual([0x98])
+    expect(closed()).toEqual([false, true, true, false])
+    await broker.credentials.raiseBarrier(org, 'organization')
+    await eventually('the third is closed', () => c.closed())
+    // Permanent users are suspended or deleted, by their resource.
+    expect(ada.closed()).toBe(false)
+    for (const local of ['tmp_a', 'tmp_b', 'tmp_c']) await expect(connect(local)).rejects.toThrow()
+  })
+})
 
 describe('a right that is taken away', () => {
   test('and given back can be used again', async () => {

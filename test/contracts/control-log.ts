@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import {
   type ControlEntry,
@@ -8,7 +9,7 @@ import {
 import { eventually } from '../fixtures/eventually.ts'
 import { anOrganizationId } from '../fixtures/records.ts'
 
-/** Every control log runs this. `create` gives one that is empty and nobody else's. */
+/** Every control log runs this. `create` gives one that is empty and nobody else's; where there are replicas, r1 lives. */
 export function describeControlLog(name: string, create: () => Promise<ControlLog>): void {
   describe(`${name} keeps the contract of a control log:`, () => {
     const open: ControlLogSubscription[] = []
@@ -70,6 +71,25 @@ export function describeControlLog(name: string, create: () => Promise<ControlLo
       for (const each of entries) await log.append(each)
       await eventually('all are heard', () => seen.length >= entries.length)
       expect(seen).toEqual(entries)
+    })
+
+    test('an entry is applied once what it asks for is done, with how many connections ended', async () => {
+      const log = await create()
+      let finish = (_ended: number): void => {}
+      const doing = new Promise<number>((resolve) => (finish = resolve))
+      open.push(await log.follow({ entry: () => doing, gap() {} }, 'r1'))
+      const position = await log.append(entry('ada'))
+      let isApplied = false
+      const applied = log.applied(position, 5_000).then((outcome) => {
+        isApplied = true
+        return outcome
+      })
+      await pause(50)
+      expect(isApplied).toBe(false)
+      finish(3)
+      expect(await applied).toEqual({ ended: 3, missing: [] })
+      // What was appended before is applied as well.
+      expect((await log.applied(position, 5_000)).missing).toEqual([])
     })
 
     test('staleness stays small while the log can be read', async () => {

@@ -1,4 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import type { BarrierTarget } from '#core/credentials/barrier.ts'
+import type { CredentialRecord } from '#core/credentials/credential-record.ts'
+import type { Principal } from '#core/identity/principal.ts'
 import type { ControlEntry } from '#core/stores/control-log.ts'
 import type { CredentialPosition, CredentialQuery, CredentialStore } from '#core/stores/credential-store.ts'
 import { RateExceeded } from '#core/stores/rate-limiter.ts'
@@ -34,6 +37,67 @@ export function describeCredentialStore(name: string, create: () => Promise<Cred
       expect(await store.get(org, 'TMP_1')).toBeUndefined()
     })
 
+    describe('a barrier ends', () => {
+      const agent = (actsFor: string): CredentialRecord =>
+        aCredential('tmp_1', 'x', { kind: 'agent', principal: `agent:planner:${actsFor}` as Principal })
+      const ofProvider = aCredential('tmp_1', 'x', { principal: 'sub:a', provider: 'clerk' })
+      test.each<[string, CredentialRecord, BarrierTarget, boolean]>([
+        ['all of an organization', record, 'organization', true],
+        ['those of an identity', ofProvider, 'principal:sub:a', true],
+        ['none of another identity', ofProvider, 'principal:sub:b', false],
+        ['those of a provider', ofProvider, 'provider:clerk', true],
+        ['none of another provider', ofProvider, 'provider:firebase', false],
+        ['none of a provider of that name in the identity', ofProvider, 'provider:sub:a', false],
+        ['agents of whom they act for', agent('sub:a'), 'principal:sub:a', true],
+        ['no agents of others', agent('sub:b'), 'principal:sub:a', false],
+      ])('%s', async (_what, given, target, ends) => {
+        const { store, log } = await create()
+        await store.create(org, 'tmp_1', given, 60)
+        await store.create(anotherOrganizationId, 'tmp_1', given, 60)
+        await store.raiseBarrier(org, target)
+        expect((await store.get(org, 'tmp_1')) === undefined).toBe(ends)
+        expect((await store.list(org, { limit: 10 })).credentials).toHaveLength(ends ? 0 : 1)
+        expect(await store.get(anotherOrganizationId, 'tmp_1')).toBeDefined()
+        expect(log.at(-1)).toEqual({ type: 'barrier', organization: org, name: target })
+      })
+
+      test('what was issued before it and nothing that is issued after', async () => {
+        const { store, pass } = await create()
+        await store.create(org, 'tmp_1', record, 60)
+        const { at } = await store.raiseBarrier(org, 'organization')
+        await pass(5)
+        await store.create(org, 'tmp_2', record, 60)
+        expect(await store.get(org, 'tmp_1')).toBeUndefined()
+        expect(await store.get(org, 'tmp_2')).toBeDefined()
+        expect(await store.extend(org, 'tmp_1', 60, 600)).toBeUndefined()
+        expect(await store.barrierOf(org, ['organization'])).toBe(at)
+      })
+
+      test('what was issued before a time that is given, never before an earlier one again', async () => {
+        const { store, pass } = await create()
+        const first = await store.create(org, 'tmp_1', record, 60)
+        await pass(50)
+        await store.create(org, 'tmp_2', record, 60)
+        const raised = await store.raiseBarrier(org, 'organization', first.issuedAt + 1)
+        expect(raised.at).toBe(first.issuedAt + 1)
+        expect(await store.get(org, 'tmp_1')).toBeUndefined()
+        expect(await store.get(org, 'tmp_2')).toBeDefined()
+        expect((await store.raiseBarrier(org, 'organization', 1)).at).toBe(first.issuedAt + 1)
+        expect(await store.barrierOf(org, ['provider:x', 'organization'])).toBe(first.issuedAt + 1)
+      })
+
+      test('nothing in the future, and is known of its own organization only', async () => {
+        const { store, pass } = await create()
+        const { at } = await store.raiseBarrier(org, 'provider:x', 9e15)
+        await pass(5)
+        await store.create(org, 'tmp_1', { ...ofProvider, provider: 'x' }, 60)
+        expect(await store.get(org, 'tmp_1')).toBeDefined()
+        expect(at).toBeLessThan(9e15)
+        expect(await store.barrierOf(anotherOrganizationId, ['provider:x'])).toBe(0)
+        expect(await store.barrierOf(org, [])).toBe(0)
+      })
+    })
+
     test('a taken name is refused and the first one stays', async () => {
       const { store } = await create()
       const first = await store.create(org, 'tmp_1', record, 60)
@@ -54,9 +118,9 @@ export function describeCredentialStore(name: string, create: () => Promise<Cred
     test('a revoked one is gone at once, and each revocation is told', async () => {
       const { store, log } = await create()
       await store.create(org, 'tmp_1', record, 60)
-      expect(await store.revoke(org, 'tmp_1')).toBe(true)
+      expect((await store.revoke(org, 'tmp_1')).wasThere).toBe(true)
       expect(await store.get(org, 'tmp_1')).toBeUndefined()
-      expect(await store.revoke(org, 'tmp_1')).toBe(false)
+      expect((await store.revoke(org, 'tmp_1')).wasThere).toBe(false)
       const entry = { type: 'credential', organization: org, name: 'tmp_1' }
       expect(log).toEqual([entry, entry])
     })

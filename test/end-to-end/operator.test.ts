@@ -51,7 +51,7 @@ describe.skipIf(whyNoControlPlane !== undefined)('the operator against a real AP
 
   beforeAll(async () => {
     cluster = await startOperatorCluster()
-    await cluster.controlLog.follow({ entry: (entry) => entries.push(entry), gap() {} })
+    await cluster.controlLog.follow({ entry: (entry) => void entries.push(entry), gap() {} })
     await cluster.plane.kubectl(['create', 'namespace', namespace])
     operator = cluster.startOperator()
     await operator.logged('everything is in the store')

@@ -52,7 +52,7 @@ export async function startApp(over: Partial<AppDependencies> = {}): Promise<App
   const issuer = await startIssuer()
   let now = Date.now()
   const control: ControlEntry[] = []
-  const log = { append: async (entry: ControlEntry) => void control.push(entry) }
+  const log = { append: async (entry: ControlEntry) => String(control.push(entry)) }
   const identities = new MemoryIdentityStore(log)
   const credentials = new MemoryCredentialStore(log, () => now)
   const secretKey = generateSecret('sk')

@@ -143,20 +143,30 @@ describe('somebody who was let in before', () => {
   })
 })
 
-test('a temporary credential that is revoked after it was read is let in nowhere', async () => {
-  await credentials.create(org, 'tmp_a', aCredential('tmp_a', 'secret', { access }), 60)
+test.each<[string, () => Promise<unknown>]>([
+  ['is revoked', () => credentials.revoke(org, 'tmp_a')],
+  ['whose identity is put behind a barrier', () => credentials.raiseBarrier(org, 'principal:sub:somebody')],
+  ['whose provider is put behind a barrier', () => credentials.raiseBarrier(org, 'provider:clerk')],
+  ['whose organization is put behind a barrier', () => credentials.raiseBarrier(org, 'organization')],
+])('a temporary credential that %s after it was read is let in nowhere', async (_what, end) => {
+  const record = aCredential('tmp_a', 'secret', { access, provider: 'clerk' })
+  await credentials.create(org, 'tmp_a', record, 60)
   expect(await connects('secret', 'tmp_a')).toBe(true)
   await broker.stop()
   const reader = new RedisCredentialReader(redis, keys)
+  let reads = 0
   broker = await startOnRedis({
     credentials: {
       async get(organization, local) {
         const found = await reader.get(organization, local)
-        await credentials.revoke(organization, local)
+        reads += 1
+        if (reads === 1) await end()
         return found
       },
       versionOf: (credential) => reader.versionOf(credential),
     },
   })
   expect(await connects('secret', 'tmp_a')).toBe(false)
+  // It was judged anew, and not let in by what was read before.
+  expect(reads).toBe(2)
 })

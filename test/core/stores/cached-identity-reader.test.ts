@@ -13,7 +13,7 @@ import { anApiKey, anOrganization, anOrganizationId as org, aUser } from '../../
 describeIdentityStore('an identity store behind a cache', async () => {
   const control = new MemoryControlLog()
   const log: ControlEntry[] = []
-  await control.follow({ entry: (entry) => log.push(entry), gap: () => {} })
+  await control.follow({ entry: (entry) => void log.push(entry), gap: () => {} })
   const store = new MemoryIdentityStore(control)
   const cache = new CachedIdentityReader(store, control)
   await Promise.resolve()

@@ -11,7 +11,7 @@ import { describeRateLimiter } from '../../contracts/rate-limiter.ts'
 
 function recordingLog(): { log: ControlEntry[]; writer: ControlLogWriter } {
   const log: ControlEntry[] = []
-  return { log, writer: { append: async (entry) => void log.push(entry) } }
+  return { log, writer: { append: async (entry) => String(log.push(entry)) } }
 }
 
 describeControlLog('the control log in memory', async () => new MemoryControlLog())

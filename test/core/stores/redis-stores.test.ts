@@ -10,7 +10,7 @@ import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
-import { redisKeys } from '#core/stores/redis-keys.ts'
+import { redisKeys, type RedisKeys } from '#core/stores/redis-keys.ts'
 import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
 import { describeControlLog } from '../../contracts/control-log.ts'
 import { describeCredentialStore } from '../../contracts/credential-store.ts'
@@ -34,15 +34,23 @@ afterAll(async () => {
   await server.stop()
 })
 
+const never = (): Promise<number> => new Promise(() => {})
+
 /** Keys of this test's own. */
 const freshKeys = (): ReturnType<typeof redisKeys> => redisKeys(randomUUID())
 
 function recordingLog(): { log: ControlEntry[]; writer: ControlLogWriter } {
   const log: ControlEntry[] = []
-  return { log, writer: { append: async (entry) => void log.push(entry) } }
+  return { log, writer: { append: async (entry) => String(log.push(entry)) } }
 }
 
-describeControlLog('the control log on Redis', async () => new RedisControlLog(redis, freshKeys()))
+async function withReplicas(...names: string[]): Promise<{ log: RedisControlLog; keys: RedisKeys }> {
+  const keys = freshKeys()
+  for (const name of names) await redis.zadd(keys.replicas, Date.now() + 60_000, name)
+  return { log: new RedisControlLog(redis, keys), keys }
+}
+
+describeControlLog('the control log on Redis', async () => (await withReplicas('r1')).log)
 
 describeIdentityStore('the identity store on Redis', async () => {
   const { log, writer } = recordingLog()
@@ -85,7 +93,7 @@ describe('on Redis', () => {
     const writer: ControlLogWriter = {
       append: async (entry) => {
         if (isBroken) throw new Error('cut')
-        log.push(entry)
+        return String(log.push(entry))
       },
     }
     const store = new RedisIdentityStore(redis, freshKeys(), writer)
@@ -101,10 +109,51 @@ describe('on Redis', () => {
     const keys = freshKeys()
     const log = new RedisControlLog(redis, keys)
     let gaps = 0
-    const subscription = await log.follow({ entry: () => {}, gap: () => (gaps += 1) })
+    const subscription = await log.follow({ entry: () => {}, gap: () => void (gaps += 1) })
     await redis.xadd(keys.control, '*', 'type', 'unheard-of', 'organization', org, 'name', 'x')
     await eventually('it is noticed', () => gaps === 1)
     await subscription.close()
+  })
+
+  describe('whether an entry is applied', () => {
+    const doing = { entry: async () => 1, gap() {} }
+    const entry = { type: 'organization', organization: org, name: 'organization' } as const
+
+    test('names the replicas that live and have not said so', async () => {
+      const { log } = await withReplicas('r1', 'r2', 'r3')
+      const [one, two] = [await log.follow(doing, 'r1'), await log.follow({ entry: never, gap() {} }, 'r2')]
+      const { ended, missing } = await log.applied(await log.append(entry), 1_000)
+      expect(ended).toBe(1)
+      expect(missing.toSorted()).toEqual(['r2', 'r3'])
+      // One that never answers is not waited for when it is closed either.
+      await Promise.all([one, two].map((subscription) => subscription.close()))
+    })
+
+    test('does not ask replicas whose lease has ended', async () => {
+      const { log, keys } = await withReplicas('r1')
+      await redis.zadd(keys.replicas, Date.now() - 1_500, 'gone')
+      const subscription = await log.follow(doing, 'r1')
+      expect(await log.applied(await log.append(entry), 5_000)).toEqual({ ended: 1, missing: [] })
+      await subscription.close()
+    })
+
+    test('counts a replica that began after it', async () => {
+      const { log } = await withReplicas('r1')
+      const position = await log.append(entry)
+      const subscription = await log.follow(doing, 'r1')
+      expect((await log.applied(position, 5_000)).missing).toEqual([])
+      await subscription.close()
+    })
+
+    test('adds up what ended on all of them, and forgets it in a minute', async () => {
+      const { log, keys } = await withReplicas('r1', 'r2')
+      const both = [await log.follow(doing, 'r1'), await log.follow(doing, 'r2')]
+      const position = await log.append(entry)
+      expect(await log.applied(position, 5_000)).toEqual({ ended: 2, missing: [] })
+      expect(await redis.ttl(keys.controlEnded(position))).toBeGreaterThan(0)
+      for (const subscription of both) await subscription.close()
+      expect(await redis.exists(keys.controlApplied)).toBe(0)
+    })
   })
 
   test('an index that leads to another API key opens nothing', async () => {
@@ -178,7 +227,7 @@ describe('on Redis', () => {
     const writer: ControlLogWriter = {
       append: async (entry) => {
         if (isBroken) throw new DomainError('store-unavailable', 'cut')
-        log.push(entry)
+        return String(log.push(entry))
       },
     }
     const store = new RedisCredentialStore(redis, freshKeys(), writer)
@@ -223,7 +272,10 @@ describe('while Redis is away', () => {
     const store = new RedisIdentityStore(connection, keys, log)
     const seen: string[] = []
     let gaps = 0
-    const subscription = await log.follow({ entry: ({ name }) => seen.push(name), gap: () => (gaps += 1) })
+    const subscription = await log.follow({
+      entry: ({ name }) => void seen.push(name),
+      gap: () => void (gaps += 1),
+    })
     await store.put('user', anOrganizationId, 'before', aUser('before', 'secret'))
     await eventually('the first entry is heard', () => seen.includes('before'))
 

@@ -40,7 +40,7 @@ const freshKeys = (): ReturnType<typeof redisKeys> => redisKeys(randomUUID())
 
 function recordingLog(): { log: ControlEntry[]; writer: ControlLogWriter } {
   const log: ControlEntry[] = []
-  return { log, writer: { append: async (entry) => void log.push(entry) } }
+  return { log, writer: { append: async (entry) => String(log.push(entry)) } }
 }
 
 describeControlLog('the control log on a Cluster', async () => new RedisControlLog(cluster, freshKeys()))
@@ -116,7 +116,7 @@ describe('when another Redis has become the master', () => {
     await isTaken('first')
     const seen: string[] = []
     let gaps = 0
-    const subscription = await log.follow({ entry: ({ name }) => seen.push(name), gap: () => (gaps += 1) })
+    const subscription = await log.follow({ entry: ({ name }) => void seen.push(name), gap: () => void (gaps += 1) })
     await isTaken('before')
     await connection.wait(1, 1_000)
     await eventually('it is heard', () => seen.includes('before'))
