@@ -18,6 +18,7 @@ const controlLog = new MemoryControlLog()
 const app = buildApp({
   identities: new MemoryIdentityStore(controlLog),
   credentials: new MemoryCredentialStore(controlLog, systemClock),
+  control: controlLog,
   fetchDocument: async (url) => {
     throw new Error(`nothing is fetched here, not even ${url}`)
   },

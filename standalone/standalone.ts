@@ -151,13 +151,14 @@ function endpointsOf(host: string, ports: Readonly<Partial<Record<'mqtts' | 'wss
 
 async function openTokenService(
   { host, ports, log }: StandaloneOptions,
-  { identities, credentials, limiter, now }: Stores,
+  { identities, credentials, controlLog, limiter, now }: Stores,
   endpoints: ReturnType<typeof endpointsOf>,
   registry: Registry,
 ): Promise<{ readonly port: number; readonly close: () => Promise<void> }> {
   const app = buildApp({
     identities,
     credentials,
+    control: controlLog,
     limiter,
     // Whoever runs standalone writes the manifests too; the demo issuer is on the loopback.
     fetchDocument: guardedFetch({ allowPrivateIssuers: true }),

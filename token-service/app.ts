@@ -10,6 +10,7 @@ import {
 import type { Registry } from 'prom-client'
 import type { Clock } from '#core/clock.ts'
 import type { Log } from '#core/process/logger.ts'
+import type { ControlLogWitness } from '#core/stores/control-log.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { RateLimiter } from '#core/stores/rate-limiter.ts'
@@ -33,6 +34,7 @@ import { exchangeTokenRoute } from './routes/exchange-token.ts'
 import { listTokensRoute } from './routes/list-tokens.ts'
 import { oauthTokenRoute } from './routes/oauth2/exchange-token.ts'
 import { refreshTokenRoute } from './routes/refresh-token.ts'
+import { revocationsRoute } from './routes/revocations.ts'
 import { revokeTokenRoute } from './routes/revoke-token.ts'
 import { v2CreateTokenRoute } from './routes/v2/create-token.ts'
 import { v2ExchangeTokenRoute } from './routes/v2/exchange-token.ts'
@@ -52,6 +54,8 @@ export type App = FastifyInstance<
 export interface AppDependencies {
   readonly identities: IdentityReader
   readonly credentials: CredentialStore
+  /** Tells when the brokers have done what a revocation asks for. */
+  readonly control: ControlLogWitness
   /** How documents of issuers are read: `guardedFetch(...)`, or a test's own. */
   readonly fetchDocument: DocumentFetcher
   readonly now: Clock
@@ -132,6 +136,7 @@ export function buildApp({
   listTokensRoute(app, options)
   refreshTokenRoute(app, options)
   revokeTokenRoute(app, options)
+  revocationsRoute(app, options)
   explainAccessRoute(app, options)
   v2ExchangeTokenRoute(app, options)
   v2CreateTokenRoute(app, options)

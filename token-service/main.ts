@@ -52,6 +52,7 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
   const app = buildApp({
     identities,
     credentials: new RedisCredentialStore(redis, keys, controlLog),
+    control: controlLog,
     fetchDocument: guardedFetch({ allowPrivateIssuers: settings.allowPrivateIssuers }),
     now: systemClock,
     log,

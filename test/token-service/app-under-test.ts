@@ -4,6 +4,7 @@ import { generateSecret } from '#core/credentials/secret.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { Log } from '#core/process/logger.ts'
 import type { ControlEntry } from '#core/stores/control-log.ts'
+import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
 import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
@@ -52,7 +53,8 @@ export async function startApp(over: Partial<AppDependencies> = {}): Promise<App
   const issuer = await startIssuer()
   let now = Date.now()
   const control: ControlEntry[] = []
-  const log = { append: async (entry: ControlEntry) => String(control.push(entry)) }
+  const log = new MemoryControlLog()
+  await log.follow({ entry: (entry) => void control.push(entry), gap() {} })
   const identities = new MemoryIdentityStore(log)
   const credentials = new MemoryCredentialStore(log, () => now)
   const secretKey = generateSecret('sk')
@@ -78,6 +80,7 @@ export async function startApp(over: Partial<AppDependencies> = {}): Promise<App
   const app = buildApp({
     identities,
     credentials,
+    control: log,
     limiter: new MemoryRateLimiter(() => now),
     fetchDocument: guardedFetch({ allowPrivateIssuers: true }),
     now: () => now,

@@ -2,7 +2,6 @@ import { type Static, Type } from 'typebox'
 import { credentialKinds } from '#core/credentials/credential-record.ts'
 import { formatUsername } from '#core/credentials/username.ts'
 import { AttributesSchema } from '#core/identity/attributes.ts'
-import type { Principal } from '#core/identity/principal.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { CredentialPosition, CredentialStore, ListedCredential } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
@@ -11,8 +10,8 @@ import { organizationOf } from '../organization-of.ts'
 import { keyProblems } from '../openapi/route-docs.ts'
 import { requireApiKey } from '../plugins/api-key.ts'
 import { ProblemError } from '../problems.ts'
-import { principalsOf } from '../verifier/verify-token.ts'
 import { actorOf, Actors } from './actor.ts'
+import { principal, principalsNamed, userId } from './named-principals.ts'
 import { closed } from './request-fields.ts'
 
 export interface ListRouteOptions {
@@ -25,19 +24,8 @@ const defaultLimit = 50
 const ListQuery = Type.Object(
   {
     kind: Type.Optional(Type.Enum(credentialKinds)),
-    principal: Type.Optional(
-      Type.String({
-        pattern: '^(sub|agent|worker|tmp):.{1,300}$',
-        description: 'As the list shows it, such as agent:planner-1 or worker:billing.',
-      }),
-    ),
-    user_id: Type.Optional(
-      Type.String({
-        minLength: 1,
-        maxLength: 255,
-        description: 'A subject of identity tokens: what was exchanged for this person.',
-      }),
-    ),
+    principal: Type.Optional(principal),
+    user_id: Type.Optional(userId),
     limit: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 200, description: `Of one page; ${defaultLimit} by default.` }),
     ),
@@ -91,7 +79,7 @@ export function listTokensRoute(app: App, { identities, credentials }: ListRoute
       if (caller === null) throw new ProblemError('invalid_api_key')
       await organizationOf(identities, caller)
       const { kind, limit = defaultLimit, cursor } = query
-      const principals = await principalsFor(identities, caller.organization, query)
+      const principals = await principalsNamed(identities, caller.organization, query)
       const page = await credentials.list(caller.organization, {
         limit,
         ...(kind === undefined ? {} : { kind }),
@@ -104,17 +92,6 @@ export function listTokensRoute(app: App, { identities, credentials }: ListRoute
       }
     },
   )
-}
-
-async function principalsFor(
-  identities: IdentityReader,
-  organization: OrganizationId,
-  { principal, user_id: subject }: Static<typeof ListQuery>,
-): Promise<readonly Principal[] | undefined> {
-  if (subject === undefined) return principal === undefined ? undefined : [principal as Principal]
-  const providers = await identities.list('provider', organization)
-  const principals = [...providers.values()].flatMap((record) => principalsOf(record, subject))
-  return [...new Set(principals)].filter((each) => principal === undefined || each === principal)
 }
 
 function positionOf(cursor: string): CredentialPosition {

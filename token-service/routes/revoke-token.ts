@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { isLocalPart, isTemporary } from '#core/credentials/username.ts'
+import type { ControlLogWitness } from '#core/stores/control-log.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { App } from '../app.ts'
@@ -8,16 +9,21 @@ import { organizationOf } from '../organization-of.ts'
 import { keyProblems } from '../openapi/route-docs.ts'
 import { requireApiKey } from '../plugins/api-key.ts'
 import { ProblemError } from '../problems.ts'
+import { confirmWithinMs } from './revocations.ts'
 
 export interface RevokeRouteOptions {
   readonly identities: IdentityReader
   readonly credentials: CredentialStore
+  readonly control: ControlLogWitness
   readonly metrics: TokenServiceMetrics
 }
 
 const RevokeParams = Type.Object({ id: Type.String({ description: 'The id that the exchange gave.' }) })
 
-export function revokeTokenRoute(app: App, { identities, credentials, metrics }: RevokeRouteOptions): void {
+export function revokeTokenRoute(
+  app: App,
+  { identities, credentials, control, metrics }: RevokeRouteOptions,
+): void {
   app.delete(
     '/v1/tokens/:id',
     {
@@ -27,7 +33,9 @@ export function revokeTokenRoute(app: App, { identities, credentials, metrics }:
         docs: {
           tag: 'Tokens',
           summary: 'Revoke a credential',
-          description: 'It ends now, and so do its connections.',
+          description:
+            'It ends now, and so do its connections. Replicas of the broker that have not said within a second ' +
+            'that it is done are named in CloudSignal-Unconfirmed-Replicas.',
           caller: 'apiKey',
           problems: [
             ...keyProblems,
@@ -44,9 +52,11 @@ export function revokeTokenRoute(app: App, { identities, credentials, metrics }:
       await organizationOf(identities, caller)
       if (!isTemporary(id) || !isLocalPart(id)) throw new ProblemError('credential_not_found')
       // Said again in the control log when it was gone already: the first call may have been cut in between.
-      const wasThere = await credentials.revoke(caller.organization, id)
+      const { wasThere, position } = await credentials.revoke(caller.organization, id)
       if (!wasThere) throw new ProblemError('credential_not_found')
       metrics.revoked()
+      const { missing } = await control.applied(position, confirmWithinMs)
+      if (missing.length > 0) reply.header('cloudsignal-unconfirmed-replicas', missing.join(', '))
       return reply.code(204).send(null)
     },
   )

@@ -116,7 +116,10 @@ describe('when another Redis has become the master', () => {
     await isTaken('first')
     const seen: string[] = []
     let gaps = 0
-    const subscription = await log.follow({ entry: ({ name }) => void seen.push(name), gap: () => void (gaps += 1) })
+    const subscription = await log.follow({
+      entry: ({ name }) => void seen.push(name),
+      gap: () => void (gaps += 1),
+    })
     await isTaken('before')
     await connection.wait(1, 1_000)
     await eventually('it is heard', () => seen.includes('before'))

@@ -1,0 +1,97 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { anOrganizationId } from '../fixtures/records.ts'
+import { type Answer, type AppUnderTest, startApp } from './app-under-test.ts'
+
+let service: AppUnderTest
+beforeEach(async () => {
+  service = await startApp()
+})
+afterEach(() => service.close())
+
+const revoke = (body: unknown, key?: string): Promise<Answer> => service.post('/v1/revocations', body, key)
+const live = async (id: unknown): Promise<boolean> =>
+  (await service.credentials.get(anOrganizationId, String(id))) !== undefined
+
+async function exchanged(sub: string): Promise<unknown> {
+  const { status, body } = await service.exchange({ token: await service.token({ sub }) })
+  expect(status).toBe(200)
+  service.pass(1)
+  return body['id']
+}
+
+describe('a revocation ends', () => {
+  test('all credentials of a person, and of nobody else', async () => {
+    const [first, second, other] = [
+      await exchanged('user_1'),
+      await exchanged('user_1'),
+      await exchanged('user_2'),
+    ]
+    const { status, body } = await revoke({ user_id: 'user_1' })
+    expect(status).toBe(200)
+    expect(body).toEqual({
+      revoked_at: new Date(service.now()).toISOString(),
+      ended_connections: 0,
+      unconfirmed_replicas: [],
+    })
+    expect(await Promise.all([first, second, other].map(live))).toEqual([false, false, true])
+  })
+
+  test('those of a provider, of a principal, of the organization', async () => {
+    const one = await exchanged('user_1')
+    await revoke({ provider: 'another' })
+    expect(await live(one)).toBe(true)
+    await revoke({ provider: 'oidc' })
+    expect(await live(one)).toBe(false)
+    const agent = await service.post('/v1/tokens', { kind: 'worker', name: 'billing' })
+    service.pass(1)
+    expect(await live(agent.body['id'])).toBe(true)
+    await revoke({ principal: 'worker:billing' })
+    expect(await live(agent.body['id'])).toBe(false)
+    const two = await service.post('/v1/tokens', { kind: 'worker', name: 'billing' })
+    service.pass(1)
+    await revoke({ organization: true })
+    expect(await live(two.body['id'])).toBe(false)
+  })
+
+  test('one credential by its id', async () => {
+    const [one, other] = [await exchanged('user_1'), await exchanged('user_1')]
+    expect(await revoke({ id: one })).toMatchObject({ status: 200, body: { unconfirmed_replicas: [] } })
+    expect(await Promise.all([one, other].map(live))).toEqual([false, true])
+    expect(await revoke({ id: one })).toMatchObject({ status: 404, body: { code: 'credential_not_found' } })
+    expect(await revoke({ id: '../x' })).toMatchObject({ status: 404 })
+  })
+
+  test('only what was issued by then', async () => {
+    const before = await exchanged('user_1')
+    service.pass(60_000)
+    const issued_before = new Date(service.now()).toISOString()
+    service.pass(60_000)
+    const after = await exchanged('user_1')
+    expect((await revoke({ user_id: 'user_1', issued_before })).body).toMatchObject({
+      revoked_at: issued_before,
+    })
+    expect(await Promise.all([before, after].map(live))).toEqual([false, true])
+  })
+})
+
+describe('what can not be revoked is said:', () => {
+  test.each([
+    ['nobody is named', {}, 'id'],
+    ['two are named', { user_id: 'a', provider: 'b' }, 'provider'],
+    ['a time with an id', { id: 'tmp_1', issued_before: '2026-01-01T00:00:00Z' }, 'issued_before'],
+    ['organization: false', { organization: false }, 'organization'],
+    ['a time that is none', { user_id: 'a', issued_before: 'yesterday' }, 'issued_before'],
+    ['a field that is unknown', { user: 'a' }, 'user'],
+    ['a principal that is a permanent user', { principal: 'user:ada' }, 'principal'],
+  ])('%s', async (_what, body, field) => {
+    const answer = await revoke(body)
+    expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request' } })
+    expect(JSON.stringify(answer.body['errors'])).toContain(field)
+    expect(service.control.filter(({ type }) => type === 'barrier')).toEqual([])
+  })
+
+  test('without a key, or by one that may not', async () => {
+    expect((await revoke({ organization: true }, '')).status).toBe(401)
+    expect((await revoke({ organization: true }, service.publishableKey)).status).toBe(403)
+  })
+})
