@@ -7,6 +7,7 @@
  * - `store-not-ready`    Redis answers, but the operator has not written its records yet
  * - `record-damaged`     what the store holds is no record of that type
  * - `credential-exists`  the username of a temporary credential is taken
+ * - `behind-barrier`     the proof of an identity is older than a revocation
  * - `short-id-taken`     another Organization holds the short id
  * - `port-in-use`        a listener could not be opened
  */
@@ -17,6 +18,7 @@ export type DomainErrorCode =
   | 'store-not-ready'
   | 'record-damaged'
   | 'credential-exists'
+  | 'behind-barrier'
   | 'short-id-taken'
   | 'port-in-use'
 

@@ -4,6 +4,7 @@ import type {
   CredentialRecord,
   IssuedCredential,
 } from '#core/credentials/credential-record.ts'
+import { DomainError } from '#core/errors.ts'
 import type { Principal } from '#core/identity/principal.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { RateLimit } from './rate-limiter.ts'
@@ -24,8 +25,8 @@ export interface CredentialReader {
 
 export interface CredentialStore extends CredentialReader {
   /**
-   * Never overwrites: rejects with `credential-exists` when the local part is taken, and with RateExceeded when too
-   * many are issued to the principal.
+   * Never overwrites: rejects with `credential-exists` when the local part is taken, with `behind-barrier` when the
+   * proof is, and with RateExceeded when too many are issued to the principal.
    */
   create(
     organization: OrganizationId,
@@ -84,6 +85,12 @@ export interface IssueBounds {
   readonly most?: number
   /** So many may be issued in a minute. */
   readonly perMinute?: number
+  /** When the proof of the identity was issued, in ms since the epoch: before that no barrier counts. */
+  readonly provenAt?: number
+}
+
+export function behindBarrier(): DomainError {
+  return new DomainError('behind-barrier', 'the proof of the identity was issued before a revocation')
 }
 
 /** The bucket that credentials of a principal are taken from. */

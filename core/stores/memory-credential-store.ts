@@ -11,6 +11,7 @@ import {
   type CredentialQuery,
   type CredentialStore,
   type ListedCredential,
+  behindBarrier,
   type IssueBounds,
   subjectLimit,
   type Raised,
@@ -45,12 +46,13 @@ export class MemoryCredentialStore implements CredentialStore {
     local: string,
     record: CredentialRecord,
     ttlSeconds: number,
-    { replace = false, most = Infinity, perMinute }: IssueBounds = {},
+    { replace = false, most = Infinity, perMinute, provenAt = Infinity }: IssueBounds = {},
   ): Promise<IssuedCredential> {
     const live = this.#live(organization)
     if (live.has(local)) {
       throw new DomainError('credential-exists', 'the username of the new credential is taken')
     }
+    if (provenAt <= (await this.barrierOf(organization, barriersOf(record)))) throw behindBarrier()
     await this.#takeOne(organization, record.principal, perMinute)
     const room = replace ? 0 : most - 1
     const same = listed(live).filter(({ principal }) => principal === record.principal)

@@ -52,18 +52,23 @@ end
 return text`)
 
 /**
- * Keys: the credential, its principal's set, its kind's set, perhaps the bucket of the principal. Values: seconds, record,
- * name, how many others may live on (-1: all), and how many a minute. The answer: the head of the text, then the names
- * that have to make room; or how long to wait, in microseconds.
+ * Keys: the credential, its principal's set, its kind's set, the barriers, perhaps the bucket of the principal. Values:
+ * seconds, record, name, how many others may live on (-1: all), how many a minute, and perhaps when the proof was issued
+ * and the barriers that it may be behind. The answer: the head of the text, then the names that have to make room; or how
+ * long to wait, in microseconds.
  */
 export const createCredential = redisScript(`${indexing}${bucketLua}
 if redis.call('EXISTS', KEYS[1]) == 1 then return false end
-if KEYS[4] then
+for i = 7, #ARGV do
+  local raised = redis.call('ZSCORE', KEYS[4], ARGV[i])
+  if raised and tonumber(ARGV[6]) <= tonumber(raised) then return 'behind-barrier' end
+end
+if KEYS[5] then
   local now = micros()
-  local full = full_at(KEYS[4], now)
+  local full = full_at(KEYS[5], now)
   local wait = wait_for(full, ARGV[5], now, 1)
   if wait > 0 then return wait end
-  take(KEYS[4], full, ARGV[5], now, 1)
+  take(KEYS[5], full, ARGV[5], now, 1)
 end
 local now = clock()
 local expires = now + ARGV[1] * 1000

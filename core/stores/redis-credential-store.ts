@@ -16,6 +16,7 @@ import {
   type CredentialReader,
   type CredentialStore,
   type ListedCredential,
+  behindBarrier,
   type IssueBounds,
   subjectLimit,
   type Raised,
@@ -76,15 +77,18 @@ export class RedisCredentialStore extends RedisCredentialReader implements Crede
     local: string,
     record: CredentialRecord,
     ttlSeconds: number,
-    { replace = false, most = 0, perMinute }: IssueBounds = {},
+    { replace = false, most = 0, perMinute, provenAt }: IssueBounds = {},
   ): Promise<IssuedCredential> {
     const text = codec.encode(record)
     const room = replace ? 0 : most - 1
     const limit = perMinute === undefined ? undefined : subjectLimit(record.principal, perMinute)
     const keys: string[] = [...this.#keysOf(organization, local, record)]
+    keys.push(this.keys.barriers(organization))
     if (limit !== undefined) keys.push(this.keys.rate(organization, bucketOf(limit)))
-    const values = [ttlSeconds, text, local, room, perMinute ?? 0]
+    const proof = provenAt === undefined ? [] : [provenAt, ...barriersOf(record)]
+    const values = [ttlSeconds, text, local, room, perMinute ?? 0, ...proof]
     const answer = await fromRedis(() => createCredential(this.redis, keys, values))
+    if (answer === 'behind-barrier') throw behindBarrier()
     if (limit !== undefined && typeof answer === 'number') throw new RateExceeded(limit, answer / 1000)
     if (!Array.isArray(answer)) {
       throw new DomainError('credential-exists', 'the username of the new credential is taken')

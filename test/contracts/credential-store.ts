@@ -86,6 +86,21 @@ export function describeCredentialStore(name: string, create: () => Promise<Cred
         expect(await store.barrierOf(org, ['provider:x', 'organization'])).toBe(first.issuedAt + 1)
       })
 
+      test('a proof of that age: nothing is issued on its word, whoever it is for', async () => {
+        const { store, pass } = await create()
+        const { at } = await store.raiseBarrier(org, 'principal:sub:a')
+        await pass(5)
+        const issue = (local: string, over: Partial<CredentialRecord>, provenAt: number): Promise<unknown> =>
+          store.create(org, local, { ...ofProvider, ...over }, 60, { provenAt, perMinute: 100 })
+        await expect(issue('tmp_1', {}, at)).rejects.toMatchObject({ code: 'behind-barrier' })
+        const agentOfA = { principal: 'agent:planner:sub:a' } as const
+        await expect(issue('tmp_1', agentOfA, at)).rejects.toMatchObject({ code: 'behind-barrier' })
+        expect(await store.get(org, 'tmp_1')).toBeUndefined()
+        await issue('tmp_1', {}, at + 1)
+        await issue('tmp_2', { principal: 'sub:b' }, at)
+        expect(await store.get(org, 'tmp_1')).toBeDefined()
+      })
+
       test('nothing in the future, and is known of its own organization only', async () => {
         const { store, pass } = await create()
         const { at } = await store.raiseBarrier(org, 'provider:x', 9e15)

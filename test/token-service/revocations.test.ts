@@ -74,6 +74,43 @@ describe('a revocation ends', () => {
   })
 })
 
+describe('the same identity token', () => {
+  test('does not bring back what was revoked, for a person, a provider or the organization', async () => {
+    for (const body of [{ user_id: 'user_1' }, { provider: 'oidc' }, { organization: true }]) {
+      const token = await service.token({ sub: 'user_1' })
+      expect((await service.exchange({ token })).status).toBe(200)
+      service.pass(1_000)
+      const other = await service.token({ sub: 'user_2' })
+      service.pass(1_000)
+      await revoke(body)
+      expect(await service.exchange({ token })).toMatchObject({
+        status: 401,
+        body: { code: 'token_revoked' },
+      })
+      expect((await service.exchange({ token: other })).status).toBe('user_id' in body ? 200 : 401)
+      service.pass(1_000)
+      expect((await service.exchange({ token: await service.token({ sub: 'user_1' }) })).status).toBe(200)
+    }
+  })
+
+  test('is not told to a browser what is wrong with it', async () => {
+    const token = await service.token({ sub: 'user_1' })
+    service.pass(1_000)
+    await revoke({ user_id: 'user_1' })
+    const headers = { origin: 'https://acme.example' }
+    const answer = await service.exchange({ token }, service.publishableKey, headers)
+    expect(answer).toMatchObject({ status: 401, body: { code: 'invalid_token' } })
+  })
+
+  test('lets no agent act for somebody who was revoked', async () => {
+    const token = await service.token({ sub: 'user_1' })
+    service.pass(1_000)
+    await revoke({ user_id: 'user_1' })
+    const body = { kind: 'agent', agent_id: 'planner', on_behalf_of: { token } }
+    expect(await service.post('/v1/tokens', body)).toMatchObject({ status: 401 })
+  })
+})
+
 describe('what can not be revoked is said:', () => {
   test.each([
     ['nobody is named', {}, 'id'],

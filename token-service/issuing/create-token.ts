@@ -33,7 +33,11 @@ export async function createToken(
     ...(person === undefined ? {} : { tokenLife: person.identity.expiresAt - Math.ceil(now() / 1000) }),
   })
   const grant = tokenGrant(request, caller, organization, person)
-  const bounds = { replace: request.replace === true, most: mostPerSubject }
+  const bounds = {
+    replace: request.replace === true,
+    most: mostPerSubject,
+    ...(person === undefined ? {} : { provenAt: person.identity.issuedAt * 1000 }),
+  }
   const created = await issueCredential(credentials, caller.organization, grant, ttlSeconds, bounds)
   return { ...created, ttlSeconds }
 }

@@ -55,7 +55,12 @@ export async function exchangeIdentity(
     tokenLife: proven.identity.expiresAt - Math.ceil(now() / 1000),
   })
   const grant = grantFor(proven, caller, request)
-  const bounds = { replace: request.replace === true, most: mostPerSubject, perMinute: perSubject }
+  const bounds = {
+    replace: request.replace === true,
+    most: mostPerSubject,
+    perMinute: perSubject,
+    provenAt: proven.identity.issuedAt * 1000,
+  }
   const issued = await issueCredential(credentials, caller.organization, grant, ttlSeconds, bounds)
   return { ...issued, ...proven, ttlSeconds }
 }

@@ -6,6 +6,7 @@ import { verifierOfGenerated } from '#core/credentials/verifier.ts'
 import { isDomainError } from '#core/errors.ts'
 import { type Principal, temporaryPrincipal } from '#core/identity/principal.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import { TokenRefused } from '../verifier/token-refused.ts'
 import type { CredentialStore, IssueBounds } from '#core/stores/credential-store.ts'
 
 /** What a credential is made of, before it has a name and a password. */
@@ -43,6 +44,9 @@ export async function issueCredential(
       const issued = await credentials.create(organization, id, record, ttlSeconds, bounds)
       return { id, username, password, issued }
     } catch (error) {
+      if (isDomainError(error, 'behind-barrier')) {
+        throw new TokenRefused('token_revoked', 'the token was issued before a revocation')
+      }
       // 103 random bits that are taken: chance once, a defect three times.
       if (!isDomainError(error, 'credential-exists') || attempt === mostAttempts) throw error
     }

@@ -75,6 +75,7 @@ export const tokenProblems = [
   'token_expired',
   'token_header_not_allowed',
   'token_not_yet_valid',
+  'token_revoked',
   'token_too_large',
   'token_type_not_allowed',
   'unknown_key',

@@ -9,6 +9,7 @@
  * - `issuer_mismatch`, `audience_mismatch`
  * - `token_expired`, `token_not_yet_valid`
  * - `claim_mismatch`            a claim is missing, of the wrong type, or not what the provider asks for
+ * - `token_revoked`             issued before a revocation of its subject, its provider or the organization
  * - `token_type_not_allowed`    a genuine token of a sort that may not be exchanged here
  */
 export type TokenFailure =
@@ -21,6 +22,7 @@ export type TokenFailure =
   | 'token_expired'
   | 'token_not_yet_valid'
   | 'claim_mismatch'
+  | 'token_revoked'
   | 'token_type_not_allowed'
 
 export class TokenRefused extends Error {

@@ -43,7 +43,11 @@ function recordingLog(): { log: ControlEntry[]; writer: ControlLogWriter } {
   return { log, writer: { append: async (entry) => String(log.push(entry)) } }
 }
 
-describeControlLog('the control log on a Cluster', async () => new RedisControlLog(cluster, freshKeys()))
+describeControlLog('the control log on a Cluster', async () => {
+  const keys = freshKeys()
+  await cluster.zadd(keys.replicas, Date.now() + 60_000, 'r1')
+  return new RedisControlLog(cluster, keys)
+})
 
 describeIdentityStore('the identity store on a Cluster', async () => {
   const { log, writer } = recordingLog()
