@@ -91,7 +91,7 @@ describe('when another Redis has become the master', () => {
     await untilReady(connection, AbortSignal.timeout(10_000))
     const log = new RedisControlLog(connection, redisKeys())
     const seen: string[] = []
-    const subscription = await log.follow({ entry: ({ name }) => seen.push(name), gap: () => {} })
+    const subscription = await log.follow({ entry: ({ name }) => void seen.push(name), gap: () => {} })
     await place.handOver()
     const entry = { type: 'user', organization: anOrganizationId, name: 'ada' } as const
     await eventually('an entry is taken', () =>
