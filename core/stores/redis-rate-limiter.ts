@@ -16,7 +16,7 @@ local function wait_for(full, rate, now, count)
 end
 local function take(bucket, full, rate, now, count)
   full = full + count * minute / rate
-  redis.call('SET', bucket, string.format('%.3f', full), 'PX', math.ceil((full - now) / 1000))
+  redis.call('SET', bucket, string.format('%.3f', full), 'PX', math.max(1, math.ceil((full - now) / 1000)))
   return full
 end`
 

@@ -35,6 +35,11 @@ export function describeRateLimiter(name: string, create: () => Promise<RateLimi
       }
     })
 
+    test('a bucket may be as large as it likes', async () => {
+      const { limiter } = await create()
+      expect(await allowedOf(limiter, 100, [limit('a', 1_000_000_000)])).toBe(100)
+    })
+
     test('the bucket fills evenly again', async () => {
       const { limiter, pass } = await create()
       const limits = [limit('a', 60)]

@@ -13,6 +13,7 @@ afterEach(async () => {
 
 const overloaded = (): LoadShedder => {
   const shedder = new LoadShedder()
+  for (let index = 0; index < 1_000; index += 1) shedder.admit()
   for (let index = 0; index < 200; index += 1) shedder.observe({ lateMs: 500, utilization: 1 })
   return shedder
 }

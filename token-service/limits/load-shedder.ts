@@ -9,6 +9,8 @@ export interface LoopState {
 /** Turns of the loop may take so long: an exchange takes a few of them. */
 const longestTurnMs = 40
 const busyFrom = 0.9
+/** Fewer that are being answered are no overload: they wait for somebody else who has the processor. */
+const manyFrom = 100
 const smallestShare = 0.02
 
 /**
@@ -17,24 +19,32 @@ const smallestShare = 0.02
  * done for them, spread evenly.
  */
 export class LoadShedder {
+  #underWay = 0
   #share = 1
   #credit = 0
   #smoothedMs = 0
 
-  /** Whether the next request is let in. */
+  /** Whether the next request is let in; `done` once it is answered. */
   admit(): boolean {
-    if (this.#share === 1) return true
-    this.#credit += this.#share
-    if (this.#credit < 1) return false
-    this.#credit -= 1
+    if (this.#share < 1) {
+      this.#credit += this.#share
+      if (this.#credit < 1) return false
+      this.#credit -= 1
+    }
+    this.#underWay += 1
     return true
+  }
+
+  done(): void {
+    this.#underWay -= 1
   }
 
   /** To be called several times a second. */
   observe({ lateMs, utilization }: LoopState): void {
     // One pause, such as of the garbage collector, is no overload.
     this.#smoothedMs += 0.3 * (lateMs - this.#smoothedMs)
-    if (utilization >= busyFrom && this.#smoothedMs > longestTurnMs) {
+    const isSlow = utilization >= busyFrom && this.#smoothedMs > longestTurnMs
+    if (isSlow && this.#underWay >= manyFrom) {
       this.#share = Math.max(smallestShare, this.#share * 0.8)
     } else if (this.#share < 1) {
       this.#share = Math.min(1, this.#share * 1.03 + 0.005)

@@ -22,8 +22,12 @@ const retryAfterSeconds = 2
  */
 export function sheddingServer(shedder: LoadShedder, onShed: () => void): FastifyServerFactory {
   return (handler, options) => {
+    const done = (): void => shedder.done()
     const listener: RequestListener = (request, response) => {
-      if (shedder.admit()) return handler(request, response)
+      if (shedder.admit()) {
+        response.on('close', done)
+        return handler(request, response)
+      }
       onShed()
       return refuse(request, response)
     }

@@ -7,6 +7,12 @@ const overloaded: LoopState = { lateMs: 150, utilization: 1 }
 const observe = (shedder: LoadShedder, state: LoopState, times: number): void => {
   for (let index = 0; index < times; index += 1) shedder.observe(state)
 }
+/** So many are being answered. */
+const busyWith = (count: number): LoadShedder => {
+  const shedder = new LoadShedder()
+  for (let index = 0; index < count; index += 1) shedder.admit()
+  return shedder
+}
 const admittedOf = (shedder: LoadShedder, count: number): number =>
   Array.from({ length: count }, () => shedder.admit()).filter(Boolean).length
 
@@ -21,14 +27,14 @@ describe('requests are let in', () => {
   })
 
   test('all of them after a single pause', () => {
-    const shedder = new LoadShedder()
+    const shedder = busyWith(1_000)
     observe(shedder, calm, 10)
     shedder.observe({ lateMs: 120, utilization: 0.95 })
     expect(shedder.share).toBe(1)
   })
 
   test('fewer and fewer, evenly spread, while there is too much to do; never none', () => {
-    const shedder = new LoadShedder()
+    const shedder = busyWith(1_000)
     observe(shedder, overloaded, 8)
     const first = shedder.share
     expect(first).toBeLessThan(0.5)
@@ -40,7 +46,7 @@ describe('requests are let in', () => {
   })
 
   test('all of them again some seconds after it is over', () => {
-    const shedder = new LoadShedder()
+    const shedder = busyWith(1_000)
     observe(shedder, overloaded, 200)
     const seconds = Array.from({ length: 5 }, () => {
       observe(shedder, calm, 40)
@@ -50,9 +56,21 @@ describe('requests are let in', () => {
     expect(seconds.at(-1)).toBe(1)
   })
 
+  test('all of them where few are under way: somebody else has the processor', () => {
+    const shedder = busyWith(99)
+    observe(shedder, overloaded, 100)
+    expect(shedder.share).toBe(1)
+    shedder.admit()
+    observe(shedder, overloaded, 1)
+    expect(shedder.share).toBeLessThan(1)
+    for (let index = 0; index < 50; index += 1) shedder.done()
+    observe(shedder, overloaded, 100)
+    expect(shedder.share).toBe(1)
+  })
+
   test('as many as keep turns short, where a share of them is what can be done', () => {
     // Turns take as long as what is let in: at a third of it 40 ms.
-    const shedder = new LoadShedder()
+    const shedder = busyWith(1_000)
     const shares = Array.from({ length: 400 }, () => {
       shedder.observe({ lateMs: 120 * shedder.share, utilization: 1 })
       return shedder.share
