@@ -81,7 +81,6 @@ export function covers(outer: string, inner: string): boolean {
       return hasNoParent && w === '+' && wide.length === index + 2 && wide[index + 1] === '#'
     }
     if (w !== '+' && w !== n) return false
-    if (w !== '+' && n === '+') return false
   }
 }
 

@@ -175,16 +175,36 @@ describe('rules that come near', () => {
     expect(why).toEqual(['rules[2] of people allows news/+, but only to subscribe.'])
   })
 
-  test('are told when a filter reaches beyond them', () => {
-    const { why } = ask(subscribe('news/#'))
-    expect(why).toEqual(['rules[2] of people allows news/+; the filter reaches beyond that.'])
+  test('are told when a filter reaches beyond them, also a shared one', () => {
+    for (const filter of ['news/#', '$share/g/news/#']) {
+      const { why } = ask(subscribe(filter))
+      expect(why).toEqual(['rules[2] of people allows news/+; the filter reaches beyond that.'])
+    }
+  })
+
+  test('are of no interest where something is allowed, or a rule denies', () => {
+    const rules = [
+      allow(['publish'], 'a/x'),
+      deny(['publish'], 'a/y'),
+      allow(['publish'], 'a/{user_id}', 'a/+/z'),
+    ]
+    for (const topic of ['a/x', 'a/y', '$a/x']) {
+      expect(ask(publish(topic), { rules }).found.nearest).toEqual([])
+    }
+    expect(ask(publish('a/q'), { rules }).found.nearest).toHaveLength(1)
+  })
+
+  test('are not those about the other action, unless they hold what is asked for', () => {
+    const rules = [allow(['subscribe'], 'a/+', 'a/{user_id}/x')]
+    expect(ask(publish('a/b/c'), { rules }).found.nearest).toEqual([])
+    expect(ask(publish('a/b'), { rules }).found.nearest).toMatchObject([{ because: 'action' }])
   })
 
   test('come in the order of how near they are', () => {
     const rules = [
       allow(['publish'], 'a/b/c/x', 'q'),
-      allow(['publish'], 'a/b/c/d/{user_id}'),
       allow(['publish'], 'a/b/{claims.c}/d/e'),
+      allow(['publish'], 'a/b/c/d/{user_id}'),
       allow(['subscribe'], 'a/#'),
       deny(['publish'], 'z'),
     ]

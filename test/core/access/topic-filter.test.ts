@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { covers, isTopicFilter, isTopicName, matches, overlaps } from '#core/access/topic-filter.ts'
+import { covers, isTopicFilter, isTopicName, levelsOf, matches, overlaps } from '#core/access/topic-filter.ts'
 import { aFilter, topics, topicsOf } from './topic-universe.ts'
 
 describe('whatever the filters', () => {
@@ -62,6 +62,10 @@ describe('a topic filter', () => {
 test('a topic name and a filter may be 65,535 characters long', () => {
   expect([isTopicName('x'.repeat(65_535)), isTopicFilter('x'.repeat(65_535))]).toEqual([true, true])
   expect([isTopicName('x'.repeat(65_536)), isTopicFilter('x'.repeat(65_536))]).toEqual([false, false])
+})
+
+test('levels are counted with the empty ones', () => {
+  expect(['a', '/', 'a/b', '/a//b/', '#'].map(levelsOf)).toEqual([1, 2, 2, 5, 1])
 })
 
 describe('a topic name', () => {
