@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /**
  * The stable identity behind a connection. MQTT sessions belong to (organization, principal, client id):
@@ -20,9 +20,7 @@ export const userPrincipal = (local: string): Principal => `user:${local}`
  * inherits nothing. 160 bits of SHA-256.
  */
 export function subjectPrincipal(issuer: string, tenant: string | undefined, subject: string): Principal {
-  const digest = createHash('sha256')
-    .update(JSON.stringify([issuer, tenant ?? null, subject]))
-    .digest('base64url')
+  const digest = hash('sha256', JSON.stringify([issuer, tenant ?? null, subject]), 'base64url')
   return `sub:${digest.slice(0, 27)}`
 }
 

@@ -33,6 +33,17 @@ const schemes: { readonly [Algorithm in SignatureAlgorithm]: Scheme } = {
   EdDSA: { digest: null, options: {} },
 }
 
+const lengths = new WeakMap<KeyObject, number | undefined>()
+
+/** Bytes of an RSA key's signatures; those of other keys are checked by what verifies them. */
+function signatureLength(key: KeyObject): number | undefined {
+  if (!lengths.has(key)) {
+    const bits = key.asymmetricKeyDetails?.modulusLength
+    lengths.set(key, bits === undefined ? undefined : Math.ceil(bits / 8))
+  }
+  return lengths.get(key)
+}
+
 /**
  * Whether a compact JWS (RFC 7515 §5.2) was signed with the key's other half. The token's spelling has been checked, and
  * that the key is of the algorithm and strong.
@@ -42,7 +53,7 @@ export function isSignedBy(token: string, key: KeyObject, algorithm: SignatureAl
   const dot = token.lastIndexOf('.')
   const signature = Buffer.from(token.slice(dot + 1), 'base64url')
   // RFC 8017 §8.1.2 and §8.2.2, step 1. OpenSSL takes a shorter one of PSS, which is another spelling of the same.
-  const bits = key.asymmetricKeyDetails?.modulusLength
-  if (bits !== undefined && signature.length !== Math.ceil(bits / 8)) return false
+  const length = signatureLength(key)
+  if (length !== undefined && signature.length !== length) return false
   return verify(digest, Buffer.from(token.slice(0, dot), 'latin1'), { key, ...options }, signature)
 }
