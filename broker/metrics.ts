@@ -10,7 +10,7 @@ import type { EndCauseName } from './connection/end-cause.ts'
 export interface BrokerMetrics {
   connected(listener: string): void
   ended(listener: string, cause: EndCauseName): void
-  refused(reason: Refusal | 'protocol' | 'will' | 'origin'): void
+  refused(reason: Refusal | 'protocol' | 'will' | 'origin' | 'organization-full' | 'principal-full'): void
   received(qos: number): void
   delivered(qos: number): void
   denied(action: Action, organization: OrganizationId): void

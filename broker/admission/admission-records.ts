@@ -23,6 +23,8 @@ export interface Candidate {
   readonly attributes: Attributes
   readonly expiresAt?: number
   readonly clientId?: string
+  /** Of its own, beside those of the organization. */
+  readonly mostConnections?: number
   /** Those that may end it. */
   readonly barriers: readonly BarrierTarget[]
   /** What it was made of. */
@@ -139,6 +141,16 @@ export class AdmissionRecords {
 
 function userCandidate(local: string, record: UserRecord): Candidate {
   const { uid, suspended, verifiers, access: policy } = record
-  const principal = userPrincipal(local)
-  return { principal, uid, suspended, verifiers, policy, attributes: {}, barriers: [], record }
+  const { connections } = record.limits
+  return {
+    principal: userPrincipal(local),
+    uid,
+    suspended,
+    verifiers,
+    policy,
+    attributes: {},
+    barriers: [],
+    record,
+    ...(connections === undefined ? {} : { mostConnections: connections }),
+  }
 }

@@ -1,5 +1,6 @@
 import type { Access } from '#core/access/access.ts'
 import type { Verifier } from '#core/credentials/verifier.ts'
+import type { ConnectionBounds } from '../cluster/client-registry.ts'
 import type { Attributes } from '#core/identity/attributes.ts'
 import type { Principal } from '#core/identity/principal.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
@@ -22,6 +23,8 @@ export interface Admission {
   readonly expiresAt?: number
   /** Those that may end it; none for a permanent user. */
   readonly barriers: readonly string[]
+  /** Most of them at a time, in the whole cluster. */
+  readonly connections: ConnectionBounds
 }
 
 /** What a decision was made of: the version of each record, '' of one that was not there. */

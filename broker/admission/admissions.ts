@@ -14,6 +14,7 @@ import { attributesOfConnection } from '#core/identity/attributes.ts'
 import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
 import type { CredentialReader } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
+import type { ConnectionBounds } from '../cluster/client-registry.ts'
 import { AccessMemo } from './access-memo.ts'
 import { AdmissionRecords, type Candidate, type Known } from './admission-records.ts'
 import type { Admission, Admitted } from './admission.ts'
@@ -158,6 +159,7 @@ export class Admissions {
       attributes,
       access: this.#accesses.resolve(policy, organization, lists, attributes),
       barriers: candidate.barriers,
+      connections: boundsOf(organization, candidate),
       ...(expiresAt === undefined ? {} : { expiresAt }),
     }
     return { admission, basis: this.#records.basisOf(name, organization, candidate, lists) }
@@ -189,6 +191,17 @@ async function unlessUnavailable(decide: () => Promise<Admitted>): Promise<Admit
     return await decide()
   } catch (cause) {
     return { refusal: 'unavailable', cause }
+  }
+}
+
+function boundsOf(
+  { limits }: OrganizationRecord,
+  { mostConnections = Infinity }: Candidate,
+): ConnectionBounds {
+  const principal = Math.min(limits.connectionsPerUser ?? Infinity, mostConnections)
+  return {
+    ...(limits.connections === undefined ? {} : { organization: limits.connections }),
+    ...(principal === Infinity ? {} : { principal }),
   }
 }
 

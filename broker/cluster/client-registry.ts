@@ -25,6 +25,15 @@ export interface Arrived {
   readonly mayHaveSession: boolean
 }
 
+/** Why nothing was taken: a record is another one by now, or there are as many connections as there may be. */
+export type NotArrived = 'records-changed' | 'organization-full' | 'principal-full'
+
+/** Most connections in the whole cluster. Who takes the id of one that is connected comes in its place. */
+export interface ConnectionBounds {
+  readonly organization?: number
+  readonly principal?: number
+}
+
 /** A will that has to be published now. Who holds one publishes it and then settles it, within `claimMs`. */
 export interface DueWill {
   readonly organization: OrganizationId
@@ -55,11 +64,11 @@ export const claimMs = 30_000
  */
 export interface ClientRegistry {
   /**
-   * Takes the id from whoever has it, in one step with a look at the records that the arrival was judged by:
-   * undefined, and nothing taken, when one of them is another one by now. A will of the former connection that
-   * may not be cancelled any more (MQTT 5 §3.1.3.2.2) is handed to the caller.
+   * Takes the id from whoever has it, in one step with a look at the records that the arrival was judged by and at
+   * how many there are. A will of the former connection that may not be cancelled any more (MQTT 5 §3.1.3.2.2) is
+   * handed to the caller.
    */
-  arrive(arrival: Arrival, basis: Basis): Promise<Arrived | undefined>
+  arrive(arrival: Arrival, basis: Basis, bounds?: ConnectionBounds): Promise<Arrived | NotArrived>
   /** Says again what `arrive` said, after the store may have forgotten it. False when a later claim is known. */
   confirm(claim: Claim): Promise<boolean>
   /**

@@ -1,11 +1,14 @@
 import type { Clock } from '#core/clock.ts'
+import type { Basis } from '../admission/admission.ts'
 import {
   type Arrival,
   type Arrived,
   type Claim,
   claimMs,
   type ClientRegistry,
+  type ConnectionBounds,
   type DueWill,
+  type NotArrived,
   type WillFate,
 } from './client-registry.ts'
 import type { StoredWill } from './stored-will.ts'
@@ -29,8 +32,17 @@ export class MemoryClientRegistry implements ClientRegistry {
     this.#now = now
   }
 
-  async arrive(arrival: Arrival): Promise<Arrived> {
+  async arrive(
+    arrival: Arrival,
+    _basis: Basis,
+    bounds: ConnectionBounds = {},
+  ): Promise<Arrived | NotArrived> {
     const key = keyOf(arrival)
+    if (!this.#isConnected(arrival)) {
+      if (this.#connected(arrival, '') >= (bounds.organization ?? Infinity)) return 'organization-full'
+      const principal = `${arrival.id.slice(0, arrival.id.indexOf('/'))}/`
+      if (this.#connected(arrival, principal) >= (bounds.principal ?? Infinity)) return 'principal-full'
+    }
     const formerEpoch = this.#owners.get(key)
     const former = formerEpoch === undefined ? undefined : this.#displace(arrival, formerEpoch)
     this.#lastEpoch += 1
@@ -84,6 +96,19 @@ export class MemoryClientRegistry implements ClientRegistry {
 
   /** Its time comes when it was not settled. */
   postpone(): void {}
+
+  /** And not only its will is left. */
+  #isConnected(named: Named): boolean {
+    const epoch = this.#owners.get(keyOf(named))
+    return epoch !== undefined && this.#wills.get(willKey(named, epoch))?.at === undefined
+  }
+
+  /** How many of the organization have an id that begins so. */
+  #connected({ organization }: Named, prefix: string): number {
+    const ids = [...this.#owners.keys()].filter((key) => key.startsWith(`${organization} ${prefix}`))
+    return ids.filter((key) => this.#isConnected({ organization, id: key.slice(organization.length + 1) }))
+      .length
+  }
 
   #displace(arrival: Arrival, formerEpoch: number): DueWill | undefined {
     const key = willKey(arrival, formerEpoch)

@@ -9,7 +9,9 @@ import {
   type Claim,
   claimMs,
   type ClientRegistry,
+  type ConnectionBounds,
   type DueWill,
+  type NotArrived,
   type WillFate,
 } from './client-registry.ts'
 import * as scripts from './registry-scripts.ts'
@@ -22,7 +24,7 @@ const entriesAtOnce = 200
 /** A will may be as large as a CONNECT. */
 const mostAtOnce = 50
 
-type Judged = readonly [Arrival, Basis]
+type Judged = readonly [Arrival, Basis, ConnectionBounds]
 type Departure = readonly [id: string, epoch: number, longestDelayMs: number | '']
 
 type HandedOut = readonly [] | readonly [field: string, attempts: string, will: string]
@@ -38,7 +40,7 @@ export class RedisClientRegistry implements ClientRegistry {
   readonly #replica: string
   /** What the store did not take. */
   #unfinished: Unfinished[] = []
-  readonly #arrivals = new Map<OrganizationId, Gathering<Judged, Arrived | undefined>>()
+  readonly #arrivals = new Map<OrganizationId, Gathering<Judged, Arrived | NotArrived>>()
   readonly #departures = new Map<OrganizationId, Gathering<Departure, DueWill | undefined>>()
   #unscheduled: { readonly organization: OrganizationId; readonly at: number }[] = []
 
@@ -53,10 +55,10 @@ export class RedisClientRegistry implements ClientRegistry {
     return this.#unfinished.length > 0
   }
 
-  arrive(arrival: Arrival, basis: Basis): Promise<Arrived | undefined> {
+  arrive(arrival: Arrival, basis: Basis, bounds: ConnectionBounds = {}): Promise<Arrived | NotArrived> {
     return this.#gathering(this.#arrivals, arrival.organization, (arrivals) =>
       this.#arriveAll(arrival.organization, arrivals),
-    ).ask([arrival, basis])
+    ).ask([arrival, basis, bounds])
   }
 
   async confirm({ arrival, epoch }: Claim): Promise<boolean> {
@@ -113,13 +115,15 @@ export class RedisClientRegistry implements ClientRegistry {
   async #arriveAll(
     organization: OrganizationId,
     arrivals: readonly Judged[],
-  ): Promise<(Arrived | undefined)[]> {
+  ): Promise<(Arrived | NotArrived)[]> {
     const keys = scripts.sharedRecords.map((type) => this.#keys.identity(type, organization))
     keys.push(this.#keys.barriers(organization))
-    const values = arrivals.flatMap(([{ id, isCleanStart, will }, basis]) => [
+    const values = arrivals.flatMap(([{ id, isCleanStart, will }, basis, bounds]) => [
       id,
       isCleanStart ? '1' : '',
       ...storedForm(will),
+      bounds.organization ?? '',
+      bounds.principal ?? '',
       basis.length,
       ...basis.flatMap(({ type, name, version }) => [type, name, version]),
     ])
@@ -129,9 +133,9 @@ export class RedisClientRegistry implements ClientRegistry {
       }
     }
     const answers = await this.#run(scripts.arrive, organization, [this.#replica, claimMs, ...values], keys)
-    return (answers as (readonly [string, number, HandedOut] | readonly [])[]).map((answer, index) => {
-      const [epoch, hasSession, former = []] = answer
-      if (epoch === undefined) return undefined
+    return (answers as (readonly [string, number, HandedOut] | NotArrived)[]).map((answer, index) => {
+      if (typeof answer === 'string') return answer
+      const [epoch, hasSession, former] = answer
       const claim = { arrival: (arrivals[index] as Judged)[0], epoch: Number(epoch) }
       const due = dueWill(organization, former)
       return { claim, mayHaveSession: hasSession === 1, ...(due === undefined ? {} : { former: due }) }
@@ -228,11 +232,11 @@ export class RedisClientRegistry implements ClientRegistry {
     others: readonly string[] = [],
   ): Promise<unknown> {
     const keys = (['owners', 'wills', 'due'] as const).map((name) => this.#key(organization, name))
-    keys.push(`${this.#keys.messaging(organization)}sessions`)
+    keys.push(`${this.#keys.messaging(organization)}sessions`, this.#key(organization, 'counts'))
     return fromRedis(() => script(this.#redis, [...keys, ...others], values))
   }
 
-  #key(organization: OrganizationId, name: 'owners' | 'wills' | 'due'): string {
+  #key(organization: OrganizationId, name: 'owners' | 'wills' | 'due' | 'counts'): string {
     return `${this.#keys.messaging(organization)}clients:${name}`
   }
 }

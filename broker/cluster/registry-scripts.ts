@@ -7,6 +7,7 @@ import { redisScript } from '#core/stores/redis-script.ts'
  *     wills    hash: `<epoch> <id>` to `<attempts> <delay ms> <replica> <will>`
  *     due      sorted set: `<epoch> <id>` of wills to publish, by when, in ms
  *     sessions sorted set: ids of stored sessions
+ *     counts   hash: principal to how many of its ids are connected; '' to how many there are
  *
  * A will with attempts was handed out: its time in `due` is when it is handed out again.
  */
@@ -30,16 +31,29 @@ local function epochOf(id)
   local owner = redis.call('HGET', KEYS[1], id)
   return owner and owner:match('^%d+')
 end
+local function isConnected(owner) return owner and owner:sub(-2) ~= ' -' end
+local function count(id, change)
+  for _, field in ipairs({ '', id:match('^[^/]*') }) do
+    if redis.call('HINCRBY', KEYS[5], field, change) <= 0 then redis.call('HDEL', KEYS[5], field) end
+  end
+end
+local function give(id, owner)
+  local former = redis.call('HGET', KEYS[1], id)
+  if owner then redis.call('HSET', KEYS[1], id, owner) else redis.call('HDEL', KEYS[1], id) end
+  if isConnected(owner) and not isConnected(former) then count(id, 1) end
+  if isConnected(former) and not isConnected(owner) then count(id, -1) end
+end
 `
 
 const script = (body: string): ReturnType<typeof redisScript> => redisScript(prelude + body)
 
-/** In this order they follow the other keys; then the barriers, then the credentials in the order of their names. */
+/** In this order they follow the keys above; then the barriers, then the credentials in the order of their names. */
 export const sharedRecords = ['organization', 'user', 'access-list'] as const
 
 /**
- * replica, claimMs, (id, clean start, delay, will, count, (type, name, version)*count)*: for each `{epoch, 1 when it
- * may have a stored session, {field, attempts, will}?}`, or nothing when a record has another version.
+ * replica, claimMs, (id, clean start, delay, will, most connections of the organization and of the principal or '',
+ * count, (type, name, version)*count)*: for each `{epoch, 1 when it may have a stored session, {field, attempts,
+ * will}?}`, or why nothing was taken.
  */
 export const arrive = script(`
 local versions = {}
@@ -47,20 +61,28 @@ local credentials = 0
 local function versionOf(type, name)
   if type == 'credential' then
     credentials = credentials + 1
-    local text = redis.call('GET', KEYS[8 + credentials])
+    local text = redis.call('GET', KEYS[9 + credentials])
     return text and redis.sha1hex(text) or ''
   end
   local known = versions[type .. ' ' .. name]
   if known then return known end
-  local places = { organization = 5, user = 6, ['access-list'] = 7 }
+  local places = { organization = 6, user = 7, ['access-list'] = 8 }
   local text = redis.call('HGET', KEYS[places[type]], name)
   versions[type .. ' ' .. name] = text and redis.sha1hex(text) or ''
   return versions[type .. ' ' .. name]
 end
 local function holds(type, name, version)
   if type ~= 'barrier' then return versionOf(type, name) == version end
-  local raised = redis.call('ZSCORE', KEYS[8], name)
+  local raised = redis.call('ZSCORE', KEYS[9], name)
   return not raised or tonumber(raised) < tonumber(version)
+end
+local function fullFor(id, most, mostOfPrincipal)
+  if isConnected(redis.call('HGET', KEYS[1], id)) then return nil end
+  local function reaches(field, limit)
+    return limit ~= '' and tonumber(redis.call('HGET', KEYS[5], field) or '0') >= tonumber(limit)
+  end
+  if reaches('', most) then return 'organization-full' end
+  return reaches(id:match('^[^/]*'), mostOfPrincipal) and 'principal-full' or nil
 end
 local function arriveAs(id, isClean, delay, will)
   local epoch = time[1] * 1000000 + time[2]
@@ -78,7 +100,7 @@ local function arriveAs(id, isClean, delay, will)
     end
   end
   epoch = whole(epoch)
-  redis.call('HSET', KEYS[1], id, epoch .. ' ' .. ARGV[1])
+  give(id, epoch .. ' ' .. ARGV[1])
   if will ~= '' then
     redis.call('HSET', KEYS[2], epoch .. ' ' .. id, '0 ' .. delay .. ' ' .. ARGV[1] .. ' ' .. will)
   end
@@ -87,12 +109,13 @@ end
 local answers = {}
 local at = 3
 while at <= #ARGV do
-  local last = at + 4 + ARGV[at + 4] * 3
-  local isSame = true
-  for record = at + 5, last, 3 do
-    if not holds(ARGV[record], ARGV[record + 1], ARGV[record + 2]) then isSame = false end
+  local id = ARGV[at]
+  local last = at + 6 + ARGV[at + 6] * 3
+  local reason = fullFor(id, ARGV[at + 4], ARGV[at + 5])
+  for record = at + 7, last, 3 do
+    if not holds(ARGV[record], ARGV[record + 1], ARGV[record + 2]) then reason = 'records-changed' end
   end
-  answers[#answers + 1] = isSame and arriveAs(ARGV[at], ARGV[at + 1] == '1', ARGV[at + 2], ARGV[at + 3]) or {}
+  answers[#answers + 1] = reason or arriveAs(id, ARGV[at + 1] == '1', ARGV[at + 2], ARGV[at + 3])
   at = last + 1
 end
 return answers`)
@@ -101,7 +124,7 @@ return answers`)
 export const confirm = script(`
 local known = epochOf(ARGV[1])
 if known and tonumber(known) > tonumber(ARGV[2]) then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. ARGV[3])
+give(ARGV[1], ARGV[2] .. ' ' .. ARGV[3])
 if ARGV[5] ~= '' then
   local field = ARGV[2] .. ' ' .. ARGV[1]
   local will = redis.call('HGET', KEYS[2], field)
@@ -125,14 +148,14 @@ local function leaveAs(id, epoch, longest)
     delay = math.min(tonumber(delay), tonumber(longest))
     if delay > 0 then
       redis.call('ZADD', KEYS[3], whole(now + delay), field)
-      if isOwner then redis.call('HSET', KEYS[1], id, epoch .. ' -') end
+      if isOwner then give(id, epoch .. ' -') end
       return {whole(now + delay), {}}
     end
-    if isOwner then redis.call('HDEL', KEYS[1], id) end
+    if isOwner then give(id, false) end
     return {'', handOut(field, will, ARGV[1], ARGV[2])}
   end
   if attempts == '0' then drop(field) end
-  if isOwner then redis.call('HDEL', KEYS[1], id) end
+  if isOwner then give(id, false) end
   return {'', {}}
 end
 local answers = {}
@@ -155,7 +178,7 @@ return {first[2] or '', redis.call('HLEN', KEYS[2]), unpack(handedOut)}`)
 /** id, epoch */
 export const settle = script(`
 drop(ARGV[2] .. ' ' .. ARGV[1])
-if epochOf(ARGV[1]) == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end
+if epochOf(ARGV[1]) == ARGV[2] then give(ARGV[1], false) end
 return 1`)
 
 /** replica that is gone, field...: makes its wills due; the earliest time, or '' */
@@ -179,14 +202,15 @@ for index = 2, #ARGV do
 end
 return earliest`)
 
-/** replica that is gone, id...: forgets that it has them, unless a will waits for its time */
+/** replica that is gone, id...: forgets that it has them; where a will waits for its time, all but that */
 export const disown = script(`
 for index = 2, #ARGV do
   local owner = redis.call('HGET', KEYS[1], ARGV[index])
   local epoch, replica
   if owner then epoch, replica = owner:match('^(%d+) (%S+)$') end
-  if replica == ARGV[1] and redis.call('HEXISTS', KEYS[2], epoch .. ' ' .. ARGV[index]) == 0 then
-    redis.call('HDEL', KEYS[1], ARGV[index])
+  if replica == ARGV[1] then
+    local hasWill = redis.call('HEXISTS', KEYS[2], epoch .. ' ' .. ARGV[index]) == 1
+    give(ARGV[index], hasWill and epoch .. ' -')
   end
 end
 return 1`)

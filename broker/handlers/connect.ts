@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { isTopicName, levelsOf } from '#core/access/topic-filter.ts'
 import { errorFields } from '#core/process/logger.ts'
 import type { Admission } from '../admission/admission.ts'
+import type { NotArrived } from '../cluster/client-registry.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { Session } from '../connection/session.ts'
 import type { ConnectPacket } from '../wire/packets.ts'
@@ -11,6 +12,8 @@ import type { Attempt, Step } from './connect-attempt.ts'
 import { createSession } from './create-session.ts'
 import { resumeSession } from './resume-session.ts'
 import { storedWill, takeOver } from './take-over.ts'
+
+type Full = Exclude<NotArrived, 'records-changed'>
 
 const longestClientId = 256
 /** Looks at the records, for one connection. */
@@ -129,12 +132,27 @@ async function claim(attempt: Attempt): Promise<ReasonCode | void> {
     if (session === undefined || admission === undefined || connection.closed) return
     const { expirySeconds } = session
     const kept = will && storedWill(will, admission, { packet, clientId, expirySeconds })
-    if (await takeOver(connection, session, basis, packet.clean === true, kept)) return
+    const problem = await takeOver(connection, session, basis, packet.clean === true, kept)
+    if (problem === undefined) return
+    if (problem !== 'records-changed') return refuseFull(attempt, problem)
     const code = await judgeNow(attempt, session)
     if (code !== undefined) return code
   }
   // Whoever changes records that fast may be met in another moment.
   return reason.serverUnavailable
+}
+
+function refuseFull({ connection, admission, clientId }: Attempt, refusal: Full): ReasonCode {
+  const { log, metrics } = connection.options
+  metrics.refused(refusal)
+  const fields = {
+    organization: admission?.organizationId,
+    principal: admission?.principal,
+    clientId,
+    refusal,
+  }
+  log.info(fields, 'a client was refused')
+  return reason.quotaExceeded
 }
 
 /** The records are not those any more that the client was let in by. */

@@ -1,5 +1,6 @@
 import type { Message } from '../aedes/messages.ts'
 import type { Admission, Basis } from '../admission/admission.ts'
+import type { NotArrived } from '../cluster/client-registry.ts'
 import type { StoredWill } from '../cluster/stored-will.ts'
 import type { Connection } from '../connection/connection.ts'
 import { leaveCluster } from '../connection/end-session.ts'
@@ -7,9 +8,9 @@ import type { Session } from '../connection/session.ts'
 import type { ConnectPacket } from '../wire/packets.ts'
 
 /**
- * The last connection of a client id wins, on every replica [MQTT-3.1.4-3]. Resolves with true once a former one
- * here is gone and what it wanted said after it is said; this one may have ended by then, for a later one. With
- * false when the records that it was let in by have changed: nothing has happened then.
+ * The last connection of a client id wins, on every replica [MQTT-3.1.4-3]. Resolves once a former one here is gone
+ * and what it wanted said after it is said; this one may have ended by then, for a later one. With why, when it did
+ * not get the id: nothing has happened then.
  */
 export async function takeOver(
   connection: Connection,
@@ -17,16 +18,16 @@ export async function takeOver(
   basis: Basis,
   isCleanStart: boolean,
   will: StoredWill | undefined,
-): Promise<boolean> {
+): Promise<NotArrived | undefined> {
   const { clients, wills } = connection.options
   const { broker, id, admission } = session
   broker.expect(connection)
   const { organizationId: organization } = admission
   const arrival = { organization, id, isCleanStart, ...(will === undefined ? {} : { will }) }
-  const arrived = await clients.arrive(arrival, basis)
-  if (arrived === undefined) {
+  const arrived = await clients.arrive(arrival, basis, admission.connections)
+  if (typeof arrived === 'string') {
     broker.unregister(connection)
-    return false
+    return arrived
   }
   const { claim, former, mayHaveSession } = arrived
   session.claim = claim
@@ -35,7 +36,7 @@ export async function takeOver(
   if (connection.closed) await leaveCluster(connection, session, 'refused')
   else if (!(await broker.register(connection, claim.epoch))) connection.close()
   if (former !== undefined) await wills.publish(former)
-  return true
+  return undefined
 }
 
 /** What is kept of a will, for whoever has to publish it. */

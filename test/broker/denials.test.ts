@@ -56,6 +56,7 @@ describe('what is denied', () => {
     attributes: {},
     access: resolveAccess(emptyPolicy, [], new Map(), {}),
     barriers: [],
+    connections: {},
   })
   const verdict: Refused = { allowed: false, reason: 'deny-rule', rule: { list: 'people', index: 1 } }
   const report = (over: Partial<Denial> = {}): void =>

@@ -46,7 +46,7 @@ const withoutWill = { publish: false } as const
 /** By records that nobody changes. */
 export async function arriveAt(registry: ClientRegistry, given: Arrival): Promise<Arrived> {
   const arrived = await registry.arrive(given, [])
-  if (arrived === undefined) throw new Error('the records are said to have changed')
+  if (typeof arrived === 'string') throw new Error(`not arrived: ${arrived}`)
   return arrived
 }
 
@@ -90,6 +90,57 @@ export function clientRegistryContract(open: () => Promise<RegistryUnderTest>): 
       await here.leave(former, atOnce)
       expect(await there.confirm(latter)).toBe(true)
       expect(await here.confirm(former)).toBe(false)
+    })
+  })
+
+  describe('as many connections as there may be', () => {
+    const bounds = { organization: 3, principal: 2 }
+    const come = (
+      name: string,
+      over: Partial<Arrival> = {},
+      registry = here,
+    ): ReturnType<typeof here.arrive> => registry.arrive(arrival({ id: `user:${name}`, ...over }), [], bounds)
+
+    test('are let in of one principal and of the organization, on all replicas together', async () => {
+      await come('ada/1')
+      await come('ada/2', {}, there)
+      expect(await come('ada/3')).toBe('principal-full')
+      await come('bob/1', {}, there)
+      expect(await come('carol/1')).toBe('organization-full')
+      expect(await come('carol/1', { organization: anotherOrganizationId })).toMatchObject({ claim: {} })
+      // Without bounds there are none.
+      expect(await here.arrive(arrival({ id: 'user:ada/4' }), [])).toMatchObject({ claim: {} })
+    })
+
+    test('does not keep out who takes the id of one that is connected', async () => {
+      for (const name of ['ada/1', 'ada/2', 'bob/1']) await come(name)
+      expect(await come('ada/1', {}, there)).toMatchObject({ claim: {} })
+      expect(await come('ada/3')).toBe('organization-full')
+    })
+
+    test('make room when one leaves, once, also when only its will is left', async () => {
+      const one = await arriveAt(here, arrival({ id: 'user:ada/1' }))
+      const delayed = aWill({ delaySeconds: 60 })
+      const two = await arriveAt(here, arrival({ id: 'user:ada/2', will: delayed }))
+      expect(await come('ada/3')).toBe('principal-full')
+      await here.leave(one.claim, withoutWill)
+      await here.leave(one.claim, withoutWill)
+      const three = (await come('ada/3', {}, there)) as Arrived
+      expect(await come('ada/4')).toBe('principal-full')
+      await here.leave(two.claim, atOnce)
+      expect(await come('ada/4')).toMatchObject({ claim: {} })
+      expect(await come('ada/5')).toBe('principal-full')
+      // One that comes back while its will waits is one more.
+      expect(await come('ada/2')).toBe('principal-full')
+      await there.leave(three.claim, withoutWill)
+      expect(await come('ada/2')).toMatchObject({ claim: {} })
+    })
+
+    test('are not counted twice when they are confirmed', async () => {
+      const { claim } = await arriveAt(here, arrival({ id: 'user:ada/1' }))
+      await here.confirm(claim)
+      expect(await come('ada/2')).toMatchObject({ claim: {} })
+      expect(await come('ada/3')).toBe('principal-full')
     })
   })
 

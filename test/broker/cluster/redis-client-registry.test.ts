@@ -48,6 +48,26 @@ describe('a replica that is gone', () => {
     will: aWill({ delaySeconds }),
   })
 
+  test('counts for nobody any more, also where its wills wait', async () => {
+    const [gone, two] = ['r1', 'r2'].map((name) => new RedisClientRegistry(redis, keys, name)) as [
+      RedisClientRegistry,
+      RedisClientRegistry,
+    ]
+    const come = (registry: RedisClientRegistry, name: string): ReturnType<typeof gone.arrive> =>
+      registry.arrive(at(name, 60), [], { principal: 3 })
+    for (const name of ['1', '2', '3']) await come(gone, name)
+    expect(await come(two, '4')).toBe('principal-full')
+    await two.bury('r1', anOrganizationId)
+    await two.bury('r1', anOrganizationId)
+    const claims = []
+    for (const name of ['4', '5', '6']) claims.push(await come(two, name))
+    expect(await come(two, '7')).toBe('principal-full')
+    for (const claim of claims) {
+      if (typeof claim !== 'string') await two.leave(claim.claim, { publish: false })
+    }
+    expect(await redis.exists(`${keys.messaging(anOrganizationId)}clients:counts`)).toBe(0)
+  })
+
   test('leaves its wills to the others, each to one of them, and those of the others alone', async () => {
     const [gone, two, three] = ['r1', 'r2', 'r3'].map(
       (name) => new RedisClientRegistry(redis, keys, name),
