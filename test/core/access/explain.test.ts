@@ -88,6 +88,10 @@ describe('an explanation of what is allowed', () => {
     )
     const narrower = ask(subscribe('news/+', 1), { lists: ['quiet'] })
     expect(narrower.found.exceptions.map(({ topic }) => topic)).toEqual(['news/secret'])
+    expect(narrower.summary).toBe(
+      'Allowed by rules[0] of quiet (#), except for messages that rules[1] of quiet (news/secret) denies.',
+    )
+    expect(ask(subscribe('news/today', 2)).summary).toBe('Allowed by rules[2] of people (news/+).')
     expect(ask(subscribe('weather/#'), { lists: ['quiet'] }).found.exceptions).toEqual([])
   })
 
