@@ -14,7 +14,10 @@ afterEach(async () => {
 const overloaded = (): LoadShedder => {
   const shedder = new LoadShedder()
   for (let index = 0; index < 1_000; index += 1) shedder.admit()
-  for (let index = 0; index < 200; index += 1) shedder.observe({ lateMs: 500, utilization: 1 })
+  for (let index = 0; index < 200; index += 1) {
+    shedder.done(1_000)
+    shedder.observe({ lateMs: 500, utilization: 1 })
+  }
   return shedder
 }
 

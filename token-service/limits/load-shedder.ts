@@ -6,22 +6,24 @@ export interface LoopState {
   readonly utilization: number
 }
 
-/** Turns of the loop may take so long: an exchange takes a few of them. */
-const longestTurnMs = 40
+/** Answers may take so long on average, with the turn of the loop that a request waits for before it is read. */
+const longestMs = 200
 const busyFrom = 0.9
-/** Fewer that are being answered are no overload: they wait for somebody else who has the processor. */
+/** Fewer that are being answered are no overload: they wait for somebody else, or for the processor. */
 const manyFrom = 100
 const smallestShare = 0.02
 
 /**
- * Which share of the requests is let in. When the loop has no rest any more and its turns grow, the share shrinks until
- * those that are let in are quick again; then it grows, a little at a time. The others are refused before anything is
- * done for them, spread evenly.
+ * Which share of the requests is let in. When the loop has no rest any more and answers grow slow, the share shrinks
+ * until they are quick again; then it grows, a little at a time. The others are refused before anything is done for
+ * them, spread evenly.
  */
 export class LoadShedder {
   #underWay = 0
   #share = 1
   #credit = 0
+  #answered = 0
+  #tookMs = 0
   #smoothedMs = 0
 
   /** Whether the next request is let in; `done` once it is answered. */
@@ -35,17 +37,24 @@ export class LoadShedder {
     return true
   }
 
-  done(): void {
+  done(tookMs: number): void {
     this.#underWay -= 1
+    this.#answered += 1
+    this.#tookMs += tookMs
   }
 
   /** To be called several times a second. */
   observe({ lateMs, utilization }: LoopState): void {
-    // One pause, such as of the garbage collector, is no overload.
-    this.#smoothedMs += 0.3 * (lateMs - this.#smoothedMs)
-    const isSlow = utilization >= busyFrom && this.#smoothedMs > longestTurnMs
+    if (this.#answered > 0) {
+      const averageMs = this.#tookMs / this.#answered + lateMs
+      // One pause, such as of the garbage collector, is no overload.
+      this.#smoothedMs += 0.3 * (averageMs - this.#smoothedMs)
+      this.#answered = 0
+      this.#tookMs = 0
+    }
+    const isSlow = utilization >= busyFrom && this.#smoothedMs > longestMs
     if (isSlow && this.#underWay >= manyFrom) {
-      this.#share = Math.max(smallestShare, this.#share * 0.8)
+      this.#share = Math.max(smallestShare, this.#share * 0.85)
     } else if (this.#share < 1) {
       this.#share = Math.min(1, this.#share * 1.03 + 0.005)
     }

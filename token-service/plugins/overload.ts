@@ -22,10 +22,10 @@ const retryAfterSeconds = 2
  */
 export function sheddingServer(shedder: LoadShedder, onShed: () => void): FastifyServerFactory {
   return (handler, options) => {
-    const done = (): void => shedder.done()
     const listener: RequestListener = (request, response) => {
       if (shedder.admit()) {
-        response.on('close', done)
+        const began = performance.now()
+        response.on('close', () => shedder.done(performance.now() - began))
         return handler(request, response)
       }
       onShed()
@@ -53,11 +53,7 @@ function watchLoop(shedder: LoadShedder): () => void {
   return () => clearInterval(timer)
 }
 
-const answers: readonly (readonly [string, Answer])[] = [
-  ['/v2/', answerOf(hosted)],
-  ['/oauth2/', answerOf(oauth)],
-  ['/', answerOf(problemJson)],
-]
+const answers = { own: answerOf(problemJson), hosted: answerOf(hosted), oauth: answerOf(oauth) }
 
 interface Answer {
   readonly status: number
@@ -83,9 +79,14 @@ function answerOf(face: Face): Answer {
 }
 
 function refuse(request: IncomingMessage, response: ServerResponse): void {
-  const [, answer] = answers.find(([prefix]) => request.url?.startsWith(prefix) === true) ?? answers[2] ?? []
-  if (answer === undefined) return
+  const { status, headers, body } = answerFor(request.url ?? '')
   request.resume()
-  response.writeHead(answer.status, answer.headers)
-  response.end(answer.body)
+  response.sendDate = false
+  response.writeHead(status, headers)
+  response.end(body)
+}
+
+function answerFor(url: string): Answer {
+  if (url.startsWith('/v2/')) return answers.hosted
+  return url.startsWith('/oauth2/') ? answers.oauth : answers.own
 }
