@@ -77,69 +77,55 @@ const invalidTopic: Refused = { allowed: false, reason: 'invalid-topic' }
 const dollar = 0x24
 
 class CompiledAccess implements Access {
-  readonly #deny: Readonly<Record<Action, FilterSet<AppliedRule>>>
-  readonly #allow: Readonly<Record<Action, FilterSet<AppliedRule>>>
+  /** Denies before allows: what comes first decides. */
+  readonly #publish: FilterSet<AppliedRule>
+  readonly #subscribe: FilterSet<AppliedRule>
 
   constructor(rules: readonly AppliedRule[]) {
-    this.#deny = byAction(rules, 'deny')
-    this.#allow = byAction(rules, 'allow')
+    const ordered = [...rules.filter(isDeny), ...rules.filter((rule) => !isDeny(rule))]
+    const publish = ordered.filter(({ actions }) => actions.includes('publish'))
+    const subscribe = ordered.filter(({ actions }) => actions.includes('subscribe'))
+    this.#publish = new FilterSet(publish)
+    // Most lists speak of both at once: one set serves both then.
+    const isOne = publish.length === rules.length && subscribe.length === rules.length
+    this.#subscribe = isOne ? this.#publish : new FilterSet(subscribe)
   }
 
   publish(topic: string, qos: Qos, retain: boolean): Verdict {
     if (topic.charCodeAt(0) === dollar) return reservedTopic
-    const deny = this.#deny.publish.first(topic, qos, retain)
-    if (deny !== undefined) return deny.verdict
-    const allow = this.#allow.publish
-    return allow.first(topic, qos, retain)?.verdict ?? tooMuch(allow.first(topic, 0, false), qos)
+    const rules = this.#publish
+    return rules.first(topic, qos, retain)?.verdict ?? tooMuch(rules.first(topic, 0, false), qos)
   }
 
   subscribe(requested: string): Verdict {
     const filter = filterOf(requested)
     if (filter === undefined || !isTopicFilter(filter)) return invalidTopic
     if (filter.charCodeAt(0) === dollar) return reservedTopic
-    const deny = this.#deny.subscribe.entries.find((rule) => covers(rule.filter, filter))
-    if (deny !== undefined) return deny.verdict
     let best: AppliedRule | undefined
-    for (const allow of this.#allow.subscribe.entries) {
-      if (covers(allow.filter, filter) && (best === undefined || allow.maxQos > best.maxQos)) best = allow
+    for (const rule of this.#subscribe.entries) {
+      if (!covers(rule.filter, filter)) continue
+      if (isDeny(rule)) return rule.verdict
+      if (best === undefined || rule.maxQos > best.maxQos) best = rule
     }
     return best?.verdict ?? noRule
   }
 
   receive(topic: string): boolean {
-    return (
-      topic.charCodeAt(0) !== dollar &&
-      this.#deny.subscribe.first(topic, 0, false) === undefined &&
-      this.#allow.subscribe.first(topic, 0, false) !== undefined
-    )
+    if (topic.charCodeAt(0) === dollar) return false
+    return this.#subscribe.first(topic, 0, false)?.verdict.allowed === true
   }
 
   checkDelivery(requested: string): boolean {
     const filter = filterOf(requested) ?? requested
-    return this.#deny.subscribe.entries.some((deny) => overlaps(deny.filter, filter))
+    return this.#subscribe.entries.some((rule) => isDeny(rule) && overlaps(rule.filter, filter))
   }
 }
 
-function byAction(
-  rules: readonly AppliedRule[],
-  effect: AccessRule['effect'],
-): Record<Action, FilterSet<AppliedRule>> {
-  const all = rules.filter((rule) => rule.effect === effect)
-  const publish = all.filter(({ actions }) => actions.includes('publish'))
-  const subscribe = all.filter(({ actions }) => actions.includes('subscribe'))
-  const first = setOf(publish)
-  // Most lists speak of both at once: one set serves both then.
-  const isOne = publish.length === all.length && subscribe.length === all.length
-  return { publish: first, subscribe: isOne ? first : setOf(subscribe) }
+function isDeny({ effect }: AppliedRule): boolean {
+  return effect === 'deny'
 }
 
-function setOf(rules: readonly AppliedRule[]): FilterSet<AppliedRule> {
-  return rules.length === 0 ? none : new FilterSet(rules)
-}
-
-const none = new FilterSet<AppliedRule>([])
-
-/** Why no allow speaks of a message although one speaks of its topic. */
+/** Why no rule speaks of a message, although an allow may speak of its topic. */
 function tooMuch(allow: AppliedRule | undefined, qos: Qos): Refused {
   if (allow === undefined) return noRule
   const { rule } = allow.verdict
