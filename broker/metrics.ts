@@ -15,6 +15,7 @@ export interface BrokerMetrics {
   delivered(qos: number): void
   denied(action: Action, organization: OrganizationId): void
   will(outcome: WillOutcome): void
+  throttled(): void
   dropped(reason: 'slow-consumer' | 'packet-too-large' | 'queue-full' | 'retained-quota'): void
 }
 
@@ -36,6 +37,10 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
   const ends = counter('disconnects_total', 'Connections that ended', 'cause')
   const received = countByQos(registry, 'messages_received_total', 'Messages that clients published')
   const delivered = countByQos(registry, 'messages_delivered_total', 'Messages sent to clients')
+  const throttles = counter(
+    'throttled_total',
+    'Messages that had to wait because a client published too fast',
+  )
   const wills = counter('wills_total', 'Wills that were due, by what became of them', 'outcome')
   const drops = counter('messages_dropped_total', 'Messages that a client did not get', 'reason')
   return {
@@ -52,6 +57,7 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
     delivered,
     denied: countByOrganization(registry, 'denied_total', 'Requests that access lists denied'),
     will: (outcome) => wills.inc({ outcome }),
+    throttled: () => throttles.inc(),
     dropped: (reason) => drops.inc({ reason }),
   }
 }

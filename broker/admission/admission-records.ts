@@ -24,7 +24,7 @@ export interface Candidate {
   readonly expiresAt?: number
   readonly clientId?: string
   /** Of its own, beside those of the organization. */
-  readonly mostConnections?: number
+  readonly limits?: UserRecord['limits']
   /** Those that may end it. */
   readonly barriers: readonly BarrierTarget[]
   /** What it was made of. */
@@ -140,8 +140,7 @@ export class AdmissionRecords {
 }
 
 function userCandidate(local: string, record: UserRecord): Candidate {
-  const { uid, suspended, verifiers, access: policy } = record
-  const { connections } = record.limits
+  const { uid, suspended, verifiers, access: policy, limits } = record
   return {
     principal: userPrincipal(local),
     uid,
@@ -151,6 +150,6 @@ function userCandidate(local: string, record: UserRecord): Candidate {
     attributes: {},
     barriers: [],
     record,
-    ...(connections === undefined ? {} : { mostConnections: connections }),
+    limits,
   }
 }

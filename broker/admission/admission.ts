@@ -1,5 +1,6 @@
 import type { Access } from '#core/access/access.ts'
 import type { Verifier } from '#core/credentials/verifier.ts'
+import type { PublishRates } from '../connection/publish-rate.ts'
 import type { ConnectionBounds } from '../cluster/client-registry.ts'
 import type { Attributes } from '#core/identity/attributes.ts'
 import type { Principal } from '#core/identity/principal.ts'
@@ -25,6 +26,8 @@ export interface Admission {
   readonly barriers: readonly string[]
   /** Most of them at a time, in the whole cluster. */
   readonly connections: ConnectionBounds
+  /** Of one connection. */
+  readonly rates: PublishRates
 }
 
 /** What a decision was made of: the version of each record, '' of one that was not there. */

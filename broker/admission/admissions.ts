@@ -14,6 +14,7 @@ import { attributesOfConnection } from '#core/identity/attributes.ts'
 import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
 import type { CredentialReader } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
+import type { PublishRates } from '../connection/publish-rate.ts'
 import type { ConnectionBounds } from '../cluster/client-registry.ts'
 import { AccessMemo } from './access-memo.ts'
 import { AdmissionRecords, type Candidate, type Known } from './admission-records.ts'
@@ -160,6 +161,7 @@ export class Admissions {
       access: this.#accesses.resolve(policy, organization, lists, attributes),
       barriers: candidate.barriers,
       connections: boundsOf(organization, candidate),
+      rates: ratesOf(organization, candidate),
       ...(expiresAt === undefined ? {} : { expiresAt }),
     }
     return { admission, basis: this.#records.basisOf(name, organization, candidate, lists) }
@@ -194,15 +196,23 @@ async function unlessUnavailable(decide: () => Promise<Admitted>): Promise<Admit
   }
 }
 
-function boundsOf(
-  { limits }: OrganizationRecord,
-  { mostConnections = Infinity }: Candidate,
-): ConnectionBounds {
-  const principal = Math.min(limits.connectionsPerUser ?? Infinity, mostConnections)
+function boundsOf({ limits }: OrganizationRecord, { limits: own }: Candidate): ConnectionBounds {
+  const principal = smaller(limits.connectionsPerUser, own?.connections)
   return {
     ...(limits.connections === undefined ? {} : { organization: limits.connections }),
-    ...(principal === Infinity ? {} : { principal }),
+    ...(principal === undefined ? {} : { principal }),
   }
+}
+
+function ratesOf({ limits }: OrganizationRecord, { limits: own }: Candidate): PublishRates {
+  const messages = smaller(limits.messageRate, own?.messageRate)
+  const bytes = smaller(limits.byteRate, own?.byteRate)
+  return { ...(messages === undefined ? {} : { messages }), ...(bytes === undefined ? {} : { bytes }) }
+}
+
+function smaller(one: number | undefined, other: number | undefined): number | undefined {
+  const least = Math.min(one ?? Infinity, other ?? Infinity)
+  return least === Infinity ? undefined : least
 }
 
 function refused(refusal: 'bad-credentials' | 'suspended' | 'client-id' | 'unavailable'): Admitted {

@@ -65,6 +65,7 @@ export class ConnectionReview {
       await this.#connection.end('revoked')
     } else {
       session.admission = admission
+      session.rate.limit(admission.rates)
       this.#connection.armExpiry()
       await judgeAgain(this.#connection, session).catch(() => this.#connection.end('unavailable'))
     }

@@ -90,6 +90,11 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     return this.session?.isStored !== true
   }
 
+  /** When it last sent something, in ms of the event loop. */
+  get lastReceived(): number {
+    return this.#lastReceived
+  }
+
   get closed(): boolean {
     return this.#ended !== undefined
   }

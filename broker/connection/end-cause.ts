@@ -24,6 +24,8 @@ export const endCauses = {
   'taken-over': { code: reason.sessionTakenOver, will: 'publish' },
   /** the client does not read what is sent to it */
   'too-slow': { code: reason.quotaExceeded, will: 'publish' },
+  /** it publishes more than it could ever be allowed to */
+  'rate-exceeded': { code: reason.quotaExceeded, will: 'publish' },
   /** the credential's time is over */
   expired: { code: reason.maximumConnectTime, will: 'by-policy' },
   /** the credential, the user or the organization was taken away */

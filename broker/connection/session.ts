@@ -3,6 +3,7 @@ import type { Admission } from '../admission/admission.ts'
 import type { Claim } from '../cluster/client-registry.ts'
 import type { ProtocolVersion } from '../wire/packets.ts'
 import type { Delivery } from './delivery.ts'
+import type { PublishRate } from './publish-rate.ts'
 import type { PublishWindow } from './publish-window.ts'
 import type { Subscriptions } from './subscriptions.ts'
 
@@ -15,6 +16,8 @@ export interface Session {
   readonly broker: OrganizationAedes
   readonly subscriptions: Subscriptions
   readonly delivery: Delivery
+  /** How fast the client publishes. */
+  readonly rate: PublishRate
   /** QoS 1 messages of the client on their way into the store. */
   readonly publishing: PublishWindow
   /** Packet ids of QoS 2 messages that were taken and wait for PUBREL. */

@@ -1,6 +1,7 @@
 import type { OrganizationAedes } from '../aedes/organization-aedes.ts'
 import type { Admission } from '../admission/admission.ts'
 import { Delivery } from '../connection/delivery.ts'
+import { PublishRate } from '../connection/publish-rate.ts'
 import { PublishWindow } from '../connection/publish-window.ts'
 import type { Session } from '../connection/session.ts'
 import { Subscriptions } from '../connection/subscriptions.ts'
@@ -26,6 +27,7 @@ export function createSession(
     version: packet.protocolVersion,
     broker,
     subscriptions,
+    rate: new PublishRate(),
     publishing: new PublishWindow(connection.options.limits.maxPublishing),
     incoming: new Set(),
     admission,
@@ -43,5 +45,6 @@ export function createSession(
       ...(isStored ? { queue: { persistence: broker.persistence, owner: { id } } } : {}),
     }),
   }
+  session.rate.limit(admission.rates)
   return session
 }

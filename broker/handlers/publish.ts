@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { isTopicName, levelsOf } from '#core/access/topic-filter.ts'
 import type { Refused } from '#core/access/verdict.ts'
 import type { Message } from '../aedes/messages.ts'
@@ -8,6 +9,9 @@ import { RetainedQuotaError } from '../persistence/session-persistence.ts'
 import type { Publish } from '../wire/publish.ts'
 import { reason, type ReasonCode } from '../wire/reason-codes.ts'
 
+/** A message that is larger than what may come in so long is never sent on. */
+const longestWaitMs = 30_000
+
 /** A client publishes. It is acknowledged only once the message is stored as far as it must be. */
 export function handlePublish(
   connection: Connection,
@@ -16,6 +20,28 @@ export function handlePublish(
 ): Promise<void> | void {
   const problem = problemOf(connection, packet)
   if (problem !== undefined) return connection.end(problem)
+  if (session.rate.isLimited) {
+    const waitMs = session.rate.take(packet.payload.length, connection.lastReceived)
+    if (waitMs > 0) return publishLater(connection, session, packet, waitMs)
+  }
+  return publishNow(connection, session, packet)
+}
+
+/** It publishes too fast: nothing more of it is read until it may go on. */
+async function publishLater(
+  connection: Connection,
+  session: Session,
+  packet: Publish,
+  waitMs: number,
+): Promise<void> {
+  connection.options.metrics.throttled()
+  if (waitMs > longestWaitMs) return connection.end('rate-exceeded')
+  await pause(waitMs, undefined, { ref: false })
+  session.rate.waited(performance.now())
+  if (!connection.closed) await publishNow(connection, session, packet)
+}
+
+function publishNow(connection: Connection, session: Session, packet: Publish): Promise<void> | void {
   connection.options.metrics.received(packet.qos)
   const verdict = session.admission.access.publish(packet.topic, packet.qos, packet.retain)
   if (!verdict.allowed) return refuse(connection, session, packet, verdict)

@@ -57,6 +57,7 @@ describe('what is denied', () => {
     access: resolveAccess(emptyPolicy, [], new Map(), {}),
     barriers: [],
     connections: {},
+    rates: {},
   })
   const verdict: Refused = { allowed: false, reason: 'deny-rule', rule: { list: 'people', index: 1 } }
   const report = (over: Partial<Denial> = {}): void =>
