@@ -54,8 +54,9 @@ export function withRatioPerCpu(figures: Figures): Figures {
   return { ...figures, ratio_per_cpu: rounded(ratio) }
 }
 
+/** What is measured, of all that runs. */
 function brokersOf(cpu: CpuShares = {}): number {
-  return (cpu['broker'] ?? 0) + (cpu['second broker'] ?? 0)
+  return (cpu['broker'] ?? 0) + (cpu['second broker'] ?? 0) + (cpu['service'] ?? 0)
 }
 
 /** The one with the median value; of an even number the lower of both in the middle. */

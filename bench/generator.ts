@@ -1,16 +1,8 @@
-import { createHash } from 'node:crypto'
-import { execFile } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { cacheDirectory, isExecutable, makeOnce } from '../test/fixtures/test-cache.ts'
 import type { Target } from './brokers/target.ts'
+import { compiledTool } from './compiled-tool.ts'
 import { share, startUsage } from './process-usage.ts'
 import type { CpuShares } from './scenario.ts'
 import type { Tool, Workbench } from './workbench.ts'
-
-const run = promisify(execFile)
-const source = join(import.meta.dirname, 'mload.c')
 
 export interface Load {
   /** What the generator printed. */
@@ -61,21 +53,6 @@ export async function finish(tool: Tool): Promise<Readonly<Record<string, number
   return printed
 }
 
-/** Compiled once for each version of its source, outside the checkout. */
-export async function generatorProgram(tls: boolean): Promise<string> {
-  const digest = createHash('sha256')
-    .update(await readFile(source))
-    .digest('hex')
-    .slice(0, 12)
-  const directory = join(cacheDirectory, 'mload', `${digest}${tls ? '-tls' : ''}`)
-  const program = join(directory, 'mload')
-  const libraries = tls ? ['-DMLOAD_TLS', '-lssl', '-lcrypto'] : []
-  await makeOnce(
-    directory,
-    () => isExecutable(program),
-    async (partial) => {
-      await run('cc', ['-O2', '-o', join(partial, 'mload'), source, ...libraries])
-    },
-  )
-  return program
+export function generatorProgram(tls: boolean): Promise<string> {
+  return compiledTool('mload', tls ? ['-DMLOAD_TLS', '-lssl', '-lcrypto'] : [])
 }

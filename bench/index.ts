@@ -4,8 +4,10 @@ import { connect } from './scenarios/connect.ts'
 import { crossPersistent } from './scenarios/cross-persistent.ts'
 import { crossQos0 } from './scenarios/cross-qos0.ts'
 import { crossQos1 } from './scenarios/cross-qos1.ts'
+import { exchange } from './scenarios/exchange.ts'
 import { fanout } from './scenarios/fanout.ts'
 import { memory } from './scenarios/memory.ts'
+import { overload } from './scenarios/overload.ts'
 import { qos0 } from './scenarios/qos0.ts'
 import { qos1 } from './scenarios/qos1.ts'
 import { retained } from './scenarios/retained.ts'
@@ -24,4 +26,6 @@ export const scenarios: readonly Scenario[] = [
   memory,
   connect,
   acl,
+  exchange,
+  overload,
 ]

@@ -84,6 +84,25 @@ describe('npm run bench', () => {
     expect(await leftOver()).toEqual([])
   }, 90_000)
 
+  test('measures exchanges that were answered, beside jose', async (context) => {
+    context.skip(missing.length > 0, missing.join('; '))
+    const { output, ended } = bench('exchange', '--json', '--seconds', '1', '--rounds', '1')
+    expect(await ended, output.stderr).toBe(0)
+    const result = JSON.parse(output.stdout) as { delivered: { ours: number; peer: number } }
+    expect(result).toMatchObject({
+      name: 'exchange',
+      against: 'jose',
+      goal: 'ratio >= 0.5',
+      ratio: expect.any(Number),
+      ratio_per_cpu: expect.any(Number),
+      p99_ms: expect.any(Number),
+      lost: { ours: 0, peer: 0 },
+    })
+    expect(result.delivered.ours).toBeGreaterThan(100)
+    expect(result.delivered.peer).toBeGreaterThan(result.delivered.ours)
+    expect(await leftOver()).toEqual([])
+  }, 120_000)
+
   test('ends everything that it has started on Ctrl-C', async (context) => {
     context.skip(missing.length > 0, missing.join('; '))
     const { child, output, ended } = bench('qos0', '--seconds', '60')
