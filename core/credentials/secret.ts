@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { randomSecretBytes } from './random.ts'
 
@@ -38,5 +38,5 @@ function checksum(body: string): string {
 
 /** How an API key is found by its secret: a digest of 256 random bits tells nothing of them. */
 export function apiKeyLookup(secret: string): string {
-  return createHash('sha256').update(`api-key-lookup\0${secret}`).digest('base64url')
+  return hash('sha256', `api-key-lookup\0${secret}`, 'base64url')
 }

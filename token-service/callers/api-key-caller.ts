@@ -8,18 +8,25 @@ import type { FoundApiKey, IdentityReader } from '#core/stores/identity-store.ts
 import { allowOrigin } from '../plugins/cross-origin.ts'
 import { ProblemError } from '../problems.ts'
 
+/** Records whose secret was seen to be right: found by its digest, it can be no other one. */
+const proven = new WeakSet<object>()
+
 /** Whose API key a secret is. A key that is unknown, malformed or revoked gets one answer, and takes as long. */
 export async function callerByApiKey(identities: IdentityReader, secret: string): Promise<FoundApiKey> {
   const kind = secretKindOf(secret)
   if (kind !== 'sk' && kind !== 'pk') throw new ProblemError('invalid_api_key')
   const found = await identities.findApiKey(secret)
+  if (found !== undefined && proven.has(found.record)) return found
   const isRight = await verifySecret(
     secret,
     found?.record.verifier ?? dummyVerifier,
     found === undefined ? { kind: 'api-key', name: '' } : apiKeyBinding(found.organization, found.name),
   )
   if (found !== undefined && isRight) {
-    if ((kind === 'sk') === (found.record.type === 'secret')) return found
+    if ((kind === 'sk') === (found.record.type === 'secret')) {
+      proven.add(found.record)
+      return found
+    }
   } else if (!(await identities.isReady())) {
     throw new DomainError('store-not-ready', 'the records of API keys are not there yet')
   }

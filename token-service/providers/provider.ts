@@ -20,17 +20,19 @@ export interface ProviderOptions {
   readonly allowMachine: boolean
 }
 
-export type SignatureAlgorithm =
-  | 'RS256'
-  | 'RS384'
-  | 'RS512'
-  | 'PS256'
-  | 'PS384'
-  | 'PS512'
-  | 'ES256'
-  | 'ES384'
-  | 'ES512'
-  | 'EdDSA'
+export const signatureAlgorithms = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const
+export type SignatureAlgorithm = (typeof signatureAlgorithms)[number]
 
 export interface TokenPolicy {
   /** `iss` must be exactly one of them. */

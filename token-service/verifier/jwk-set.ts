@@ -1,5 +1,5 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
-import type { SignatureAlgorithm } from '../providers/provider.ts'
+import { type SignatureAlgorithm, signatureAlgorithms } from '../providers/provider.ts'
 import type { JsonObject } from './compact-token.ts'
 
 /** The usable public keys of a JWKS (RFC 7517), by key id. */
@@ -9,7 +9,7 @@ export interface JwkSet {
 
 interface VerificationKey {
   readonly kid: string
-  readonly algorithm: unknown
+  readonly algorithms: readonly SignatureAlgorithm[]
   readonly key: KeyObject
 }
 
@@ -32,9 +32,7 @@ export function parseJwkSet(text: string): JwkSet {
   return {
     find(kid, algorithm) {
       // RFC 7517 §4.5: two keys of different types may share a kid.
-      return keys
-        .get(kid)
-        ?.find((each) => (each.algorithm ?? algorithm) === algorithm && isFor(each.key, algorithm))?.key
+      return keys.get(kid)?.find(({ algorithms }) => algorithms.includes(algorithm))?.key
     },
   }
 }
@@ -47,7 +45,9 @@ function readKey(jwk: unknown): VerificationKey | undefined {
   if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify')))
     return undefined
   const key = importKey(jwk as JsonObject)
-  return key === undefined || !isStrong(key) ? undefined : { kid, algorithm: alg, key }
+  if (key === undefined || !isStrong(key)) return undefined
+  const fitting = signatureAlgorithms.filter((each) => (alg ?? each) === each && isFor(key, each))
+  return { kid, algorithms: fitting, key }
 }
 
 function importKey(jwk: JsonObject): KeyObject | undefined {

@@ -95,8 +95,8 @@ export class RemoteDocuments<T> {
       failure: undefined,
       flight: undefined,
     }
-    // Last used, last dropped.
-    this.#entries.delete(id)
+    // Last used, last dropped; in what order is of no matter while there is room.
+    if (this.#entries.size >= mostEntries / 2) this.#entries.delete(id)
     this.#entries.set(id, entry)
     for (const oldest of this.#entries.keys()) {
       if (this.#entries.size <= mostEntries) break
