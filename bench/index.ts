@@ -11,6 +11,7 @@ import { overload } from './scenarios/overload.ts'
 import { qos0 } from './scenarios/qos0.ts'
 import { qos1 } from './scenarios/qos1.ts'
 import { retained } from './scenarios/retained.ts'
+import { revoke } from './scenarios/revoke.ts'
 import { tls } from './scenarios/tls.ts'
 
 /** Every scenario, in the order of the table. A new one is a file in scenarios/ and a line here. */
@@ -28,4 +29,5 @@ export const scenarios: readonly Scenario[] = [
   acl,
   exchange,
   overload,
+  revoke,
 ]

@@ -46,6 +46,7 @@ export async function startOurs(bench: Workbench, options: OursOptions = {}): Pr
     login: { user: `bench_%d@${anOrganizationId}`, password, users },
     tls: options.certificate !== undefined,
     processes: { ...brokers, redis: redis.tool.pid },
+    redisUrl: redis.url,
     generator: beside,
     async stop() {
       // A profile is written by a process that ends by itself.

@@ -9,6 +9,8 @@ export interface Target {
   readonly tls?: boolean
   /** What works for it, by role. */
   readonly processes: Readonly<Record<string, number>>
+  /** Of ours: the Redis it runs on. */
+  readonly redisUrl?: string
   /** Where the generator runs beside it. */
   readonly generator: readonly number[]
   stop(): Promise<void>
