@@ -46,6 +46,9 @@ export class OrganizationAedes {
     this.#aedes = aedes
     this.#inside = aedes as unknown as AedesInside
     this.persistence = persistence
+    // Names of messages stay in queues, and the organization may be opened again: no number comes twice, as long as
+    // nobody sends a message every microsecond.
+    this.#inside.counter = Math.floor(performance.now() * 1_000)
     // Heartbeats and the sweep of other replicas' wills: the sweep can end the process and publishes wills of
     // replicas that live.
     clearInterval(this.#inside._heartbeatInterval)
@@ -102,7 +105,14 @@ export class OrganizationAedes {
    * here and, above QoS 0, on its way to the other replicas. Undefined when all that is done already.
    */
   publish(message: Message, client?: AedesClient): Promise<void> | undefined {
-    if (client !== undefined && this.#needsNoStore(message)) {
+    // Nobody is told that a message is stored for a session that this replica has not heard of.
+    if (message.qos === 0 || !this.#emitter.isCutOff) return this.#publish(message, client)
+    return this.persistence.catchUp().then(() => this.#publish(message, client))
+  }
+
+  #publish(message: Message, client: AedesClient | undefined): Promise<void> | undefined {
+    const { topic, qos, retain } = message
+    if (client !== undefined && !retain && (qos === 0 || !this.persistence.isQueued(topic))) {
       this.#inside.counter += 1
       return this.#emitter.route(new ClientMessage(message, this.#replica, this.#inside.counter, client.id))
     }
@@ -113,9 +123,9 @@ export class OrganizationAedes {
     })
   }
 
-  /** Of aedes' steps only the last is left to do: to hand it to the emitter. */
-  #needsNoStore({ topic, qos, retain }: Message): boolean {
-    return !retain && (qos === 0 || !this.persistence.isQueued(topic))
+  /** Otherwise, of aedes' steps only the last is left to do: to hand it to the emitter, at once. */
+  needsStore({ topic, qos, retain }: Message): boolean {
+    return retain || (qos > 0 && (this.#emitter.isCutOff || this.persistence.isQueued(topic)))
   }
 
   subscribe(filter: string, deliver: Deliver): Promise<void> {

@@ -19,6 +19,8 @@ export interface Bus {
     lost?: Lost,
     isServedElsewhere?: IsServedElsewhere,
   ): Promise<Leave>
+  /** What others send of it does not arrive right now, and is made up for later. */
+  isCutOff(organization: OrganizationId): boolean
   /**
    * Resolves once the message is on its way; rejects when that is not certain. Undefined when there is nobody
    * to send it to.

@@ -17,6 +17,8 @@ export interface Channels {
 
 export interface ChannelsListener {
   received(channel: string, bytes: Buffer): void
+  /** The subscriber's connection is lost. Told on one Redis only, not on a Cluster. */
+  left(): void
   /** The subscriber's connection was lost and is back, with no channel subscribed for certain. */
   returned(): void
 }
@@ -47,6 +49,7 @@ class PlainChannels implements Channels {
     subscriber.on('messageBuffer', (channel: Buffer, bytes: Buffer) =>
       listener.received(channel.toString(), bytes),
     )
+    subscriber.on('close', () => listener.left())
     subscriber.on('ready', () => listener.returned())
   }
 

@@ -40,6 +40,11 @@ export class OrganizationEmitter extends MQEmitterRedis<RoutedMessage> {
     )
   }
 
+  /** Changes of stored subscriptions on other replicas may not be known here. */
+  get isCutOff(): boolean {
+    return this.#bus.isCutOff(this.#organization)
+  }
+
   override on(topic: string, listener: Listener<RoutedMessage>, done?: () => void): this {
     this.#matching.clear()
     return this._on(topic, listener, done)

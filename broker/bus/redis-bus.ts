@@ -76,6 +76,7 @@ export class RedisBus implements Bus {
     this.#inbox = options.keys.busInbox(this.replica)
     this.#channels = openChannels(options.publisher, options.subscriber, {
       received: (channel, bytes) => this.#received(channel, bytes),
+      left: () => this.#left(),
       returned: () => this.#returned(),
     })
     this.#timer = setInterval(() => this.#tick(), announceMs)
@@ -124,6 +125,10 @@ export class RedisBus implements Bus {
       throw error
     }
     return leave
+  }
+
+  isCutOff(organization: OrganizationId): boolean {
+    return this.#followings.get(organization)?.isInterrupted === true
   }
 
   send(organization: OrganizationId, message: RoutedMessage): Promise<void> | undefined {
@@ -208,6 +213,10 @@ export class RedisBus implements Bus {
       this.#options.keys.busInbox(ask.sender),
       encodeAnswer(this.#sender, { organization, ...found }),
     )
+  }
+
+  #left(): void {
+    for (const following of this.#followings.values()) following.interrupted()
   }
 
   #returned(): void {

@@ -14,12 +14,20 @@ export interface LeaseTimes {
 
 const defaultTimes: LeaseTimes = { leaseMs: 6_000, renewMs: 1_500 }
 
-/** replica, ms: `{whether its lease had not ended, replica whose lease has...}` */
+/** A replica that is cut off may come back, and asks for what it missed: as long as others keep that for it. */
+const rememberedMs = 60_000
+
+/**
+ * Keys: leases, replicas that are gone, this one's organizations. replica, ms: `{whether its lease had not ended,
+ * replica whose lease has...}`
+ */
 const renew = redisScript(`
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local former = redis.call('ZSCORE', KEYS[1], ARGV[1])
 redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[2]), ARGV[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('PERSIST', KEYS[3])
 local ended = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
 return {(former and tonumber(former) > now) and '1' or '0', unpack(ended)}`)
 
@@ -27,12 +35,27 @@ const live = redisScript(`
 local time = redis.call('TIME')
 return redis.call('ZRANGEBYSCORE', KEYS[1], string.format('(%.0f', time[1] * 1000 + math.floor(time[2] / 1000)), '+inf')`)
 
-/** replica: forgets it, unless it has come back */
+/** Keys: leases, replicas that are gone. The replicas whose lease has not ended, and those that are gone for not so many ms. */
+const around = redisScript(`
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+return {redis.call('ZRANGEBYSCORE', KEYS[1], string.format('(%.0f', now), '+inf'),
+  redis.call('ZRANGEBYSCORE', KEYS[2], string.format('(%.0f', now - ARGV[1]), '+inf')}`)
+
+/**
+ * Keys: leases, replicas that are gone, its organizations. replica, ms: takes it for gone, unless it has come back;
+ * what it served is remembered for as long.
+ */
 const forget = redisScript(`
 local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local at = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if at and tonumber(at) > time[1] * 1000 + math.floor(time[2] / 1000) then return 0 end
+if at and tonumber(at) > now then return 0 end
 redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now - ARGV[2]))
+redis.call('ZADD', KEYS[2], string.format('%.0f', now), ARGV[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+redis.call('PEXPIRE', KEYS[3], ARGV[2])
 return 1`)
 
 export interface RedisMembershipOptions {
@@ -57,6 +80,8 @@ export class RedisMembership implements Membership {
   #running: Promise<void> | undefined
   #unbrokenSince: number | undefined
   #renewedAt = -Infinity
+  /** Redis may have forgotten which organizations this replica serves, and its clients. */
+  #mustSayAgain = false
 
   constructor(options: RedisMembershipOptions) {
     this.#options = options
@@ -92,11 +117,16 @@ export class RedisMembership implements Membership {
   async isServedElsewhere(organization: OrganizationId): Promise<boolean> {
     const { redis, keys, replica } = this.#options
     if (!this.#isUnbroken) return true
-    const others = (await this.live()).filter((one) => one !== replica)
+    const [live, gone] = (await fromRedis(() =>
+      around(redis, [keys.replicas, keys.goneReplicas], [rememberedMs]),
+    )) as [string[], string[]]
+    // Redis has forgotten this one, and so it may have the others.
+    if (!live.includes(replica)) return true
+    const others = [...live, ...gone].filter((one) => one !== replica)
     const serving = await Promise.all(
       others.map((one) => fromRedis(() => redis.sismember(keys.replicaOrganizations(one), organization))),
     )
-    return serving.includes(1)
+    return serving.includes(1) || !this.#isUnbroken
   }
 
   async live(): Promise<readonly string[]> {
@@ -125,29 +155,31 @@ export class RedisMembership implements Membership {
   }
 
   async #renew(): Promise<string[]> {
-    const { redis, keys, replica } = this.#options
+    const { redis, keys, replica, log } = this.#options
     const askedAt = performance.now()
+    const own = [keys.replicas, keys.goneReplicas, this.#ownOrganizations]
     const [hadLease, ...ended] = (await fromRedis(() =>
-      renew(redis, [keys.replicas], [replica, this.#times.leaseMs]),
+      renew(redis, own, [replica, this.#times.leaseMs]),
     )) as string[]
     const isUnbroken = hadLease === '1' && askedAt - this.#renewedAt < this.#times.leaseMs
     this.#renewedAt = askedAt
-    if (isUnbroken) return ended
-    const isFirst = this.#unbrokenSince === undefined
-    this.#unbrokenSince = askedAt
-    if (!isFirst) await this.#lapsed()
-    return []
+    if (!isUnbroken) {
+      const isFirst = this.#unbrokenSince === undefined
+      this.#unbrokenSince = askedAt
+      if (!isFirst) log.warn({ replica }, 'the lease of this replica had ended')
+      this.#mustSayAgain ||= !isFirst
+    }
+    if (this.#mustSayAgain) await this.#sayAgain()
+    return ended
   }
 
-  async #lapsed(): Promise<void> {
-    const { redis, replica, log } = this.#options
-    log.warn({ replica }, 'the lease of this replica had ended')
+  /** Until Redis has taken it, it is tried again. */
+  async #sayAgain(): Promise<void> {
     const organizations = [...this.#organizations]
-    this.#organizations.clear()
     if (organizations.length > 0) {
-      await fromRedis(() => redis.sadd(this.#ownOrganizations, ...organizations))
-      for (const organization of organizations) this.#organizations.add(organization)
+      await fromRedis(() => this.#options.redis.sadd(this.#ownOrganizations, ...organizations))
     }
+    this.#mustSayAgain = false
     this.#events?.lapsed()
   }
 
@@ -159,13 +191,15 @@ export class RedisMembership implements Membership {
       const organization = parseOrganizationId(name)
       if (organization !== undefined) await registry.bury(replica, organization)
     }
-    if ((await fromRedis(() => forget(redis, [keys.replicas], [replica]))) !== 1) return
-    await fromRedis(() => redis.del(keys.replicaOrganizations(replica)))
+    const its = [keys.replicas, keys.goneReplicas, keys.replicaOrganizations(replica)]
+    if ((await fromRedis(() => forget(redis, its, [replica, rememberedMs]))) !== 1) return
+    await fromRedis(() => redis.hdel(keys.controlApplied, replica))
     log.info({ replica, organizations: names.length }, 'a replica is gone; its wills are due')
   }
 
   /** For as long as a lease lasts. */
   get #isUnbroken(): boolean {
+    if (this.#mustSayAgain) return false
     return performance.now() - (this.#unbrokenSince ?? Infinity) >= this.#times.leaseMs
   }
 

@@ -10,41 +10,70 @@ const retryMs = 1_000
 export class ConnectionReview {
   readonly #connection: Connection
   #looking: Promise<void> = Promise.resolve()
+  /** Of those who asked while it was still connecting. */
+  #early: PromiseWithResolvers<void> | undefined
   #state: 'early' | 'early-asked' | 'idle' | 'running' | 'again' = 'early'
 
   constructor(connection: Connection) {
     this.#connection = connection
   }
 
-  /** Before this, requests are only kept in mind: there is nothing yet to look at again. */
-  begin(): void {
-    const wasAsked = this.#state === 'early-asked'
-    this.#state = 'idle'
-    if (wasAsked) void this.request()
-  }
-
-  /** Resolves once it has looked, and done what follows; at once while it is still connecting. */
+  /** Resolves once it has looked, and done what follows, or has ended. */
   request(): Promise<void> {
+    if (this.#connection.closed) return Promise.resolve()
     if (this.#state.startsWith('early')) {
       this.#state = 'early-asked'
-      return Promise.resolve()
+      this.#early ??= Promise.withResolvers<void>()
+      return this.#early.promise
     }
     if (this.#state === 'idle') this.#looking = this.#run()
     else this.#state = 'again'
     return this.#looking
   }
 
+  /** It is let in, and nobody has been told: looks now if that was asked for. */
+  lookEarly(): Promise<void> | undefined {
+    return this.#state === 'early-asked' ? this.#runEarly() : undefined
+  }
+
+  /** Before this, requests are only kept in mind. Resolves once what was asked for is done. */
+  begin(): Promise<void> | undefined {
+    const wasAsked = this.#state === 'early-asked'
+    this.#state = 'idle'
+    if (!wasAsked) {
+      this.#early?.resolve()
+      return undefined
+    }
+    const looking = this.request()
+    void looking.then(() => this.#early?.resolve())
+    return looking
+  }
+
+  /** There is nothing to look at any more. */
+  end(): void {
+    this.#early?.resolve()
+  }
+
+  async #runEarly(): Promise<void> {
+    while (this.#state === 'early-asked') {
+      this.#state = 'early'
+      if (await this.#look()) this.#state = 'early-asked'
+    }
+  }
+
   async #run(): Promise<void> {
+    let mustAgain: boolean
     do {
       this.#state = 'running'
-      await this.#look()
-    } while ((this.#state as string) === 'again')
+      mustAgain = await this.#look()
+    } while (mustAgain || (this.#state as string) === 'again')
     this.#state = 'idle'
   }
 
-  async #look(): Promise<void> {
+  /** Whether it has to look once more. */
+  async #look(): Promise<boolean> {
     const { session, options } = this.#connection
-    if (session === undefined || this.#connection.closed) return
+    if (session === undefined || this.#connection.closed) return false
     const { admission, refusal, cause } = {
       admission: undefined,
       refusal: undefined,
@@ -57,17 +86,16 @@ export class ConnectionReview {
         'records could not be read again',
       )
       await pause(retryMs, undefined, { ref: false })
-      this.#state = 'again'
-    } else if (
-      admission === undefined ||
-      !isOriginAllowed(this.#connection.transport, admission.organization)
-    ) {
-      await this.#connection.end('revoked')
-    } else {
-      session.admission = admission
-      session.rate.limit(admission.rates)
-      this.#connection.armExpiry()
-      await judgeAgain(this.#connection, session).catch(() => this.#connection.end('unavailable'))
+      return true
     }
+    if (admission === undefined || !isOriginAllowed(this.#connection.transport, admission.organization)) {
+      await this.#connection.end('revoked')
+      return false
+    }
+    session.admission = admission
+    session.rate.limit(admission.rates)
+    this.#connection.armExpiry()
+    await judgeAgain(this.#connection, session).catch(() => this.#connection.end('unavailable'))
+    return false
   }
 }

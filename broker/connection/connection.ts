@@ -132,13 +132,19 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   }
 
   /** CONNACK is sent: what was asked for meanwhile is done. */
-  opened(): void {
-    this.#review.begin()
+  opened(): Promise<void> | undefined {
+    return this.#review.begin()
+  }
+
+  /** CONNACK is not sent yet: what was asked for is done. */
+  lookWhileEarly(): Promise<void> | undefined {
+    return this.#review.lookEarly()
   }
 
   /** Ends the connection when its credential ends, however quiet it is. */
   armExpiry(): void {
     clearTimeout(this.#expiry)
+    if (this.closed) return
     const expiresAt = this.session?.admission.expiresAt
     if (expiresAt === undefined) return
     const left = Math.max(0, expiresAt - this.options.now())
@@ -293,6 +299,7 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   async #end(cause: EndCauseName): Promise<void> {
     for (const timer of [this.#connectTimer, this.#keepAlive, this.#expiry]) clearTimeout(timer)
     this.#packets.clear()
+    this.#review.end()
     this.session?.publishing.close()
     this.#sayGoodbye(cause)
     if (this.#source !== undefined) this.options.live.remove(this.#source, this)

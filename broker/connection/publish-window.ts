@@ -6,10 +6,16 @@ export class PublishWindow {
   readonly #most: number
   /** In order of arrival. */
   readonly #pending: { readonly acknowledge: () => void; isStored: boolean }[] = []
+  #storing = 0
   #waiting: PromiseWithResolvers<void> | undefined
 
   constructor(most: number) {
     this.#most = most
+  }
+
+  /** Some are delivered only once they are stored: what is delivered at once must not overtake them. */
+  get isStoring(): boolean {
+    return this.#storing > 0
   }
 
   /** Resolves once nothing is under way. */
@@ -19,12 +25,14 @@ export class PublishWindow {
 
   /**
    * Calls `acknowledge` when `stored` resolves, or is undefined, and all before it are acknowledged; `failed`
-   * when it rejects. Returns what the next packet has to wait for when the window is full.
+   * when it rejects. Returns what the next packet has to wait for when the window is full. `isDelivered`: and only
+   * its acknowledgement waits.
    */
   add(
     stored: Promise<void> | undefined,
     acknowledge: () => void,
     failed: (error: unknown) => void,
+    isDelivered = stored === undefined,
   ): Promise<void> | undefined {
     if (stored === undefined && this.#pending.length === 0) {
       acknowledge()
@@ -32,8 +40,10 @@ export class PublishWindow {
     }
     const entry = { acknowledge, isStored: stored === undefined }
     this.#pending.push(entry)
+    if (!isDelivered) this.#storing += 1
     stored?.then(() => {
       entry.isStored = true
+      if (!isDelivered) this.#storing -= 1
       this.#advance()
     }, failed)
     return this.#pending.length < this.#most ? undefined : this.#wait()

@@ -1,3 +1,4 @@
+import type { Verdict } from '#core/access/verdict.ts'
 import { isTemporary, parseUsername } from '#core/credentials/username.ts'
 import { errorFields } from '#core/process/logger.ts'
 import type { Admitted, Refusal } from '../admission/admission.ts'
@@ -20,7 +21,12 @@ export async function admit(attempt: Attempt): Promise<ReasonCode | void> {
 /** As admit, when the records are not those any more that the client was let in by. */
 export async function admitAgain(attempt: Attempt): Promise<ReasonCode | void> {
   const admitted = await attempt.connection.options.admissions.admitAgain(claimOf(attempt))
-  return letIn(attempt, admitted) ?? judgeOrigin(attempt) ?? judgeWill(attempt)
+  return letIn(attempt, admitted) ?? refuseOrigin(attempt) ?? refuseWill(attempt)
+}
+
+/** Refuses where the client comes from, or a will that could never be published: by the records of now. */
+export function judge(attempt: Attempt): Promise<ReasonCode | void> | void {
+  return isOriginRight(attempt) && willVerdict(attempt)?.allowed !== false ? undefined : admitAgain(attempt)
 }
 
 function claimOf({ packet, clientId }: Attempt): Claim {
@@ -54,19 +60,25 @@ const refusalCodes: Readonly<Record<Refusal, ReasonCode>> = {
   unavailable: reason.serverUnavailable,
 }
 
-export function judgeOrigin({ connection, admission }: Attempt): ReasonCode | void {
-  if (admission === undefined || isOriginAllowed(connection.transport, admission.organization)) return
-  connection.options.metrics.refused('origin')
+function isOriginRight({ connection, admission }: Attempt): boolean {
+  return admission === undefined || isOriginAllowed(connection.transport, admission.organization)
+}
+
+function refuseOrigin(attempt: Attempt): ReasonCode | void {
+  if (isOriginRight(attempt)) return
+  attempt.connection.options.metrics.refused('origin')
   return reason.notAuthorized
 }
 
-/** A will that could never be published is better refused now. */
-export function judgeWill({ connection, admission, clientId, will }: Attempt): ReasonCode | void {
-  if (will === undefined || admission === undefined) return
-  const { topic } = will
-  const verdict = admission.access.publish(topic, will.qos, will.retain)
-  if (verdict.allowed) return
-  connection.options.denials.report({ admission, clientId, action: 'publish', topic, verdict })
+function willVerdict({ admission, will }: Attempt): Verdict | undefined {
+  return will && admission?.access.publish(will.topic, will.qos, will.retain)
+}
+
+function refuseWill(attempt: Attempt): ReasonCode | void {
+  const { connection, admission, clientId, will } = attempt
+  const verdict = willVerdict(attempt)
+  if (admission === undefined || will === undefined || verdict === undefined || verdict.allowed) return
+  connection.options.denials.report({ admission, clientId, action: 'publish', topic: will.topic, verdict })
   connection.options.metrics.refused('will')
   return reason.notAuthorized
 }

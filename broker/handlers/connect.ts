@@ -7,7 +7,7 @@ import type { Connection } from '../connection/connection.ts'
 import type { Session } from '../connection/session.ts'
 import type { ConnectPacket } from '../wire/packets.ts'
 import { connackReturnCode, reason, type ReasonCode } from '../wire/reason-codes.ts'
-import { admit, admitAgain, judgeOrigin, judgeWill } from './admit.ts'
+import { admit, admitAgain, judge } from './admit.ts'
 import type { Attempt, Step } from './connect-attempt.ts'
 import { createSession } from './create-session.ts'
 import { resumeSession } from './resume-session.ts'
@@ -25,11 +25,11 @@ const connectSteps: readonly Step[] = [
   nameClient,
   readWill,
   admit,
-  judgeOrigin,
-  judgeWill,
+  judge,
   openSession,
   claim,
   resume,
+  lookAgain,
   acknowledge,
   subscribeAgain,
   replay,
@@ -51,7 +51,9 @@ export async function handleConnect(connection: Connection, packet: ConnectPacke
     if (connection.closed) return leaveNothing(attempt)
     if (code !== undefined) return refuse(attempt, code)
   }
-  connection.opened()
+  const looking = connection.opened()
+  // Nothing of the client is handled before.
+  if (looking !== undefined) await looking
 }
 
 function attemptStep(step: Step, attempt: Attempt): ReturnType<Step> {
@@ -168,6 +170,11 @@ async function judgeNow(attempt: Attempt, former: Session): Promise<ReasonCode |
 async function resume(attempt: Attempt): Promise<void> {
   const { connection, packet, session } = attempt
   attempt.sessionPresent = await resumeSession(connection, session as Session, packet.clean === true)
+}
+
+/** Whatever of the records has changed since they were read is looked at before anybody is told to be in. */
+function lookAgain({ connection }: Attempt): Promise<void> | void {
+  return connection.lookWhileEarly()
 }
 
 function acknowledge(attempt: Attempt): Promise<void> | void {

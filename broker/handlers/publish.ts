@@ -79,11 +79,26 @@ function publishOnce(
   packet: Publish,
   message: Message,
 ): Promise<void> | undefined {
-  return session.publishing.add(
-    session.broker.publish(message, connection),
+  const { broker, publishing } = session
+  const isDelivered = !broker.needsStore(message)
+  // [MQTT-4.6.0-6]
+  if (isDelivered && publishing.isStoring) return publishAfter(connection, session, packet, message)
+  return publishing.add(
+    broker.publish(message, connection),
     () => acknowledge(connection, packet),
     (error) => connection.failed(packet.cmd, error),
+    isDelivered,
   )
+}
+
+async function publishAfter(
+  connection: Connection,
+  session: Session,
+  packet: Publish,
+  message: Message,
+): Promise<void> {
+  await session.publishing.drained
+  if (!connection.closed) await publishOnce(connection, session, packet, message)
 }
 
 /** [MQTT-4.3.3-10]: a packet id that waits for PUBREL is answered again and published no second time. */
@@ -115,10 +130,19 @@ function acknowledge(connection: Connection, packet: Publish, code: ReasonCode =
  * MQTT 5 says why. 3.1.1 has no word for it: the message is acknowledged and dropped, so that a client does not
  * send it for ever [MQTT-3.3.5-2].
  */
-function refuse(connection: Connection, session: Session, packet: Publish, verdict: Refused): void {
+function refuse(
+  connection: Connection,
+  session: Session,
+  packet: Publish,
+  verdict: Refused,
+): Promise<void> | undefined {
   const { admission, clientId } = session
   connection.options.denials.report({ admission, clientId, action: 'publish', topic: packet.topic, verdict })
-  if (packet.qos > 0) acknowledge(connection, packet, reason.notAuthorized)
+  const answer = (): void => acknowledge(connection, packet, reason.notAuthorized)
+  // [MQTT-4.6.0-2]
+  if (packet.qos === 1) return session.publishing.add(undefined, answer, () => {})
+  if (packet.qos === 2) answer()
+  return undefined
 }
 
 function problemOf({ options }: Connection, { topic, properties }: Publish): EndCauseName | undefined {

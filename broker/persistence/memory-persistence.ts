@@ -75,6 +75,8 @@ export class MemoryPersistence extends AsyncMemoryPersistence implements Session
     }
   }
 
+  async catchUp(): Promise<void> {}
+
   isQueued(topic: string): boolean {
     return this.#subscriptions.match(topic).length > 0
   }

@@ -117,6 +117,10 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
     return this.#retained.find(filters)
   }
 
+  catchUp(): Promise<void> {
+    return this.#subscriptions.catchUp()
+  }
+
   isQueued(topic: string): boolean {
     return this.#subscriptions.match(topic).length > 0
   }

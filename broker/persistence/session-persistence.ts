@@ -143,6 +143,8 @@ export interface SessionPersistence extends PackagePersistence {
   configure(limits: PersistenceLimits): void
   /** Whether messages above QoS 0 of this topic go into a queue, as far as is known here. */
   isQueued(topic: string): boolean
+  /** Resolves once all stored subscriptions of this moment are known here. */
+  catchUp(): Promise<void>
 
   /** `clean` ends a former session first. The newest opening of a session owns it. */
   openSession(owner: SessionOwner, clean: boolean, expirySeconds: number): Promise<OpenedSession>

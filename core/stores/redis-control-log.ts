@@ -18,6 +18,8 @@ const blockMs = 1_000
 const pauseMs = 250
 const entriesPerRead = 500
 const longestWaitMs = 16
+/** A replica that is cut off from Redis may still have clients, until it knows nothing of revocations for so long. */
+const longestCutMs = 60_000
 
 export class RedisControlLog implements ControlLog {
   readonly #redis: RedisConnection
@@ -61,13 +63,18 @@ export class RedisControlLog implements ControlLog {
     }
   }
 
-  /** Replicas that hold a lease and have not said that they are so far. */
+  /** Replicas that have not said that they are so far: of those that hold a lease, or lost it not long ago. */
   async #missing(position: string): Promise<string[]> {
     const [seconds] = await this.#redis.time()
-    const live = await this.#redis.zrangebyscore(this.#keys.replicas, `(${Number(seconds) * 1_000}`, '+inf')
-    if (live.length === 0) return []
-    const positions = await this.#redis.hmget(this.#keys.controlApplied, ...live)
-    return live.filter((_, index) => isBefore(positions[index] ?? '0-0', position))
+    const now = Number(seconds) * 1_000
+    const [live, gone] = await Promise.all([
+      this.#redis.zrangebyscore(this.#keys.replicas, `(${now - longestCutMs}`, '+inf'),
+      this.#redis.zrangebyscore(this.#keys.goneReplicas, `(${now - longestCutMs}`, '+inf'),
+    ])
+    const names = [...new Set([...live, ...gone])]
+    if (names.length === 0) return []
+    const positions = await this.#redis.hmget(this.#keys.controlApplied, ...names)
+    return names.filter((_, index) => isBefore(positions[index] ?? '0-0', position))
   }
 
   async follow(handler: ControlLogHandler, replica?: string): Promise<ControlLogSubscription> {

@@ -40,6 +40,8 @@ export interface RedisKeys {
   busInbox(replica: string): string
   /** Sorted set: replicas of the broker by when their lease ends. */
   readonly replicas: string
+  /** Sorted set: replicas whose lease has ended, by when that was noticed; for a minute. */
+  readonly goneReplicas: string
   /** Set: organizations of which a replica has, or had, clients. */
   replicaOrganizations(replica: string): string
   /** Sorted set: organizations by when to look for wills that are due. */
@@ -69,6 +71,7 @@ export function redisKeys(prefix: string = defaultKeyPrefix): RedisKeys {
     messaging: (organization) => `${prefix}:{${organization}}:mq:`,
     busInbox: (replica) => `${shared}:mq:bus:${replica}`,
     replicas: `${shared}:mq:replicas`,
+    goneReplicas: `${shared}:mq:gone`,
     replicaOrganizations: (replica) => `${shared}:mq:organizations:${replica}`,
     willSchedule: `${shared}:mq:wills`,
   }

@@ -66,6 +66,23 @@ describe('aedes', () => {
     await new Promise<void>((resolve) => (aedes['close'] as (done: () => void) => void)(resolve))
   })
 
+  test('names no message as it has named one before, also when the organization is opened again', async () => {
+    const names: number[] = []
+    for (let round = 0; round < 3; round += 1) {
+      const broker = await start()
+      await broker.subscribe('a', ({ brokerCounter }, done) => {
+        names.push(brokerCounter)
+        done()
+      })
+      const client = aClient('user:ada/x')
+      await register(broker, client, 1)
+      for (let index = 0; index < 3; index += 1) await broker.publish(message({ qos: 1 }), client)
+      broker.unregister(client)
+    }
+    expect(names).toHaveLength(9)
+    expect(names).toEqual([...new Set(names)].toSorted((left, right) => left - right))
+  })
+
   test('names each message by replica and counter, and says who published it', async () => {
     const broker = await start()
     const seen: RoutedMessage[] = []

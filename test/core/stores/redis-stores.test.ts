@@ -129,9 +129,17 @@ describe('on Redis', () => {
       await Promise.all([one, two].map((subscription) => subscription.close()))
     })
 
-    test('does not ask replicas whose lease has ended', async () => {
+    test('names one whose lease has ended just now, and who may still have clients', async () => {
+      const { log, keys } = await withReplicas()
+      await redis.zadd(keys.replicas, Date.now() - 1_500, 'cut off')
+      await redis.zadd(keys.goneReplicas, Date.now() - 1_500, 'taken for gone')
+      const { missing } = await log.applied(await log.append(entry), 100)
+      expect(missing.toSorted()).toEqual(['cut off', 'taken for gone'])
+    })
+
+    test('does not ask replicas that are gone for long', async () => {
       const { log, keys } = await withReplicas('r1')
-      await redis.zadd(keys.replicas, Date.now() - 1_500, 'gone')
+      await redis.zadd(keys.replicas, Date.now() - 62_000, 'gone')
       const subscription = await log.follow(doing, 'r1')
       expect(await log.applied(await log.append(entry), 5_000)).toEqual({ ended: 1, missing: [] })
       await subscription.close()
