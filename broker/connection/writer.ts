@@ -27,6 +27,8 @@ export class Writer {
   #batch: WriteBatch | undefined
   /** Of the transport, when this turn's first bytes came: it does not grow until they are written. */
   #pendingBefore = 0
+  /** It keeps what it is given until later, as TLS does: then a workspace would be lost with each write. */
+  #isKeeping = false
   #isClosed = false
 
   constructor(transport: Transport) {
@@ -54,14 +56,15 @@ export class Writer {
   flush(): void {
     const batch = this.#batch
     if (batch === undefined) return
-    const bytes = batch.asOnePiece() ?? gather(batch)
+    const bytes = batch.asOnePiece() ?? gather(batch, !this.#isKeeping)
     batch.clear()
     if (unused.length < mostUnused) unused.push(batch)
     // Emptied before writing: a write may end the connection, which flushes again.
     this.#batch = undefined
     this.#transport.write(bytes)
     // What was not taken at once is still needed.
-    if (bytes.buffer === workspace.buffer && this.#transport.pending > 0) {
+    this.#isKeeping = this.#transport.pending > 0
+    if (this.#isKeeping && bytes.buffer === workspace.buffer) {
       workspace = Buffer.allocUnsafeSlow(workspace.length)
     }
   }
@@ -82,10 +85,10 @@ export class Writer {
   }
 }
 
-function gather(batch: WriteBatch): Buffer {
+function gather(batch: WriteBatch, mayShare: boolean): Buffer {
   const { bytes } = batch
-  const isLarge = bytes >= leastForWorkspace && bytes <= workspace.length
-  const target = isLarge ? workspace.subarray(0, bytes) : Buffer.allocUnsafe(bytes)
+  const fits = mayShare && bytes >= leastForWorkspace && bytes <= workspace.length
+  const target = fits ? workspace.subarray(0, bytes) : Buffer.allocUnsafe(bytes)
   batch.writeTo(target)
   return target
 }
