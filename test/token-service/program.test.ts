@@ -161,6 +161,38 @@ describe('the token service as a process', () => {
     expect(program.output()).toContain(`port ${port} of 127.0.0.1 is taken by another program`)
   })
 
+  test('remembers records, and sees each change of them at once', async () => {
+    const { program, url } = await startReadyService()
+    const keys = redisKeys(keyPrefix)
+    const identities = new RedisIdentityStore(redis, keys, new RedisControlLog(redis, keys))
+    const put = (over: Parameters<typeof anOrganization>[0]): Promise<boolean> =>
+      identities.put('organization', anOrganizationId, organizationRecordName, anOrganization(over))
+    const secret = generateSecret('sk')
+    const withKey = async (): Promise<number> => {
+      const response = await fetch(`${url}/v1/tokens`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
+        body: '{"kind":"worker","name":"billing"}',
+      })
+      return response.status
+    }
+    const within = async (what: string, check: () => Promise<boolean>): Promise<void> => {
+      await eventually(what, check, 1_000)
+    }
+    await identities.put('api-key', anOrganizationId, 'worker', anApiKey('worker', secret))
+    for (let index = 0; index < 3; index += 1) expect(await withKey()).toBe(403)
+    const scopes: ['tokens:create'] = ['tokens:create']
+    await identities.put('api-key', anOrganizationId, 'worker', anApiKey('worker', secret, { scopes }))
+    await within('the new scope counts', async () => (await withKey()) === 201)
+    await put({ suspended: true })
+    await within('the suspension counts', async () => (await withKey()) === 403)
+    await put({})
+    await within('its end counts', async () => (await withKey()) === 201)
+    await identities.remove('api-key', anOrganizationId, 'worker')
+    await within('the key is worth nothing', async () => (await withKey()) === 401)
+    await program.terminate()
+  })
+
   test('leaves nothing in Redis that does not end by itself', async () => {
     const { program, url } = await startReadyService({
       CLOUDSIGNAL_TOKEN_SERVICE_KEY_PER_MINUTE: '10',
