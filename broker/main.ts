@@ -6,13 +6,7 @@ import { startProbeServer } from '#core/process/probe-server.ts'
 import { runProgram } from '#core/process/program.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
 import { redisTls } from '#core/redis/redis-tls.ts'
-import {
-  closeRedis,
-  connectRedis,
-  connectSubscriber,
-  eachNode,
-  untilReady,
-} from '#core/stores/redis-connection.ts'
+import { closeRedis, connectRedis, eachNode, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialReader } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityReader } from '#core/stores/redis-identity-store.ts'
@@ -43,7 +37,7 @@ await runProgram({
     const tls = redisTls(settings)
     const redis = connectRedis(settings.redisUrl, 'broker', log, tls)
     shutdown.add('redis', () => closeRedis(redis))
-    const subscriber = connectSubscriber(settings.redisUrl, 'broker-bus', log, tls)
+    const subscriber = connectRedis(settings.redisUrl, 'broker-bus', log, tls)
     shutdown.add('bus', () => closeRedis(subscriber))
     const replicated = connectRedis(settings.redisUrl, 'broker-replicated', log, tls)
     shutdown.add('replicated writes', () => closeRedis(replicated))

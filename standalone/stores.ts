@@ -11,7 +11,7 @@ import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
 import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
 import type { RateLimiter } from '#core/stores/rate-limiter.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
-import { closeRedis, connectRedis, connectSubscriber, untilReady } from '#core/stores/redis-connection.ts'
+import { closeRedis, connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
@@ -55,7 +55,7 @@ export async function redisStores(
 ): Promise<Stores> {
   const redis = connectRedis(location, 'standalone', log)
   shutdown.add('redis', () => closeRedis(redis))
-  const subscriber = connectSubscriber(location, 'standalone-bus', log)
+  const subscriber = connectRedis(location, 'standalone-bus', log)
   shutdown.add('bus', () => closeRedis(subscriber))
   const replicated = connectRedis(location, 'standalone-replicated', log)
   shutdown.add('replicated writes', () => closeRedis(replicated))

@@ -1,6 +1,7 @@
-import { Cluster, type Redis } from 'ioredis'
+import { type Cluster, Redis } from 'ioredis'
 import { StrictCluster } from '#core/redis/strict-cluster.ts'
 import { fromRedis } from '#core/stores/redis-connection.ts'
+import { ShardedChannels } from './sharded-channels.ts'
 
 /**
  * Redis pub/sub as the bus needs it. Every promise rejects with `store-unavailable` while Redis is away.
@@ -29,9 +30,9 @@ export function openChannels(
   subscriber: Redis | Cluster,
   listener: ChannelsListener,
 ): Channels {
-  return subscriber instanceof Cluster
-    ? new ShardedChannels(publisher, subscriber, listener)
-    : new PlainChannels(publisher, subscriber, listener)
+  if (subscriber instanceof Redis) return new PlainChannels(publisher, subscriber, listener)
+  if (subscriber instanceof StrictCluster) return new ShardedChannels(publisher, subscriber, listener)
+  throw new TypeError('only what connectRedis made can subscribe')
 }
 
 /** SUBSCRIBE is answered channel by channel: not so many at once that other commands time out behind them. */
@@ -66,52 +67,5 @@ class PlainChannels implements Channels {
 
   unsubscribe(channel: string): void {
     this.#subscriber.unsubscribe(channel).catch(() => {})
-  }
-}
-
-/** Needs a Cluster with `shardedSubscribers`. */
-class ShardedChannels implements Channels {
-  readonly #publisher: Redis | Cluster
-  readonly #subscriber: Cluster
-  readonly #known = new Set<string>()
-
-  constructor(publisher: Redis | Cluster, subscriber: Cluster, listener: ChannelsListener) {
-    this.#publisher = publisher
-    this.#subscriber = subscriber
-    subscriber.on('smessageBuffer', (channel: Buffer, bytes: Buffer) =>
-      listener.received(channel.toString(), bytes),
-    )
-    subscriber.on('subscribersReady', () => listener.returned())
-  }
-
-  async publish(channel: string, bytes: Buffer): Promise<undefined> {
-    // It is answered with how many there are at the node that answers, not in its whole shard.
-    try {
-      await fromRedis(() => this.#publisher.spublish(channel, bytes))
-    } catch (error) {
-      // The channel may have moved to another node, which the subscriber has no other way to notice.
-      if (this.#subscriber instanceof StrictCluster) this.#subscriber.lookAgain()
-      throw error
-    }
-  }
-
-  async subscribe(channels: readonly string[]): Promise<void> {
-    for (let at = 0; at < channels.length; at += channelsPerCommand) {
-      const some = channels.slice(at, at + channelsPerCommand)
-      await fromRedis(() => Promise.all(some.map((channel) => this.#subscribe(channel))))
-    }
-  }
-
-  /** One by one: only channels of the same slot may stand in one command. */
-  async #subscribe(channel: string): Promise<void> {
-    // ioredis remembers a channel once for each time it is subscribed. Both go to Redis at once.
-    if (this.#known.has(channel)) this.#subscriber.sunsubscribe(channel).catch(() => {})
-    this.#known.add(channel)
-    await this.#subscriber.ssubscribe(channel)
-  }
-
-  unsubscribe(channel: string): void {
-    this.#known.delete(channel)
-    this.#subscriber.sunsubscribe(channel).catch(() => {})
   }
 }

@@ -1,4 +1,4 @@
-import { Cluster, type ClusterNode, type ClusterOptions, Command, type Redis } from 'ioredis'
+import { Cluster, type ClusterNode, type ClusterOptions, Command, Redis } from 'ioredis'
 import { endWhenSilent, writeOncePerTurn } from './connection-streams.ts'
 
 /** Reading the slots anew costs some milliseconds; while nodes are away it is asked for all the time. */
@@ -33,8 +33,7 @@ export class StrictCluster extends Cluster {
       endWhenSilent(node)
     })
     this.on('-node', () => this.lookAgain())
-    if (options.shardedSubscribers === true) this.#watchSubscribers()
-    else for (const event of ['ready', 'refresh']) this.on(event, () => this.#connectMasters())
+    for (const event of ['ready', 'refresh']) this.on(event, () => this.#connectMasters())
   }
 
   /** A node that nobody needed is not connected to say goodbye. */
@@ -64,17 +63,37 @@ export class StrictCluster extends Cluster {
     this.#looked.unref()
   }
 
+  /** Where the master is that has this key, as `host:port`. */
+  addressOf(key: string): string | undefined {
+    return this.slots[new Command('get', [key]).getSlot() as number]?.[0]
+  }
+
   /** The connection that a command on this key goes to; a new one after the former has ended. */
   nodeOf(key: string): Redis | undefined {
-    const address = this.slots[new Command('get', [key]).getSlot() as number]?.[0]
+    const address = this.addressOf(key)
     return address === undefined
       ? undefined
       : (this['connectionPool'].getInstanceByKey(address) as Redis | undefined)
   }
 
+  /** One more connection to a node, which stays with it and connects again by itself. */
+  openNode(address: string): Redis {
+    const [, host = '', port] = /^(.*):(\d+)$/.exec(address) ?? []
+    const node = new Redis({
+      ...this.options.redisOptions,
+      host,
+      port: Number(port),
+      enableOfflineQueue: false,
+      autoResubscribe: false,
+      retryStrategy: this.options.clusterRetryStrategy,
+    })
+    node.on('connect', () => writeOncePerTurn(node.stream))
+    endWhenSilent(node)
+    return node
+  }
+
   /** Resolves once each master is connected, or was found to be away. */
   async untilConnected(): Promise<void> {
-    if (this.options.shardedSubscribers === true) return
     this.#connectMasters()
     await Promise.all(this.nodes('master').map(settled))
   }
@@ -82,25 +101,10 @@ export class StrictCluster extends Cluster {
   #connectMasters(): void {
     // Before, ioredis asks one of them how the Cluster is, and must not meet it half connected.
     if (this.status !== 'ready') return
-    for (const node of this.nodes('master')) if (node.status === 'wait') node.connect().catch(() => {})
-  }
-
-  /** ioredis keeps these connections for itself, and asks nothing of them once they are subscribed. */
-  #watchSubscribers(): void {
-    const watched = new WeakSet<Redis>()
-    const group = this['shardedSubscribers'] as {
-      shardedSubscribers: Map<string, { getInstance(): Redis | null }>
-    }
-    // Also said of what it does not expect: that a channel it had is at another node now.
-    this.on('nodeError', () => this.lookAgain())
-    this.on('subscribersReady', () => {
-      for (const subscriber of group.shardedSubscribers.values()) {
-        const connection = subscriber.getInstance()
-        if (connection === null || watched.has(connection)) continue
-        watched.add(connection)
-        endWhenSilent(connection)
-      }
-    })
+    const masters = this.nodes('master')
+    for (const node of masters) if (node.status === 'wait') node.connect().catch(() => {})
+    // One that is away may have a successor at any moment.
+    if (masters.some(({ status }) => status !== 'ready')) this.lookAgain()
   }
 }
 

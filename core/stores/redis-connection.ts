@@ -58,20 +58,8 @@ export function connectRedis(
 ): RedisConnection {
   const where = typeof location === 'string' ? redisLocation(location) : location
   return where.mode === 'cluster'
-    ? connectCluster(where, name, log, options, false)
+    ? connectCluster(where, name, log, options)
     : connectOne(where, name, log, options)
-}
-
-/** One for nothing but what is published on channels; on a Cluster on sharded ones. */
-export function connectSubscriber(
-  location: RedisLocation,
-  name: string,
-  log: Log,
-  options: RedisOptions = {},
-): RedisConnection {
-  return location.mode === 'cluster'
-    ? connectCluster(location, name, log, options, true)
-    : connectOne(location, name, log, options)
 }
 
 /** How each connection was made: ioredis' own duplicates would lack what is done around them. */
@@ -134,16 +122,14 @@ function connectCluster(
   name: string,
   log: Log,
   options: RedisOptions,
-  isSubscriber: boolean,
 ): StrictCluster {
   const cluster = new StrictCluster(location.nodes, {
     clusterRetryStrategy: retryStrategy,
-    shardedSubscribers: isSubscriber,
     redisOptions: { ...everywhere, ...accessOf(location, name, options), ...options },
   })
-  makers.set(cluster, () => connectCluster(location, name, silentLog, options, isSubscriber))
+  makers.set(cluster, () => connectCluster(location, name, silentLog, options))
   reportTransitions(cluster, name, log)
-  if (!isSubscriber) reportNodes(cluster, name, log)
+  reportNodes(cluster, name, log)
   return cluster
 }
 

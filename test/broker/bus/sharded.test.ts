@@ -2,13 +2,7 @@ import type { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { silentLog } from '#core/process/logger.ts'
 import { redisLocation } from '#core/redis/redis-location.ts'
-import {
-  connectRedis,
-  connectSubscriber,
-  nodeOf,
-  type RedisConnection,
-  untilReady,
-} from '#core/stores/redis-connection.ts'
+import { connectRedis, nodeOf, type RedisConnection, untilReady } from '#core/stores/redis-connection.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import type { RoutedMessage } from '../../../broker/aedes/messages.ts'
 import { RedisBus } from '../../../broker/bus/redis-bus.ts'
@@ -34,7 +28,7 @@ afterAll(async () => {
 async function replica(): Promise<RedisBus> {
   const location = redisLocation(place.url)
   const publisher = connectRedis(location, 'test', silentLog)
-  const subscriber = connectSubscriber(location, 'test-bus', silentLog)
+  const subscriber = connectRedis(location, 'test-bus', silentLog)
   connections.push(publisher, subscriber)
   for (const each of [publisher, subscriber]) await untilReady(each, AbortSignal.timeout(10_000))
   const bus = new RedisBus({ publisher, subscriber, keys, log: silentLog })
@@ -103,6 +97,17 @@ describe('on a Redis Cluster', () => {
     await eventually('all have arrived', () => once(seen).length >= 600, 2_000)
     expect(once(seen)).toEqual(topics)
     expect(await place.serverOf(channel)).toBe(to)
+  })
+
+  test('a master that hangs holds nothing up once there is another', async () => {
+    const master = await place.serverOf(channel)
+    master.suspend()
+    await eventually('there is another', async () => (await place.serverOf(channel)) !== master)
+    await sendAll(one, () => {})
+    await eventually('all have arrived', () => once(seen).length >= 600, 3_000)
+    expect(once(seen)).toEqual(topics)
+    master.resume()
+    await place.untilWhole()
   })
 
   test('a master that dies takes no message along that was sent', async () => {
