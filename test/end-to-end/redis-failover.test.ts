@@ -41,6 +41,8 @@ interface Place {
   /** The server that this key is written to now. */
   masterOf(key: string): Promise<RedisServer>
   readonly replicas: readonly RedisServer[]
+  /** Gives what lies with this key to another master. */
+  move?(key: string): Promise<void>
   stop(): Promise<void>
 }
 
@@ -56,7 +58,11 @@ const places: Readonly<Record<string, () => Promise<Place>>> = {
   },
   async 'a Cluster'() {
     const place = await startRedisCluster({ password: 'p' })
-    return { ...place, masterOf: place.serverOf }
+    const move = async (key: string): Promise<void> => {
+      const from = await place.serverOf(key)
+      await place.moveSlot(key, place.masters.find((server) => server !== from) ?? from)
+    }
+    return { ...place, masterOf: place.serverOf, move }
   },
 }
 
@@ -131,7 +137,7 @@ describe.each(Object.entries(places))('on %s', (name, startPlace) => {
     return client
   }
 
-  const session = (clientId: string) => ({
+  const sessionOf = (clientId: string) => ({
     clientId,
     clean: false,
     properties: { sessionExpiryInterval: 600 },
@@ -141,14 +147,57 @@ describe.each(Object.entries(places))('on %s', (name, startPlace) => {
   const isReady = (index: 0 | 1): Promise<boolean> =>
     isOk(`http://127.0.0.1:${replicas[index].probes}/readyz`)
 
-  async function exchange(): Promise<{ id: string; username: string; password: string }> {
-    const response = await fetch(`${serviceUrl}/v1/token/exchange`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${secretKey}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ provider: 'oidc', token: await issuer.sign(claimsOf(issuer, Date.now())) }),
+  /** Whoever comes first after a change is refused: by that a program learns of it. */
+  const untilServed = (index: 0 | 1): Promise<unknown> =>
+    eventually('clients are let in', () => connect(index, 'ada').catch(() => false), 3_000)
+
+  /** Tried again while Redis changes: every program learns for itself where its keys are now. */
+  const exchange = (): Promise<{ id: string; username: string; password: string }> =>
+    eventually('a token is exchanged', async () => {
+      const response = await fetch(`${serviceUrl}/v1/token/exchange`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${secretKey}`, 'content-type': 'application/json' },
+        body: JSON.stringify({
+          provider: 'oidc',
+          token: await issuer.sign(claimsOf(issuer, Date.now())),
+        }),
+      })
+      if (response.status === 503) return false
+      expect(response.status).toBe(200)
+      return (await response.json()) as { id: string; username: string; password: string }
     })
-    expect(response.status).toBe(200)
-    return (await response.json()) as { id: string; username: string; password: string }
+
+  /** While somebody publishes all the time; `change` resolves once the next master is there. */
+  async function expectNothingLost(session: string, change: () => Promise<void>): Promise<void> {
+    const away = await connect(1, 'bob', sessionOf(session))
+    await away.mqtt.subscribeAsync('t/#', { qos: 1 })
+    await away.mqtt.endAsync()
+    const live = await connect(1, 'eve')
+    await live.mqtt.subscribeAsync('t/#', { qos: 1 })
+    const publisher = await startSteadyPublisher(() => connect(0, 'ada'))
+    await eventually('messages flow', () => publisher.acknowledged.length >= 200)
+    await change()
+    const before = publisher.acknowledged.length
+    await eventually('they flow again', () => publisher.acknowledged.length > before + 200, 3_000)
+    await publisher.stop()
+    for (const code of publisher.refusals) expect(code).toBe(0x88)
+    const again = await connect(0, 'bob', sessionOf(session))
+    expect(again.sessionPresent).toBe(true)
+    for (const client of [live, again]) {
+      const missing = (): string[] => {
+        const topics = new Set(client.received.map(({ topic }) => topic))
+        return publisher.acknowledged.filter((topic) => !topics.has(topic))
+      }
+      await eventually('all arrive', () => missing().length === 0).catch(() => {})
+      expect([
+        client === live ? 'live' : 'session',
+        client.received.length,
+        client.closed(),
+        missing().length,
+      ]).toEqual([client === live ? 'live' : 'session', client.received.length, false, 0])
+      const numbers = client.received.map(({ topic }) => Number(topic.slice(2)))
+      expect(numbers).toEqual(numbers.toSorted((left, right) => left - right))
+    }
   }
 
   async function tellStory(): Promise<void> {
@@ -157,12 +206,12 @@ describe.each(Object.entries(places))('on %s', (name, startPlace) => {
     const ada = await connect(0, 'ada')
     const temporary = await connect(1, '', { username, password })
     await ada.mqtt.publishAsync(`${topic}/kept`, 'kept', { qos: 1, retain: true })
-    const bob = await connect(0, 'bob', session(topic))
+    const bob = await connect(0, 'bob', sessionOf(topic))
     await bob.mqtt.subscribeAsync(`${topic}/#`, { qos: 1 })
     await eventually('the retained message', () => bob.received.length === 1)
     await bob.mqtt.endAsync()
     await ada.mqtt.publishAsync(`${topic}/1`, 'to the session', { qos: 1 })
-    const again = await connect(1, 'bob', session(topic))
+    const again = await connect(1, 'bob', sessionOf(topic))
     expect(again.sessionPresent).toBe(true)
     await eventually('what waited', () => again.received.length === 1)
     await ada.mqtt.publishAsync(`${topic}/2`, 'across', { qos: 1 })
@@ -199,49 +248,40 @@ describe.each(Object.entries(places))('on %s', (name, startPlace) => {
     await eventually('it is again', isAcknowledged)
   })
 
+  test.runIf(name === 'a Cluster')(
+    'nothing is lost either when an organization moves to another master',
+    async () => {
+      const key = `${keys.messaging(anOrganizationId)}sessions`
+      const former = await place.masterOf(key)
+      await expectNothingLost('moves along', async () => place.move?.(key))
+      expect(await place.masterOf(key)).not.toBe(former)
+      await tellStory()
+      // Back again, as the other organizations lie where they did.
+      await place.move?.(key)
+      for (const index of [0, 1] as const) await untilServed(index)
+    },
+  )
+
   test('nothing that was acknowledged is lost when the master dies, nobody ends, and all goes on with the next', async () => {
-    const away = await connect(1, 'bob', session('away'))
-    await away.mqtt.subscribeAsync('t/#', { qos: 1 })
-    await away.mqtt.endAsync()
-    const live = await connect(1, 'eve')
-    await live.mqtt.subscribeAsync('t/#', { qos: 1 })
-    const publisher = await startSteadyPublisher(() => connect(0, 'ada'))
-    await eventually('messages flow', () => publisher.acknowledged.length >= 200)
-
     const key = `${keys.messaging(anOrganizationId)}sessions`
-    const master = await place.masterOf(key)
-    const isOnly = (await place.masterOf(keys.control)) === master
-    await master.kill()
-    await expect(connect(0, 'bob')).rejects.toMatchObject({ code: 0x88 })
-    if (isOnly) {
-      for (const index of [0, 1] as const)
-        await eventually('it is not ready', async () => !(await isReady(index)), 2_000)
-    } else {
-      const other = { organization: otherOrganization }
-      const [here, there] = [await connect(0, 'ada', other), await connect(1, 'bob', other)]
-      await there.mqtt.subscribeAsync('other', { qos: 1 })
-      await here.mqtt.publishAsync('other', 'served', { qos: 1 })
-      await eventually('others are served', () => there.received.length === 1)
-      expect([await isReady(0), await isReady(1)]).toEqual([true, true])
-    }
-    await eventually('there is another master', async () => (await place.masterOf(key)) !== master)
-    const before = publisher.acknowledged.length
-    await eventually('it is used', () => publisher.acknowledged.length > before + 200, 3_000)
-    await publisher.stop()
-
-    expect(new Set(publisher.refusals)).toEqual(new Set([0x88]))
-    const again = await connect(0, 'bob', session('away'))
-    expect(again.sessionPresent).toBe(true)
-    const missing = ({ received }: TestClient): string[] => {
-      const topics = new Set(received.map(({ topic }) => topic))
-      return publisher.acknowledged.filter((topic) => !topics.has(topic))
-    }
-    for (const client of [live, again]) {
-      await eventually('all arrive', () => missing(client).length === 0).catch(() => {})
-      expect(missing(client)).toEqual([])
-      const numbers = client.received.map(({ topic }) => Number(topic.slice(2)))
-      expect(numbers).toEqual(numbers.toSorted((left, right) => left - right))
-    }
+    await expectNothingLost('outlives a master', async () => {
+      const master = await place.masterOf(key)
+      const isOnly = (await place.masterOf(keys.control)) === master
+      await master.kill()
+      await expect(connect(0, 'bob')).rejects.toMatchObject({ code: 0x88 })
+      if (isOnly) {
+        for (const index of [0, 1] as const)
+          await eventually('it is not ready', async () => !(await isReady(index)), 2_000)
+      } else {
+        const other = { organization: otherOrganization }
+        const [here, there] = [await connect(0, 'ada', other), await connect(1, 'bob', other)]
+        await there.mqtt.subscribeAsync('other', { qos: 1 })
+        await here.mqtt.publishAsync('other', 'served', { qos: 1 })
+        await eventually('others are served', () => there.received.length === 1)
+        expect([await isReady(0), await isReady(1)]).toEqual([true, true])
+      }
+      await eventually('there is another master', async () => (await place.masterOf(key)) !== master)
+    })
     for (const index of [0, 1] as const) await eventually('it is ready', () => isReady(index), 3_000)
     await tellStory()
   })
