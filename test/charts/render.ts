@@ -36,6 +36,7 @@ export interface Container {
   readonly image: string
   readonly args: readonly string[]
   readonly env: readonly EnvironmentVariable[]
+  readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string }[]
   readonly ports: readonly { readonly name: string; readonly containerPort: number }[]
   readonly securityContext: Readonly<Record<string, unknown>>
 }
@@ -45,6 +46,7 @@ export interface PodSpec {
   readonly enableServiceLinks: boolean
   readonly serviceAccountName: string
   readonly containers: readonly [Container]
+  readonly volumes?: readonly { readonly name: string; readonly secret?: { readonly secretName: string } }[]
 }
 
 export interface PodTemplate {
@@ -63,7 +65,11 @@ export const manyValues = {
   imagePullSecrets: [{ name: 'registry' }],
   logLevel: 'debug',
   keyPrefix: 'edge',
-  redis: { secretName: 'redis', urlKeys: { operator: 'a', broker: 'b', tokenService: 'c' } },
+  redis: {
+    secretName: 'redis',
+    urlKeys: { operator: 'a', broker: 'b', tokenService: 'c' },
+    tls: { secretName: 'redis-tls', clientCertificate: true },
+  },
   crds: { keep: false },
   podDisruptionBudget: { maxUnavailable: '50%' },
   operator: {

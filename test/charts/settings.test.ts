@@ -47,6 +47,33 @@ describe('the environment that the chart gives', () => {
     expect(sources).toEqual(['a', 'b', 'c'].map((key) => ({ name: 'redis', key })))
   })
 
+  test.each(programs)(
+    'gives the %s the files of a Redis with TLS from one Secret, and none by default',
+    (program) => {
+      const files = ({ env, volumeMounts = [] }: Container): readonly (string | undefined)[] =>
+        ['CA', 'CERT', 'KEY'].map((kind) => {
+          const path = env.find(({ name }) => name === `CLOUDSIGNAL_REDIS_${kind}_FILE`)?.value
+          const mount = volumeMounts.find(({ mountPath }) => path?.startsWith(`${mountPath}/`))
+          return mount && `${mount.name} ${path?.slice(mount.mountPath.length + 1)}`
+        })
+      expect(files(containerOf(byDefault, program))).toEqual([undefined, undefined, undefined])
+      expect(files(containerOf(withMany, program))).toEqual(
+        ['ca.crt', 'tls.crt', 'tls.key'].map((file) => `redis-tls ${file}`),
+      )
+      const { volumes = [] } = podOf(withMany, program).spec
+      expect(volumes.find(({ name }) => name === 'redis-tls')?.secret?.secretName).toBe('redis-tls')
+    },
+  )
+
+  test('needs no certificate of the programs where only the authority is given', async () => {
+    const objects = await render({ redis: { tls: { secretName: 'ca' } } })
+    const names = containerOf(objects, 'broker').env.map(({ name }) => name)
+    expect(names.filter((name) => name.startsWith('CLOUDSIGNAL_REDIS_'))).toEqual([
+      'CLOUDSIGNAL_REDIS_URL',
+      'CLOUDSIGNAL_REDIS_CA_FILE',
+    ])
+  })
+
   test.each([
     ['by default', byDefault, 'cs-cloudsignal-broker.messaging.svc', 8883, 18_885],
     ['with many values', withMany, 'mqtt.example.com', 8884, 443],

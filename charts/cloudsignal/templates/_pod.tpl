@@ -93,12 +93,40 @@ resources:
     secretKeyRef:
       name: {{ .root.Values.redis.secretName }}
       key: {{ .urlKey }}
+{{- with .root.Values.redis.tls }}
+{{- if .secretName }}
+- name: CLOUDSIGNAL_REDIS_CA_FILE
+  value: /etc/cloudsignal/redis/ca.crt
+{{- if .clientCertificate }}
+- name: CLOUDSIGNAL_REDIS_CERT_FILE
+  value: /etc/cloudsignal/redis/tls.crt
+- name: CLOUDSIGNAL_REDIS_KEY_FILE
+  value: /etc/cloudsignal/redis/tls.key
+{{- end }}
+{{- end }}
+{{- end }}
 - name: CLOUDSIGNAL_KEY_PREFIX
   value: {{ .root.Values.keyPrefix | quote }}
 - name: CLOUDSIGNAL_LOG_LEVEL
   value: {{ .root.Values.logLevel | quote }}
 - name: CLOUDSIGNAL_PROBE_PORT
   value: "9090"
+{{- end -}}
+
+{{/* What proves to the programs that Redis is Redis, and to Redis who they are. Empty without redis.tls.secretName. */}}
+{{- define "cloudsignal.redisVolumeMount" -}}
+{{- if .root.Values.redis.tls.secretName -}}
+- { name: redis-tls, mountPath: /etc/cloudsignal/redis, readOnly: true }
+{{- end -}}
+{{- end -}}
+
+{{- define "cloudsignal.redisVolume" -}}
+{{- if .root.Values.redis.tls.secretName -}}
+- name: redis-tls
+  secret:
+    secretName: {{ .root.Values.redis.tls.secretName }}
+    defaultMode: 0440
+{{- end -}}
 {{- end -}}
 
 {{- define "cloudsignal.serviceAccount" -}}
