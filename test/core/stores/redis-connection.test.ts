@@ -195,6 +195,18 @@ describe.concurrent('with a Cluster', () => {
     expect(await msUntil('it is reached', answers(redis, lost))).toBeLessThan(3_000)
   })
 
+  test('who asks for nothing meanwhile learns of the next master as well', async (context) => {
+    const { expect } = context
+    const place = await opened(context, startRedisCluster({ nodeTimeoutMs: 3_000 }))
+    const redis = await connected(context, place.url)
+    const lost = await keyOn(place, 0)
+    context.onTestFinished(() => place.masters[0]?.resume())
+    place.masters[0]?.suspend()
+    await eventually('there is a new master', async () => (await place.serverOf(lost)) !== place.masters[0])
+    const knows = (): boolean => nodeOf(redis, lost)?.options.port !== place.masters[0]?.port
+    expect(await msUntil('it is known', knows)).toBeLessThan(1_000)
+  })
+
   test('all nodes may go and come back', async (context) => {
     const { expect } = context
     const place = await opened(context, startRedisCluster({ replicasEach: 0 }))

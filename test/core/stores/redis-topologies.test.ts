@@ -78,6 +78,10 @@ describe('the clock of a Cluster', () => {
     other?.resume()
     node.suspend()
     await eventually('it is not', () => !clock.reachable(), 2_000)
+    for (let tenth = 0; tenth < 10; tenth += 1) {
+      await pause(100)
+      expect(clock.reachable()).toBe(false)
+    }
     node.resume()
     await eventually('it is again', () => clock.reachable())
     clock.close()
