@@ -15,6 +15,9 @@ RUN npm ci --omit=dev --ignore-scripts
 
 FROM node:26-slim
 ENV NODE_ENV=production
+# What is made for one message lives for a moment: a small young generation is emptied often, stays in the processor's
+# cache, and is not kept for each connection that was ever there.
+ENV NODE_OPTIONS=--max-semi-space-size=8
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
 COPY package.json ./

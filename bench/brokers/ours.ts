@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { emptyPolicy } from '#core/access/access-policy.ts'
 import type { AccessRule } from '#core/access/access-rule.ts'
@@ -70,13 +71,19 @@ async function startReplica(
 ): Promise<Replica> {
   const { profile } = bench.options
   const profiled = profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profile]
-  const environment = brokerEnvironment(redisUrl, certificate)
+  const environment = { ...brokerEnvironment(redisUrl, certificate), NODE_OPTIONS: imageOptions() }
   const tool = bench.start(cores, process.execPath, [...profiled, program], {
     ...environment,
     CLOUDSIGNAL_BROKER_MQTT_PORT: '0',
   })
   const [line] = await tool.wrote(/^\{.*"the broker is ready".*\}$/m)
   return { tool, ports: JSON.parse(line) as Replica['ports'] }
+}
+
+/** What the image gives Node. */
+function imageOptions(): string {
+  const dockerfile = readFileSync(join(import.meta.dirname, '../../Dockerfile'), 'utf8')
+  return /^ENV NODE_OPTIONS=(.+)$/m.exec(dockerfile)?.[1] ?? ''
 }
 
 /** Enough rules that deciding is work: a variable, a deny, and a list beside the user's own rules. */
