@@ -15,6 +15,8 @@ export interface Limits {
   readonly maxPacketBytes: number
   readonly maxTopicLevels: number
   readonly maxSubscriptions: number
+  /** Topic aliases of one connection, each way (MQTT 5 §3.3.2.3.4). */
+  readonly maxTopicAliases: number
   /** Messages of QoS 1 and 2 on their way to a client at a time. */
   readonly maxInflight: number
   /** QoS 1 messages of a client on their way into the store at a time; beyond, reading stops until they are. */
@@ -37,6 +39,7 @@ export const defaultLimits: Limits = {
   maxPacketBytes: 1_048_576,
   maxTopicLevels: 100,
   maxSubscriptions: 1_000,
+  maxTopicAliases: 32,
   maxInflight: 1_000,
   maxPublishing: 256,
   maxWaiting: 10_000,

@@ -22,7 +22,7 @@ import {
   UnsupportedLevel,
 } from '../wire/packets.ts'
 import { PacketFault } from '../wire/packet-fault.ts'
-import { isPublishFrame, parsePublish } from '../wire/publish.ts'
+import { type EncodedPublish, isPublishFrame, parsePublish, type Publish } from '../wire/publish.ts'
 import { TopicMemo } from '../wire/topic-memo.ts'
 import { ConnectionReview } from './connection-review.ts'
 import type { ConnectionOptions } from './connection-options.ts'
@@ -33,6 +33,7 @@ import type { ConnectionSource } from './live-connections.ts'
 import { PacketQueue } from './packet-queue.ts'
 import type { Session } from './session.ts'
 import type { DeliveryTerms } from './subscriptions.ts'
+import { IncomingAliases, OutgoingAliases } from './topic-aliases.ts'
 import { Writer } from './writer.ts'
 
 /**
@@ -58,6 +59,8 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   /** Names the message that was delivered last: kept itself, it would keep all alive that was read with it. */
   #lastCounter = -1
   #lastReplica = ''
+  #incomingAliases: IncomingAliases | undefined
+  #outgoingAliases: OutgoingAliases | undefined
   #keepAlive: NodeJS.Timeout | undefined
   #expiry: NodeJS.Timeout | undefined
   readonly #connectTimer: NodeJS.Timeout
@@ -131,6 +134,20 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     this.armExpiry()
   }
 
+  /** As many as the client takes (MQTT 5 §3.1.2.11.5). */
+  useAliases(topicAliasMaximum: number): void {
+    const most = Math.min(topicAliasMaximum, this.options.limits.maxTopicAliases)
+    if (most > 0) this.#outgoingAliases = new OutgoingAliases(most)
+  }
+
+  /** The packet with the topic that its alias stands for; undefined when there is no such alias. */
+  withTopic(packet: Publish): Publish | undefined {
+    const alias = packet.properties?.topicAlias
+    if (alias === undefined) return packet
+    this.#incomingAliases ??= new IncomingAliases()
+    return this.#incomingAliases.resolve(packet, alias, this.options.limits.maxTopicAliases)
+  }
+
   /** CONNACK is sent: what was asked for meanwhile is done. */
   opened(): Promise<void> | undefined {
     return this.#review.begin()
@@ -186,10 +203,21 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   sendPublish(message: Message, terms: DeliveryTerms, messageId: number, dup: boolean): boolean {
     const { qos, retain, identifiers } = terms
     const { frames } = this.options
-    const encoded =
-      identifiers === undefined || this.version < 5
-        ? frames.encode(message, this.version, qos, retain)
-        : frames.encodeIdentified(message, terms, identifiers)
+    const isOwn = this.version === 5 && (identifiers !== undefined || this.#outgoingAliases !== undefined)
+    if (isOwn) return this.#sendOwn(message, terms, messageId, dup)
+    return this.#write(frames.encode(message, this.version, qos, retain), messageId, dup)
+  }
+
+  #sendOwn(message: Message, terms: DeliveryTerms, messageId: number, dup: boolean): boolean {
+    const aliases = this.#outgoingAliases
+    const alias = aliases?.of(message.topic)
+    const isKnown = aliases?.isKnown(message.topic) === true
+    const isSent = this.#write(this.options.frames.encodeOwn(message, terms, alias, isKnown), messageId, dup)
+    if (isSent && alias !== undefined && !isKnown) aliases?.told(message.topic, alias)
+    return isSent
+  }
+
+  #write(encoded: EncodedPublish, messageId: number, dup: boolean): boolean {
     if (!this.#accepts(encoded.end - encoded.start)) return false
     this.#writer.publish(encoded, messageId, dup)
     this.#boundPending()

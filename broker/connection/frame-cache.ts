@@ -1,5 +1,5 @@
 import type { Message } from '../aedes/messages.ts'
-import { withIdentifiers } from '../wire/publish-properties.ts'
+import { withIdentifiers, withTopicAlias } from '../wire/publish-properties.ts'
 import { type EncodedPublish, encodePublish, isReusable, type Publish } from '../wire/publish.ts'
 import type { DeliveryTerms } from './subscriptions.ts'
 
@@ -36,14 +36,24 @@ export class FrameCache {
     return encoded
   }
 
-  /** For a client that is told which of its subscriptions matched: a packet of its own. */
-  encodeIdentified(
-    message: Message,
-    { qos, retain }: DeliveryTerms,
-    identifiers: readonly number[],
+  /**
+   * A packet of its own, for a client that is told which of its subscriptions matched, or that has an alias for
+   * the topic; without the topic where it knows the alias.
+   */
+  encodeOwn(
+    { topic, payload, properties }: Message,
+    { qos, retain, identifiers }: DeliveryTerms,
+    alias: number | undefined,
+    isAliasKnown: boolean,
   ): EncodedPublish {
-    const properties = withIdentifiers(message.properties, identifiers)
-    return encodePublish({ ...message, properties }, 5, qos, retain)
+    const identified = identifiers === undefined ? properties : withIdentifiers(properties, identifiers)
+    const own = alias === undefined ? identified : withTopicAlias(identified, alias)
+    const content = {
+      topic: isAliasKnown ? '' : topic,
+      payload,
+      ...(own === undefined ? {} : { properties: own }),
+    }
+    return encodePublish(content, 5, qos, retain)
   }
 }
 

@@ -124,6 +124,7 @@ async function openSession(attempt: Attempt): Promise<void> {
   const broker = await connection.options.organizations.acquire(organizationId)
   if (connection.closed) return connection.options.organizations.release(organizationId)
   connection.maxSendBytes = packet.properties?.maximumPacketSize ?? Infinity
+  connection.useAliases(packet.properties?.topicAliasMaximum ?? 0)
   attempt.session = createSession(attempt, admission, broker, clientId)
   connection.open(attempt.session, serverKeepAlive(attempt) ?? packet.keepalive)
 }
@@ -196,6 +197,7 @@ function acknowledge(attempt: Attempt): Promise<void> | void {
     properties: {
       receiveMaximum: limits.maxInflight,
       maximumPacketSize: limits.maxPacketBytes,
+      ...(limits.maxTopicAliases > 0 ? { topicAliasMaximum: limits.maxTopicAliases } : {}),
       ...(packet.clientId === '' ? { assignedClientIdentifier: clientId } : {}),
       ...(isAsGiven ? {} : { sessionExpiryInterval: expiry }),
       ...(keepAlive === undefined ? {} : { serverKeepAlive: keepAlive }),

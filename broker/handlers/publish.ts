@@ -16,8 +16,10 @@ const longestWaitMs = 30_000
 export function handlePublish(
   connection: Connection,
   session: Session,
-  packet: Publish,
+  received: Publish,
 ): Promise<void> | void {
+  const packet = connection.withTopic(received)
+  if (packet === undefined) return connection.end('topic-alias')
   const problem = problemOf(connection, packet)
   if (problem !== undefined) return connection.end(problem)
   if (session.rate.isLimited) {
@@ -145,9 +147,12 @@ function refuse(
   return undefined
 }
 
-function problemOf({ options }: Connection, { topic, properties }: Publish): EndCauseName | undefined {
-  // No alias was offered in CONNACK (MQTT 5 §3.3.2.3.4).
-  if (properties?.hasTopicAlias === true) return 'topic-alias'
+function problemOf(
+  { options, version }: Connection,
+  { topic, properties }: Publish,
+): EndCauseName | undefined {
+  // MQTT 5 §3.3.2.1
+  if (topic === '' && version === 5) return 'protocol-error'
   // MQTT 5 §3.3.4: only a broker sends one.
   if (properties?.hasSubscriptionIdentifier === true) return 'protocol-error'
   if (!isTopicName(topic)) return 'malformed-packet'

@@ -49,15 +49,22 @@ type Parse = (reader: PacketReader, version: ProtocolVersion) => ClientPacket
 
 /** By first byte: type and the flags that it must have [MQTT-2.1.3-1]. */
 const parsers: Readonly<Record<number, Parse>> = {
-  0x40: (reader, version) => ({ cmd: 'puback', ...acknowledgement(reader, version) }),
-  0x50: (reader, version) => ({ cmd: 'pubrec', ...acknowledgement(reader, version) }),
-  0x62: (reader, version) => ({ cmd: 'pubrel', ...acknowledgement(reader, version) }),
-  0x70: (reader, version) => ({ cmd: 'pubcomp', ...acknowledgement(reader, version) }),
+  0x40: (reader, version) => ({ cmd: 'puback', ...acknowledgement(reader, version, answersToPublish) }),
+  0x50: (reader, version) => ({ cmd: 'pubrec', ...acknowledgement(reader, version, answersToPublish) }),
+  0x62: (reader, version) => ({ cmd: 'pubrel', ...acknowledgement(reader, version, laterAnswers) }),
+  0x70: (reader, version) => ({ cmd: 'pubcomp', ...acknowledgement(reader, version, laterAnswers) }),
   0x82: subscribe,
   0xa2: unsubscribe,
   0xc0: () => ({ cmd: 'pingreq' }),
   0xe0: disconnect,
 }
+
+/** MQTT 5 §3.4.2.1 and §3.5.2.1: of PUBACK and PUBREC [MQTT-3.4.2-1] [MQTT-3.5.2-1]. */
+const answersToPublish = new Set([0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99])
+/** MQTT 5 §3.6.2.1 and §3.7.2.1: of PUBREL and PUBCOMP [MQTT-3.6.2-1] [MQTT-3.7.2-1]. */
+const laterAnswers = new Set([0x00, 0x92])
+/** MQTT 5 §3.14.2.1: of a client's DISCONNECT [MQTT-3.14.2-1]. */
+const goodbyes = new Set([0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99])
 
 const typesOfClients: ReadonlySet<number> = new Set(Object.keys(parsers).map((first) => Number(first) >> 4))
 
@@ -77,10 +84,11 @@ export function parsePacket(frame: Buffer, version: ProtocolVersion): ClientPack
 function acknowledgement(
   reader: PacketReader,
   version: ProtocolVersion,
+  allowed: ReadonlySet<number>,
 ): { messageId: number; reasonCode?: number } {
   const messageId = packetId(reader)
   if (version < 5 || reader.isAtEnd) return { messageId }
-  const reasonCode = reader.byte()
+  const reasonCode = reasonOf(reader, allowed)
   if (!reader.isAtEnd) readProperties(reader, 'acknowledgement')
   return { messageId, reasonCode }
 }
@@ -117,9 +125,15 @@ function unsubscribe(reader: PacketReader, version: ProtocolVersion): Unsubscrib
 
 function disconnect(reader: PacketReader, version: ProtocolVersion): DisconnectPacket {
   if (version < 5 || reader.isAtEnd) return { cmd: 'disconnect' }
-  const reasonCode = reader.byte()
+  const reasonCode = reasonOf(reader, goodbyes)
   if (reader.isAtEnd) return { cmd: 'disconnect', reasonCode }
   return { cmd: 'disconnect', reasonCode, properties: readProperties(reader, 'disconnect').values }
+}
+
+function reasonOf(reader: PacketReader, allowed: ReadonlySet<number>): number {
+  const code = reader.byte()
+  if (!allowed.has(code)) throw protocolError(`reason code ${code} does not belong here`)
+  return code
 }
 
 /** [MQTT-4.7.3-1] */

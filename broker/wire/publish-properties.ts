@@ -4,11 +4,11 @@ import { lengthBytes, writeLength } from './variable-integer.ts'
 
 /** The properties of a PUBLISH (MQTT 5 §3.3.2.3) as they came, and what the broker itself looks at. */
 export interface PublishProperties {
-  /** Without their length. */
+  /** Without their length, and without the topic alias, which is between the broker and this client only. */
   readonly bytes: Buffer
   /** Where the payload begins. */
   readonly end: number
-  readonly hasTopicAlias: boolean
+  readonly topicAlias: number | undefined
   readonly hasSubscriptionIdentifier: boolean
 }
 
@@ -71,7 +71,7 @@ const readers: Readonly<Record<number, Reader>> = {
 
 const none: Omit<PublishProperties, 'end'> = {
   bytes: Buffer.alloc(0),
-  hasTopicAlias: false,
+  topicAlias: undefined,
   hasSubscriptionIdentifier: false,
 }
 
@@ -83,6 +83,7 @@ export function readPublishProperties(frame: Buffer, at: number): PublishPropert
   if (end > frame.length)
     throw new PacketFault('malformed-packet', 'the properties are longer than the packet')
   const seen = new Set<number>()
+  let aliasAt = 0
   for (let position = length.end; position < end;) {
     const identifier = frame.readUInt8(position)
     const reader = readers[identifier]
@@ -93,15 +94,29 @@ export function readPublishProperties(frame: Buffer, at: number): PublishPropert
       throw new PacketFault('protocol-error', 'a property stands twice')
     }
     seen.add(identifier)
+    if (identifier === topicAlias) aliasAt = position
     position = reader(frame, position + 1, end)
     if (position > end) throw new PacketFault('malformed-packet', 'a property is longer than the properties')
   }
   return {
-    bytes: frame.subarray(length.end, end),
+    bytes: aliasAt === 0 ? frame.subarray(length.end, end) : without(frame, aliasAt, length.end, end),
     end,
-    hasTopicAlias: seen.has(topicAlias),
+    topicAlias: aliasAt === 0 ? undefined : frame.readUInt16BE(aliasAt + 1),
     hasSubscriptionIdentifier: seen.has(subscriptionIdentifier),
   }
+}
+
+/** With its identifier. */
+const topicAliasBytes = 3
+
+function without(frame: Buffer, aliasAt: number, start: number, end: number): Buffer {
+  return Buffer.concat([frame.subarray(start, aliasAt), frame.subarray(aliasAt + topicAliasBytes, end)])
+}
+
+/** Property bytes with a topic alias added. */
+export function withTopicAlias(properties: Buffer | undefined, alias: number): Buffer {
+  const added = Buffer.from([topicAlias, alias >> 8, alias & 0xff])
+  return properties === undefined ? added : Buffer.concat([added, properties])
 }
 
 /** Property bytes with these subscription identifiers added. */

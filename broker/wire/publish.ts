@@ -124,11 +124,13 @@ export function encodePublish(
 
 /**
  * Whether a packet that came can go on as it is, but for its packet id: to a client of the same version, at the
- * same QoS, without a retain flag. Not one that was sent before, nor one whose length takes more bytes than it
- * needs [MQTT-1.5.5-1].
+ * same QoS, without a retain flag. Not one that was sent before or has an alias for its topic, nor one whose
+ * length takes more bytes than it needs [MQTT-1.5.5-1].
  */
 export function isReusable({ frame, retain, dup, properties }: Publish): boolean {
-  if (retain || dup || (properties !== undefined && properties.bytes.length > 0)) return false
+  if (retain || dup) return false
+  if (properties !== undefined && (properties.bytes.length > 0 || properties.topicAlias !== undefined))
+    return false
   const { bytes, start, end } = frame
   const header = endOfHeader(bytes, start) - start
   return header === 1 + lengthBytes(end - start - header)

@@ -169,7 +169,8 @@ describe('with MQTT 5', () => {
     ['a response topic with a wildcard [MQTT-3.3.2-14]', '08 0001 23', 0x82],
     ['an ill-formed content type [MQTT-3.3.2-19]', '03 0002 c080', 0x81],
     ['a subscription identifier [MQTT-3.3.4-6]', '0b 01', 0x82],
-    ['a topic alias although none was offered', '23 0001', 0x94],
+    ['a topic alias above what was offered', '23 0021', 0x94],
+    ['the topic alias 0 [MQTT-3.3.2-8]', '23 0000', 0x94],
   ])('a PUBLISH with %s is answered with the reason', async (_name, hex, reasonCode) => {
     const client = await connected(5)
     const properties = hex.replaceAll(' ', '')
@@ -179,10 +180,22 @@ describe('with MQTT 5', () => {
     await client.untilClosed()
   })
 
-  test('a client that wants no problem information, no response information and no aliases gets none [MQTT-3.1.2-26] [MQTT-3.1.2-27] [MQTT-3.1.2-28] [MQTT-3.1.2-29] [MQTT-3.3.2-12]', async () => {
+  test.each([
+    ['PUBACK [MQTT-3.4.2-1]', '4003000120'],
+    ['PUBREC [MQTT-3.5.2-1]', '50040001ff00'],
+    ['PUBREL [MQTT-3.6.2-1]', '6204000187 00'],
+    ['PUBCOMP [MQTT-3.7.2-1]', '7003000110'],
+    ['DISCONNECT [MQTT-3.14.2-1]', 'e00187'],
+  ])('a reason code that does not belong into %s is a protocol error', async (_name, hex) => {
+    const client = await connected(5)
+    client.send(Buffer.from(hex.replaceAll(' ', ''), 'hex'))
+    expect(await client.next('disconnect')).toMatchObject({ reasonCode: 0x82 })
+    await client.untilClosed()
+  })
+
+  test('a client that wants no problem information and no response information gets none [MQTT-3.1.2-28] [MQTT-3.1.2-29]', async () => {
     const client = await connected(5, { properties: { requestProblemInformation: false } })
     expect(client.packets[0]).not.toMatchObject({ properties: { responseInformation: expect.anything() } })
-    expect(client.packets[0]).not.toMatchObject({ properties: { topicAliasMaximum: expect.anything() } })
     const subscriptions = [
       { topic: '$SYS/#', qos: 0 as const },
       { topic: 'a/b', qos: 0 as const },
