@@ -110,9 +110,13 @@ export function describeIdentityProvider<Type extends ProviderType>(
       })
     })
 
-    test('a clock that is off by less than five seconds is forgiven', async () => {
-      expect(await refusal(await sign({ iat: now - 60, exp: now - 4 }))).toBe('accepted')
-      expect(await refusal(await sign({ iat: now + 5, nbf: now + 5 }))).toBe('accepted')
+    test('a clock that is off by less than five seconds is forgiven, where the provider forgives it too', async () => {
+      const leeway = sample.leeway ?? 5
+      const expiring = (seconds: number): Promise<string> => sign({ iat: now - 60, exp: now + seconds })
+      expect(await refusal(await expiring(1 - leeway))).toBe('accepted')
+      expect(await refusal(await expiring(-leeway))).toBe('token_expired')
+      expect(await refusal(await sign({ iat: now + 5, nbf: now + leeway }))).toBe('accepted')
+      expect(await refusal(await sign({ nbf: now + leeway + 1 }))).toBe('token_not_yet_valid')
     })
 
     test.each((sample.onlyIfAllowed ?? []).map((each) => [each.name, each.by, each] as const))(

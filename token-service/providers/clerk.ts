@@ -14,6 +14,10 @@ export const clerk: ProviderKind<'clerk'> = {
     types: ['jwt'],
     keys: () => ({ jwksUri: `${issuer.replace(/\/+$/, '')}/.well-known/jwks.json` }),
     identify(claims, { header }) {
+      // As Clerk writes it and its own verifier wants it; elsewhere the case of a media type does not matter.
+      if (header.all['typ'] !== undefined && header.all['typ'] !== 'JWT') {
+        throw new TokenRefused('token_type_not_allowed', 'the typ of the token is not JWT')
+      }
       const category = claimOf(header.all, 'cat')
       if (category !== undefined && category !== sessionCategory) {
         throw new TokenRefused('token_type_not_allowed', 'this is no session token')

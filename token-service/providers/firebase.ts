@@ -16,6 +16,7 @@ export const firebase: ProviderKind<'firebase'> = {
     audiences: [projectId],
     tenant,
     algorithms: ['RS256'],
+    leeway: 0,
     types: ['jwt'],
     keys: () => ({ jwksUri }),
     identify(claims, { now }) {

@@ -41,6 +41,11 @@ export interface TokenPolicy {
   readonly audiences?: readonly string[]
   /** The part of the issuer that the policy is for, where parts have users of their own. */
   readonly tenant?: string | undefined
+  /**
+   * By how many seconds `exp` and `nbf` may be missed; `clockTolerance` where absent. 0 where the provider's own
+   * verifier forgives nothing: ours never accepts more.
+   */
+  readonly leeway?: number
   /** Asymmetric only: a public key can then never be taken for a shared secret. */
   readonly algorithms: readonly SignatureAlgorithm[]
   /** Accepted `typ` headers, in lower case. A token without one is a JWT (RFC 7519 §5.1). */

@@ -15,7 +15,9 @@ export const supabase: ProviderKind<'supabase'> = {
     return {
       issuers: [issuer],
       audiences: ['authenticated'],
-      algorithms: ['RS256', 'ES256', 'EdDSA'],
+      // Those that supabase-js verifies. GoTrue could sign by EdDSA too.
+      algorithms: ['RS256', 'ES256'],
+      leeway: 0,
       types: ['jwt'],
       keys: () => ({ jwksUri: `${issuer}/.well-known/jwks.json` }),
       identify(claims) {

@@ -28,15 +28,15 @@ export function issuerOf(claims: JsonObject, issuers: readonly string[]): string
 }
 
 /** Times in seconds. jose would accept a token without `exp`, one issued next year, and `exp: 1e300`. */
-export function checkTimes(claims: JsonObject, now: number): TokenTimes {
+export function checkTimes(claims: JsonObject, now: number, leeway = clockTolerance): TokenTimes {
   const issuedAt = timeClaim(claims, 'iat')
   const expiresAt = timeClaim(claims, 'exp')
   // RFC 7519 §4.1.4: "on or after which the JWT MUST NOT be accepted".
-  if (expiresAt + clockTolerance <= now) throw new TokenRefused('token_expired', 'the token has expired')
+  if (expiresAt + leeway <= now) throw new TokenRefused('token_expired', 'the token has expired')
   if (issuedAt - clockTolerance > now) {
     throw new TokenRefused('token_not_yet_valid', 'the token was issued in the future')
   }
-  if (claimOf(claims, 'nbf') !== undefined && timeClaim(claims, 'nbf') - clockTolerance > now) {
+  if (claimOf(claims, 'nbf') !== undefined && timeClaim(claims, 'nbf') - leeway > now) {
     throw new TokenRefused('token_not_yet_valid', 'the token is not valid yet (nbf)')
   }
   if (expiresAt <= issuedAt || expiresAt - issuedAt > longestLife + clockTolerance) {
@@ -49,6 +49,16 @@ export function subjectOf(claims: JsonObject): string {
   const subject = textClaim(claims, 'sub')
   if (subject.length <= longestSubject) return subject
   throw new TokenRefused('claim_mismatch', `the claim sub must have ${longestSubject} characters at most`)
+}
+
+/** What names a party or a token is a text (RFC 7519 §4.1.7, RFC 8693 §4.3): a number equals no name it is compared with. */
+export function checkNames(claims: JsonObject): void {
+  for (const name of ['azp', 'client_id', 'jti']) {
+    const value = claimOf(claims, name)
+    if (value !== undefined && typeof value !== 'string') {
+      throw new TokenRefused('claim_mismatch', `the claim ${name} must be a text`)
+    }
+  }
 }
 
 /** RFC 7519 §4.1.3: one text, or a list of which one must be ours. */

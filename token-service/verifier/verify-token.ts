@@ -11,6 +11,7 @@ import type { ProviderIdentity, SignatureAlgorithm, TokenPolicy } from '../provi
 import {
   checkAudience,
   checkBoundClaims,
+  checkNames,
   checkTimes,
   issuerOf,
   mapAttributes,
@@ -59,8 +60,9 @@ export async function verifyToken(
     throw new TokenRefused('invalid_signature', 'the signature does not hold')
   }
   const seconds = Math.floor(now() / 1000)
-  const times = checkTimes(claims, seconds)
+  const times = checkTimes(claims, seconds, policy.leeway)
   const subject = subjectOf(claims)
+  checkNames(claims)
   if (policy.audiences !== undefined) checkAudience(claims, policy.audiences)
   checkBoundClaims(claims, record.boundClaims)
   const known = policy.identify(claims, { header, now: seconds })
