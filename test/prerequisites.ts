@@ -1,10 +1,11 @@
 /**
  * Makes ready what the tests need beside node_modules: servers and clients of the distribution, kube-apiserver,
- * kubectl and helm. As root on Debian it installs what is missing; otherwise it says what to install.
+ * kubectl and helm, packages that only they use. As root on Debian it installs what is missing; otherwise it says what to install.
  * Under a second when all is there.
  */
 import { provide, type Requirement } from './fixtures/debian-packages.ts'
 import { prepareClientTools, prepareControlPlane } from './fixtures/kubernetes-tools.ts'
+import { prepareNodePackages } from './fixtures/node-packages.ts'
 
 const requirements: readonly Requirement[] = [
   { program: 'redis-server', package: 'redis-server', why: 'the stores run on it', leastMajor: 7 },
@@ -31,6 +32,7 @@ export async function prepareTests(): Promise<boolean> {
   if (blocking.length > 0) return false
   const tools = await prepareClientTools()
   if (tools !== undefined) say(tools.reason)
+  await prepareNodePackages(say)
   const controlPlane = await prepareControlPlane(say)
   if (controlPlane.kind === 'missing') {
     say(`TESTS ON A REAL API SERVER WILL BE SKIPPED. ${controlPlane.reason}`)
