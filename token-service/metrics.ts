@@ -41,7 +41,7 @@ export function createTokenServiceMetrics(registry: Registry): TokenServiceMetri
   const renewals = new Counter({
     registers,
     name: 'cloudsignal_token_service_renewals_total',
-    help: 'Renewals of credentials by their own password, by how they ended',
+    help: 'Renewals of credentials, by how they ended',
     labelNames: ['outcome'],
   })
   const revocations = new Counter({

@@ -32,7 +32,7 @@ export const problems = {
   attribute_not_allowed: { status: 403, title: 'The API key may not set this attribute' },
   access_list_not_allowed: { status: 403, title: 'The API key may not name access lists' },
   agent_id_not_allowed: { status: 403, title: 'The API key may not issue for this agent' },
-  renewal_not_possible: { status: 403, title: 'The credential can not be renewed by its own password' },
+  renewal_not_possible: { status: 403, title: 'The credential can not be renewed by this proof' },
   insufficient_scope: { status: 403, title: 'The API key may not do this' },
   origin_not_allowed: { status: 403, title: 'The API key may not be used from this origin' },
   organization_suspended: { status: 403, title: 'The organization is suspended' },

@@ -5,6 +5,7 @@ import type {
   IssuedCredential,
 } from '#core/credentials/credential-record.ts'
 import { DomainError } from '#core/errors.ts'
+import type { Attributes } from '#core/identity/attributes.ts'
 import type { Principal } from '#core/identity/principal.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { RateLimit } from './rate-limiter.ts'
@@ -23,7 +24,27 @@ export interface CredentialReader {
   versionOf(credential: IssuedCredential): string | undefined
 }
 
-export interface CredentialStore extends CredentialReader {
+/** What may be done for one that lives: nothing can be issued by it, and nothing be ended. */
+export interface CredentialRenewer extends CredentialReader {
+  /**
+   * Lets it live for `ttlSeconds` from now, as far as `longestSeconds` from its first issue allow, and says so in
+   * the control log. Never shortens a life. Undefined when it is gone. Counts as one that is issued.
+   */
+  extend(
+    organization: OrganizationId,
+    local: string,
+    ttlSeconds: number,
+    longestSeconds: number,
+    bounds?: Extension,
+  ): Promise<IssuedCredential | undefined>
+}
+
+export interface Extension extends Pick<IssueBounds, 'perMinute'> {
+  /** In place of those it had. */
+  readonly attributes?: Attributes
+}
+
+export interface CredentialStore extends CredentialRenewer {
   /**
    * Never overwrites: rejects with `credential-exists` when the local part is taken, with `behind-barrier` when the
    * proof is, and with RateExceeded when too many are issued to the principal.
@@ -35,18 +56,6 @@ export interface CredentialStore extends CredentialReader {
     ttlSeconds: number,
     bounds?: IssueBounds,
   ): Promise<IssuedCredential>
-
-  /**
-   * Lets it live for `ttlSeconds` from now, as far as `longestSeconds` from its first issue allow, and says so in
-   * the control log. Never shortens a life. Undefined when it is gone. Counts as one that is issued.
-   */
-  extend(
-    organization: OrganizationId,
-    local: string,
-    ttlSeconds: number,
-    longestSeconds: number,
-    bounds?: Pick<IssueBounds, 'perMinute'>,
-  ): Promise<IssuedCredential | undefined>
 
   /** Ends it now and says so in the control log, also when it was gone already. */
   revoke(organization: OrganizationId, local: string): Promise<Revoked>

@@ -10,6 +10,7 @@ import {
   type CredentialPage,
   type CredentialQuery,
   type CredentialStore,
+  type Extension,
   type ListedCredential,
   behindBarrier,
   type IssueBounds,
@@ -69,14 +70,18 @@ export class MemoryCredentialStore implements CredentialStore {
     local: string,
     ttlSeconds: number,
     longestSeconds: number,
-    { perMinute }: Pick<IssueBounds, 'perMinute'> = {},
+    { perMinute, attributes }: Extension = {},
   ): Promise<IssuedCredential | undefined> {
     const live = this.#live(organization)
     const former = live.get(local)
     if (former === undefined) return undefined
     await this.#takeOne(organization, former.principal, perMinute)
     const wanted = Math.min(this.#now() + ttlSeconds * 1000, former.issuedAt + longestSeconds * 1000)
-    const credential = { ...former, expiresAt: Math.max(former.expiresAt, wanted) }
+    const credential = {
+      ...former,
+      ...(attributes === undefined ? {} : { attributes: { ...attributes } }),
+      expiresAt: Math.max(former.expiresAt, wanted),
+    }
     live.set(local, credential)
     await this.#log.append({ type: 'credential', organization, name: local })
     return structuredClone(credential)

@@ -90,7 +90,7 @@ end
 for i = 2, 3 do enlist(KEYS[i], expires, ARGV[3]) end
 return answer`)
 
-/** Keys as above. Values: seconds, longest life in seconds, name. The answer: the whole text. */
+/** Keys as above. Values: seconds, longest life in seconds, name, and perhaps a new record. The answer: the whole text. */
 export const extendCredential = redisScript(`${indexing}
 local text = redis.call('GET', KEYS[1])
 if not text then return false end
@@ -98,7 +98,7 @@ local issued, expires, record = string.match(text, '^(%d+) (%d+) (.*)$')
 if not issued then return text end
 local wanted = math.min(clock() + ARGV[1] * 1000, issued + ARGV[2] * 1000)
 expires = math.max(tonumber(expires), wanted)
-text = issued .. ' ' .. ms(expires) .. ' ' .. record
+text = issued .. ' ' .. ms(expires) .. ' ' .. (ARGV[4] or record)
 redis.call('SET', KEYS[1], text, 'PXAT', ms(expires))
 for i = 2, 3 do enlist(KEYS[i], expires, ARGV[3]) end
 return text`)

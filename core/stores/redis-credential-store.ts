@@ -14,7 +14,9 @@ import {
   type CredentialPosition,
   type CredentialQuery,
   type CredentialReader,
+  type CredentialRenewer,
   type CredentialStore,
+  type Extension,
   type ListedCredential,
   behindBarrier,
   type IssueBounds,
@@ -37,6 +39,8 @@ import { RedisRateLimiter } from './redis-rate-limiter.ts'
 import type { RedisKeys } from './redis-keys.ts'
 
 const codec = recordCodec('credential', CredentialRecordSchema)
+/** Longer than anything lives. */
+const endlessSeconds = 1e9
 
 export class RedisCredentialReader implements CredentialReader {
   protected readonly redis: RedisConnection
@@ -62,16 +66,54 @@ export class RedisCredentialReader implements CredentialReader {
   }
 }
 
-export class RedisCredentialStore extends RedisCredentialReader implements CredentialStore {
-  readonly #log: ControlLogWriter
+export class RedisCredentialRenewer extends RedisCredentialReader implements CredentialRenewer {
+  protected readonly log: ControlLogWriter
   readonly #limiter: RateLimiter
 
   constructor(redis: RedisConnection, keys: RedisKeys, log: ControlLogWriter) {
     super(redis, keys)
-    this.#log = log
+    this.log = log
     this.#limiter = new RedisRateLimiter(redis, keys)
   }
 
+  async extend(
+    organization: OrganizationId,
+    local: string,
+    ttlSeconds: number,
+    longestSeconds: number,
+    { perMinute, attributes }: Extension = {},
+  ): Promise<IssuedCredential | undefined> {
+    const former = await this.get(organization, local)
+    if (former === undefined) return undefined
+    if (perMinute !== undefined) {
+      const limit = subjectLimit(former.principal, perMinute)
+      const { waitMs } = await this.#limiter.take(organization, [limit])
+      if (waitMs > 0) throw new RateExceeded(limit, waitMs)
+    }
+    const keys = this.keysOf(organization, local, former)
+    const { issuedAt: _, expiresAt: __, ...record } = former
+    const changed = attributes === undefined ? [] : [codec.encode({ ...record, attributes })]
+    const values = [ttlSeconds, Math.min(longestSeconds, endlessSeconds), local, ...changed]
+    const text = await fromRedis(() => extendCredential(this.redis, keys, values))
+    if (typeof text !== 'string') return undefined
+    await this.log.append({ type: 'credential', organization, name: local })
+    return decode(text)
+  }
+
+  protected keysOf(
+    organization: OrganizationId,
+    local: string,
+    { principal, kind }: Pick<CredentialRecord, 'principal' | 'kind'>,
+  ): readonly [credential: string, ofPrincipal: string, ofKind: string] {
+    return [
+      this.keys.credential(organization, local),
+      this.keys.credentialsOf(organization, principal),
+      this.keys.credentialsOf(organization, kind),
+    ]
+  }
+}
+
+export class RedisCredentialStore extends RedisCredentialRenewer implements CredentialStore {
   async create(
     organization: OrganizationId,
     local: string,
@@ -82,7 +124,7 @@ export class RedisCredentialStore extends RedisCredentialReader implements Crede
     const text = codec.encode(record)
     const room = replace ? 0 : most - 1
     const limit = perMinute === undefined ? undefined : subjectLimit(record.principal, perMinute)
-    const keys: string[] = [...this.#keysOf(organization, local, record)]
+    const keys: string[] = [...this.keysOf(organization, local, record)]
     keys.push(this.keys.barriers(organization))
     if (limit !== undefined) keys.push(this.keys.rate(organization, bucketOf(limit)))
     const proof = provenAt === undefined ? [] : [provenAt, ...barriersOf(record)]
@@ -99,28 +141,6 @@ export class RedisCredentialStore extends RedisCredentialReader implements Crede
     return { ...record, issuedAt: Number(issuedAt), expiresAt: Number(expiresAt) }
   }
 
-  async extend(
-    organization: OrganizationId,
-    local: string,
-    ttlSeconds: number,
-    longestSeconds: number,
-    { perMinute }: Pick<IssueBounds, 'perMinute'> = {},
-  ): Promise<IssuedCredential | undefined> {
-    const former = await this.get(organization, local)
-    if (former === undefined) return undefined
-    if (perMinute !== undefined) {
-      const limit = subjectLimit(former.principal, perMinute)
-      const { waitMs } = await this.#limiter.take(organization, [limit])
-      if (waitMs > 0) throw new RateExceeded(limit, waitMs)
-    }
-    const keys = this.#keysOf(organization, local, former)
-    const values = [ttlSeconds, longestSeconds, local]
-    const text = await fromRedis(() => extendCredential(this.redis, keys, values))
-    if (typeof text !== 'string') return undefined
-    await this.#log.append({ type: 'credential', organization, name: local })
-    return decode(text)
-  }
-
   async raiseBarrier(
     organization: OrganizationId,
     target: BarrierTarget,
@@ -128,7 +148,7 @@ export class RedisCredentialStore extends RedisCredentialReader implements Crede
   ): Promise<Raised> {
     const keys = [this.keys.barriers(organization)]
     const at = await fromRedis(() => raiseBarrier(this.redis, keys, [target, issuedBefore ?? '']))
-    const position = await this.#log.append({ type: 'barrier', organization, name: target })
+    const position = await this.log.append({ type: 'barrier', organization, name: target })
     return { at: Number(at), position }
   }
 
@@ -196,24 +216,12 @@ export class RedisCredentialStore extends RedisCredentialReader implements Crede
     record: Pick<CredentialRecord, 'principal' | 'kind'> | undefined,
   ): Promise<Revoked> {
     const removed = await fromRedis(() => this.redis.del(this.keys.credential(organization, local)))
-    const position = await this.#log.append({ type: 'credential', organization, name: local })
+    const position = await this.log.append({ type: 'credential', organization, name: local })
     const revoked = { wasThere: removed === 1, position }
     if (record === undefined) return revoked
-    const [, ...sets] = this.#keysOf(organization, local, record)
+    const [, ...sets] = this.keysOf(organization, local, record)
     await fromRedis(() => Promise.all(sets.map((set) => this.redis.zrem(set, local))))
     return revoked
-  }
-
-  #keysOf(
-    organization: OrganizationId,
-    local: string,
-    { principal, kind }: Pick<CredentialRecord, 'principal' | 'kind'>,
-  ): readonly [credential: string, ofPrincipal: string, ofKind: string] {
-    return [
-      this.keys.credential(organization, local),
-      this.keys.credentialsOf(organization, principal),
-      this.keys.credentialsOf(organization, kind),
-    ]
   }
 }
 

@@ -263,6 +263,17 @@ export function describeCredentialStore(name: string, create: () => Promise<Cred
         expect(await store.extend(org, 'tmp_1', 600, 10)).toEqual(first)
       })
 
+      test('with other attributes, where they are given, and nothing else changed', async () => {
+        const { store } = await create()
+        const first = await store.create(org, 'tmp_1', record, 60)
+        const attributes = { user_id: 'somebody', email: 'new@example.com' }
+        const longer = await store.extend(org, 'tmp_1', 90, Infinity, { attributes })
+        expect(longer).toEqual({ ...first, attributes, expiresAt: longer?.expiresAt })
+        expect(await store.get(org, 'tmp_1')).toEqual(longer)
+        const again = await store.extend(org, 'tmp_1', 120, Infinity)
+        expect(again?.attributes).toEqual(attributes)
+      })
+
       test('but not of one that is gone', async () => {
         const { store, log, pass } = await create()
         await store.create(org, 'tmp_1', record, 1)

@@ -117,6 +117,104 @@ describe('a credential is renewed by its own password:', () => {
   })
 })
 
+describe('a credential is renewed by a fresh proof, as long as that is given:', () => {
+  const renew = (id: unknown, body: object, key?: string): Promise<Answer> =>
+    service.post(`/v1/tokens/${String(id)}/refresh`, body, key)
+  const create = async (body: object): Promise<Record<string, unknown>> =>
+    (await service.post('/v1/tokens', body)).body
+
+  test('a new identity token of the same person, which also says who they are now', async () => {
+    const { id, username } = await issue()
+    for (let hour = 0; hour < 3; hour += 1) {
+      service.pass(3_000_000)
+      const token = await service.token({ email: `ada${hour}@acme.example`, email_verified: true })
+      const answer = await renew(username, { token })
+      expect(answer).toMatchObject({ status: 200, body: { id, username, expires_in: 3600 } })
+      expect(answer.body).not.toHaveProperty('password')
+    }
+    const stored = await service.credentials.get(anOrganizationId, String(id))
+    expect(stored).toMatchObject({
+      issuedAt: service.now() - 9_000_000,
+      expiresAt: service.now() + 3_600_000,
+      attributes: { email: 'ada2@acme.example' },
+    })
+    expect(service.control.at(-1)).toMatchObject({ type: 'credential', name: id })
+  })
+
+  test('the API key that issued it, where nobody signed in for it', async () => {
+    const { username } = await create({ kind: 'agent', agent_id: 'planner-1' })
+    service.pass(3_000_000)
+    expect(await renew(username, {})).toMatchObject({ status: 200, body: { expires_in: 3600 } })
+    service.pass(3_000_000)
+    expect(await renew(username, { ttl: 600 })).toMatchObject({ status: 200, body: { expires_in: 600 } })
+    expect((await renew(username, { ttl: 3601 })).body['code']).toBe('ttl_out_of_range')
+  })
+
+  test('not by the token of anybody else, nor by one that is no good', async () => {
+    const { username } = await issue()
+    const token = await service.token({ sub: 'somebody-else' })
+    expect(await renew(username, { token })).toMatchObject({
+      status: 401,
+      body: { code: 'invalid_credential' },
+    })
+    expect((await renew(username, { token: 'eyJ.x.y' })).status).toBe(400)
+    expect((await renew(username, { token: await service.token(), password: 'x' })).status).toBe(400)
+  })
+
+  test('not by a token that is older than a revocation, though the credential is younger', async () => {
+    const old = await service.token({ iat: Math.floor(service.now() / 1000) - 100 })
+    await service.credentials.raiseBarrier(anOrganizationId, 'organization', service.now() - 50_000)
+    const { username } = await issue()
+    expect(await renew(username, { token: old })).toMatchObject({
+      status: 401,
+      body: { code: 'token_revoked' },
+    })
+    expect((await renew(username, { token: await service.token() })).status).toBe(200)
+  })
+
+  test('not by another API key, one without the scope, a publishable one alone, or none', async () => {
+    const { username } = await create({ kind: 'agent', agent_id: 'planner-1' })
+    const other = generateSecret('sk')
+    await service.putKey(other, { uid: 'other', scopes: ['tokens:create', 'exchange'] })
+    expect((await renew(username, {}, other)).body['code']).toBe('invalid_credential')
+    const weak = generateSecret('sk')
+    await service.putKey(weak, { uid: 'weak', scopes: ['exchange'] })
+    expect((await renew(username, {}, weak)).body['code']).toBe('insufficient_scope')
+    expect((await renew(username, {}, service.publishableKey)).status).toBe(403)
+    expect((await renew(username, {}, '')).body['code']).toBe('invalid_api_key')
+    const { username: person } = await issue()
+    expect((await renew(person, { token: await service.token() }, other)).body['code']).toBe(
+      'invalid_credential',
+    )
+  })
+
+  test('not by the API key alone where somebody signed in, nor for an agent of theirs by their token', async () => {
+    const { username } = await issue()
+    expect((await renew(username, {})).body['code']).toBe('renewal_not_possible')
+    const agent = await create({
+      kind: 'agent',
+      agent_id: 'planner-1',
+      on_behalf_of: { token: await service.token() },
+    })
+    expect((await renew(agent['username'], {})).body['code']).toBe('renewal_not_possible')
+    expect((await renew(agent['username'], { token: await service.token() })).body['code']).toBe(
+      'renewal_not_possible',
+    )
+  })
+
+  test('not beyond the identity token where the provider binds it to that', async () => {
+    const bound = { ...aProviderOf(service.issuer), bindToTokenExpiry: true }
+    await service.identities.put('provider', anOrganizationId, 'oidc', bound)
+    const { username } = await issue()
+    const exp = Math.floor(service.now() / 1000) + 5_000
+    const answer = await renew(username, { token: await service.token({ exp }) })
+    expect(answer.body['expires_in']).toBeLessThanOrEqual(3_600)
+    service.pass(1_000_000)
+    const last = await renew(username, { token: await service.token({ exp }) })
+    expect(new Date(String(last.body['expires_at'])).getTime()).toBeLessThanOrEqual(exp * 1000)
+  })
+})
+
 describe('one answer for everything that is wrong with the proof:', () => {
   test('another password, another credential, one that is gone, and what is no credential', async () => {
     const { username, password } = await issue()

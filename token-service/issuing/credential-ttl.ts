@@ -1,8 +1,7 @@
+import { isWithin, type LifeBounds, lifeBounds } from '#core/credentials/credential-life.ts'
 import type { ProviderRecord } from '#core/identity/provider-record.ts'
 import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
 import { ProblemError } from '../problems.ts'
-
-const shortestTtl = 60
 
 export interface TtlInput {
   /** Seconds that the caller asks for. */
@@ -19,13 +18,14 @@ export interface TtlInput {
  * a life that was cut in silence; a default is fitted into them.
  */
 export function credentialTtl({ requested, provider, organization, tokenLife = Infinity }: TtlInput): number {
-  const { defaultTtl, maxTtl } = organization.credentials
-  const longest = Math.max(Math.min(provider?.ttl ?? maxTtl, maxTtl), shortestTtl)
-  if (requested !== undefined && (requested < shortestTtl || requested > longest)) {
-    const remedy = `give ${shortestTtl} to ${longest} seconds`
-    throw new ProblemError('ttl_out_of_range', { errors: [{ field: 'ttl', value: requested, remedy }] })
-  }
-  const ttl = requested ?? Math.max(Math.min(provider?.ttl ?? defaultTtl, longest), shortestTtl)
+  const bounds = lifeBounds(organization, provider)
+  if (requested !== undefined && !isWithin(bounds, requested)) throw ttlOutOfRange(requested, bounds)
+  const ttl = requested ?? bounds.byDefault
   // May be shorter than the shortest: whoever binds wants nothing to outlive the token (Clerk's live 60 s).
   return provider?.bindToTokenExpiry === true ? Math.min(ttl, Math.max(tokenLife, 1)) : ttl
+}
+
+export function ttlOutOfRange(value: number, { shortest, longest }: LifeBounds): ProblemError {
+  const remedy = `give ${shortest} to ${longest} seconds`
+  return new ProblemError('ttl_out_of_range', { errors: [{ field: 'ttl', value, remedy }] })
 }

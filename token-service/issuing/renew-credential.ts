@@ -1,5 +1,11 @@
-import type { Clock } from '#core/clock.ts'
+import { barriersOf } from '#core/credentials/barrier.ts'
 import type { IssuedCredential } from '#core/credentials/credential-record.ts'
+import {
+  type FreshProof,
+  type RenewalDependencies as CoreDependencies,
+  type RenewalRefusal,
+  renewCredential as renew,
+} from '#core/credentials/renew-credential.ts'
 import { secretKindOf } from '#core/credentials/secret.ts'
 import { formatUsername, isTemporary, type Username } from '#core/credentials/username.ts'
 import { dummyVerifier, verifySecret } from '#core/credentials/verifier.ts'
@@ -7,32 +13,33 @@ import { DomainError } from '#core/errors.ts'
 import type { ProviderRecord } from '#core/identity/provider-record.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
-import { organizationRecordName } from '#core/stores/identity-records.ts'
-import type { IdentityReader } from '#core/stores/identity-store.ts'
-import { ProblemError } from '../problems.ts'
-import { credentialTtl } from './credential-ttl.ts'
+import { type Caller, isTrusted } from '../callers/caller.ts'
+import { type ProblemCode, ProblemError } from '../problems.ts'
+import { TokenRefused } from '../verifier/token-refused.ts'
+import { ttlOutOfRange } from './credential-ttl.ts'
+import { attributesOf, identify, type IdentifyDependencies } from './identify.ts'
 
-export interface RenewalDependencies {
-  readonly identities: IdentityReader
+export interface RenewalDependencies extends CoreDependencies, IdentifyDependencies {
   readonly credentials: CredentialStore
-  /** Exchanges and renewals of one principal in a minute. */
-  readonly perSubject: number
-  readonly now: Clock
 }
 
 export interface RenewalRequest {
   /** Undefined: what was given is no username. */
   readonly username: Username | undefined
-  /** The credential's current password: all the proof there is. */
-  readonly password: string
+  readonly proof: RenewalProof
   readonly ttlSeconds?: number | undefined
 }
+
+export type RenewalProof =
+  /** what the client has: good until `maxLifetime` from the first issue */
+  | { readonly password: string }
+  /** whoever may issue it anew, by an API key and, for somebody who signed in, a new identity token */
+  | { readonly caller: Caller; readonly token: string | undefined }
 
 export interface Renewal {
   readonly organization: OrganizationId
   readonly id: string
   readonly username: string
-  readonly password: string
   readonly renewed: IssuedCredential
   /** Of whom it was exchanged; absent where it was not. */
   readonly provider?: ProviderRecord | undefined
@@ -40,61 +47,87 @@ export interface Renewal {
   readonly expiresIn: number
 }
 
+const problemsOfRefusals: Readonly<Record<Exclude<RenewalRefusal, 'not-ready' | 'ttl'>, ProblemCode>> = {
+  gone: 'invalid_credential',
+  suspended: 'organization_suspended',
+  longest: 'renewal_not_possible',
+}
+
 /**
- * Prolongs a credential for whoever knows its password. The password stays: connections remain open, and clients that
- * connect again need nothing new. Never past `maxLifetime` from its first issue.
+ * Prolongs a credential. The name and the password stay: connections remain open, and clients that connect again need
+ * nothing new.
  */
 export async function renewCredential(
-  { identities, credentials, perSubject, now }: RenewalDependencies,
-  { username, password, ttlSeconds: requested }: RenewalRequest,
+  dependencies: RenewalDependencies,
+  { username, proof, ttlSeconds }: RenewalRequest,
 ): Promise<Renewal> {
   // A wrong checksum is a guess: not worth a question to the store.
-  if (username === undefined || !isTemporary(username.local) || secretKindOf(password) !== 'mp') {
+  const isGuess = 'password' in proof && secretKindOf(proof.password) !== 'mp'
+  if (username === undefined || !isTemporary(username.local) || isGuess) {
     throw new ProblemError('invalid_credential')
   }
   const { organization, local: id } = username
-  const [record, former] = await Promise.all([
-    identities.get('organization', organization, organizationRecordName),
-    credentials.get(organization, id),
-  ])
-  const name = formatUsername(username)
-  const isRight = await verifySecret(password, former?.verifier ?? dummyVerifier, { kind: 'temporary', name })
+  const former = await dependencies.credentials.get(organization, id)
+  const fresh =
+    'password' in proof
+      ? await checkPassword(username, former, proof.password)
+      : await checkFreshProof(dependencies, username, former, proof)
+  if (former === undefined) throw new ProblemError('invalid_credential')
+  const renewal = await renew(dependencies, { username, former, ttlSeconds, proof: fresh })
+  if ('refusal' in renewal) {
+    const { refusal, bounds } = renewal
+    if (refusal === 'ttl' && bounds !== undefined) throw ttlOutOfRange(ttlSeconds ?? 0, bounds)
+    if (refusal === 'not-ready' || refusal === 'ttl') {
+      throw new DomainError('store-not-ready', 'the records are not there yet')
+    }
+    throw new ProblemError(problemsOfRefusals[refusal])
+  }
+  const { renewed, provider } = renewal
+  const expiresIn = Math.max(1, Math.round((renewed.expiresAt - dependencies.now()) / 1000))
+  return { organization, id, username: formatUsername(username), renewed, provider, expiresIn }
+}
+
+async function checkPassword(
+  username: Username,
+  former: IssuedCredential | undefined,
+  password: string,
+): Promise<undefined> {
+  const binding = { kind: 'temporary', name: formatUsername(username) } as const
+  const isRight = await verifySecret(password, former?.verifier ?? dummyVerifier, binding)
   if (former === undefined || !isRight) throw new ProblemError('invalid_credential')
-  const provider = await providerOf(identities, organization, former)
-  if (record === undefined) throw await goneOrNotReady(identities)
-  if (record.suspended) throw new ProblemError('organization_suspended')
-
-  const ttlSeconds = credentialTtl({ requested, organization: record, provider })
-  const longest = former.isFinal === true ? 0 : record.credentials.maxLifetime
-  const renewed = await credentials.extend(organization, id, ttlSeconds, longest, {
-    perMinute: perSubject,
-  })
-  if (renewed === undefined) throw new ProblemError('invalid_credential')
-  const isLongest = renewed.expiresAt >= renewed.issuedAt + longest * 1000
-  if (isLongest && renewed.expiresAt === former.expiresAt) throw new ProblemError('renewal_not_possible')
-  const expiresIn = Math.max(1, Math.round((renewed.expiresAt - now()) / 1000))
-  return { organization, id, username: name, password, renewed, provider, expiresIn }
 }
 
-/** The provider of an exchanged credential. Whoever let it be issued must still be there. */
-async function providerOf(
-  identities: IdentityReader,
-  organization: OrganizationId,
-  { provider, apiKey }: IssuedCredential,
-): Promise<ProviderRecord | undefined> {
-  const [providerRecord, keyRecord] = await Promise.all([
-    provider === undefined ? undefined : identities.get('provider', organization, provider),
-    apiKey === undefined ? undefined : identities.get('api-key', organization, apiKey),
-  ])
-  const isThere =
-    (provider === undefined || providerRecord !== undefined) &&
-    (apiKey === undefined || keyRecord !== undefined)
-  if (!isThere) throw await goneOrNotReady(identities)
-  return providerRecord
+/** One answer for all that is not the caller's own: nobody learns which credentials there are. */
+async function checkFreshProof(
+  dependencies: RenewalDependencies,
+  { organization }: Username,
+  former: IssuedCredential | undefined,
+  { caller, token }: Extract<RenewalProof, { caller: Caller }>,
+): Promise<FreshProof> {
+  // Another key may have a narrower ceiling than the one by which it was issued.
+  const isOwn = former?.apiKey === undefined || former.apiKey === caller.name
+  if (former === undefined || caller.organization !== organization || !isOwn) {
+    throw new ProblemError('invalid_credential')
+  }
+  if (token === undefined) return checkKeyAlone(former, caller)
+  // What an agent may do for a person was agreed on when it was issued: not prolonged by the person's token alone.
+  if (former.kind !== 'exchange') throw new ProblemError('renewal_not_possible')
+  const proven = await identify(dependencies, organization, { token, provider: former.provider })
+  const { principal, issuedAt, expiresAt } = proven.identity
+  if (principal !== former.principal) throw new ProblemError('invalid_credential')
+  if (issuedAt * 1000 <= (await dependencies.credentials.barrierOf(organization, barriersOf(former)))) {
+    throw new TokenRefused('token_revoked', 'the token was issued before a revocation')
+  }
+  const tokenLife = expiresAt - Math.ceil(dependencies.now() / 1000)
+  return {
+    attributes: attributesOf(proven),
+    ...(proven.record.bindToTokenExpiry ? { boundTo: Math.max(tokenLife, 1) } : {}),
+  }
 }
 
-async function goneOrNotReady(identities: IdentityReader): Promise<Error> {
-  return (await identities.isReady())
-    ? new ProblemError('invalid_credential')
-    : new DomainError('store-not-ready', 'the records are not there yet')
+function checkKeyAlone(former: IssuedCredential, caller: Caller): FreshProof {
+  if (!isTrusted(caller) || former.apiKey === undefined) throw new ProblemError('invalid_credential')
+  // Somebody signed in for it: whether they still are, no key can say.
+  if (former.provider !== undefined) throw new ProblemError('renewal_not_possible')
+  return {}
 }

@@ -1,3 +1,4 @@
+import { defaultPerSubject } from '#core/credentials/renew-credential.ts'
 import type { FastifyReply } from 'fastify'
 import type { Clock } from '#core/clock.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
@@ -26,7 +27,7 @@ export interface RateSettings {
 export const defaultRates: RateSettings = {
   perKey: 60_000,
   perOrganization: 120_000,
-  perSubject: 60,
+  perSubject: defaultPerSubject,
   perAddress: 300,
   withoutKey: 600,
 }

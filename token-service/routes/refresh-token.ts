@@ -6,12 +6,17 @@ import type { App } from '../app.ts'
 import {
   type Renewal,
   type RenewalDependencies,
+  type RenewalProof,
   type RenewalRequest,
   renewCredential,
 } from '../issuing/renew-credential.ts'
+import { checkApiKey } from '../callers/api-key-caller.ts'
+import { countedCaller } from '../callers/counted-caller.ts'
 import type { TokenServiceMetrics } from '../metrics.ts'
-import { bodyProblems } from '../openapi/route-docs.ts'
+import { bodyProblems, keyProblems, tokenProblems } from '../openapi/route-docs.ts'
+import { bearerOf } from '../plugins/api-key.ts'
 import { allowOriginOf } from '../plugins/cross-origin.ts'
+import { ProblemError } from '../problems.ts'
 import { problemOf } from '../problem-of.ts'
 import { answerOf, credentialAnswer, type Endpoints } from './credential-answer.ts'
 import { closed, ttl } from './request-fields.ts'
@@ -27,7 +32,16 @@ const RefreshParams = Type.Object({
 })
 const RefreshBody = Type.Object(
   {
-    password: Type.String({ minLength: 1, description: 'The current password of the credential.' }),
+    password: Type.Optional(
+      Type.String({ minLength: 1, description: 'The current password of the credential: needs no API key.' }),
+    ),
+    token: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description:
+          'A new identity token of the same person, with an API key of the scope exchange. Without it and without a password, the API key (scope tokens:create) that issued the credential is the proof.',
+      }),
+    ),
     organization: Type.Optional(
       Type.String({ maxLength: 64, description: 'The organization; needed where the path has the id only.' }),
     ),
@@ -35,7 +49,16 @@ const RefreshBody = Type.Object(
   },
   closed,
 )
-const RefreshAnswer = Type.Object(credentialAnswer)
+const { password: shown, ...others } = credentialAnswer
+const RefreshAnswer = Type.Object({
+  ...others,
+  password: Type.Optional(
+    Type.String({
+      ...shown,
+      description: 'The MQTT password, where the request brought it. It stays the same.',
+    }),
+  ),
+})
 
 export function refreshTokenRoute(app: App, options: RefreshRouteOptions): void {
   app.post(
@@ -45,12 +68,14 @@ export function refreshTokenRoute(app: App, options: RefreshRouteOptions): void 
       config: {
         docs: {
           tag: 'Tokens',
-          summary: 'Renew a credential by its own password',
+          summary: 'Renew a credential',
           description:
-            'It lives on under the same name and password, and its connections stay open; never longer than the organization’s credentials.maxLifetime from its first issue.',
-          caller: 'body',
+            'It lives on under the same name and password, and its connections stay open. By its own password never longer than the organization’s credentials.maxLifetime from its first issue; with a fresh proof, an identity token or an API key, as long as that is given. Attributes are then those of the new identity token.',
+          caller: 'anybodyOrApiKey',
           problems: [
+            ...keyProblems,
             ...bodyProblems,
+            ...tokenProblems,
             'invalid_credential',
             'organization_suspended',
             'renewal_not_possible',
@@ -64,10 +89,24 @@ export function refreshTokenRoute(app: App, options: RefreshRouteOptions): void 
       const { params, body } = request
       const { id } = params
       const username = id.includes('@') ? id : `${id}@${body.organization ?? ''}`
-      const asked = { username: parseUsername(username), password: body.password, ttlSeconds: body.ttl }
+      const { password, token } = body
+      if (password !== undefined && token !== undefined) {
+        const remedy = 'give the password of the credential, or an identity token and an API key'
+        throw new ProblemError('invalid_request', { errors: [{ field: 'token', remedy }] })
+      }
+      const proof = async (): Promise<RenewalProof> =>
+        password === undefined ? freshProof(options, token, request, reply) : { password }
+      const asked = { username: parseUsername(username), proof, ttlSeconds: body.ttl }
       const renewal = await watchRenewal(options, asked, request, reply)
       const { expiresAt } = renewal.renewed
-      return answerOf({ ...renewal, expiresAt }, renewal.organization, options.endpoints)
+      const answer = answerOf(
+        { ...renewal, password: password ?? '', expiresAt },
+        renewal.organization,
+        options.endpoints,
+      )
+      if (password !== undefined) return answer
+      const { password: _, ...unspoken } = answer
+      return unspoken
     },
   )
 }
@@ -75,16 +114,19 @@ export function refreshTokenRoute(app: App, options: RefreshRouteOptions): void 
 /** Counted, and logged where it is refused: also for the other face that renews. */
 export async function watchRenewal(
   options: RefreshRouteOptions,
-  asked: RenewalRequest,
+  asked: Omit<RenewalRequest, 'proof'> & { readonly proof: () => Promise<RenewalProof> },
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<Renewal> {
   const { metrics, log, identities } = options
   const { organization } = asked.username ?? {}
   try {
-    await request.server.limits.ofAddress(request.ip, reply)
-    await allowOriginOf(organization, request.headers.origin, identities, reply)
-    const renewal = await renewCredential(options, asked)
+    const proof = await asked.proof()
+    if ('password' in proof) {
+      await request.server.limits.ofAddress(request.ip, reply)
+      await allowOriginOf(organization, request.headers.origin, identities, reply)
+    }
+    const renewal = await renewCredential(options, { ...asked, proof })
     metrics.renewed('renewed')
     return renewal
   } catch (error) {
@@ -93,4 +135,16 @@ export async function watchRenewal(
     log.info({ organization, outcome: code, ...errorFields(error) }, 'a renewal was refused')
     throw error
   }
+}
+
+/** An API key, and whatever else there is: a key of the scope that would issue the credential anew. */
+async function freshProof(
+  { identities }: RefreshRouteOptions,
+  token: string | undefined,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<RenewalProof> {
+  const caller = await countedCaller(identities, bearerOf(request), request, reply)
+  checkApiKey(caller, [token === undefined ? 'tokens:create' : 'exchange'], request, reply)
+  return { caller, token }
 }

@@ -33,11 +33,12 @@ export function v2RefreshTokenRoute(app: App, options: RefreshRouteOptions): voi
     async (request, reply): Promise<Static<typeof V2TokenAnswer>> => {
       const { token_id, current_token_password: password } = request.body
       const username = parseUsername(token_id)
-      const renewal = await watchRenewal(options, { username, password }, request, reply)
+      const proof = async (): Promise<{ password: string }> => ({ password })
+      const renewal = await watchRenewal(options, { username, proof }, request, reply)
       const { organization, renewed, provider } = renewal
       const type = provider?.type ?? ownProvider
       return v2TokenAnswer(
-        { ...renewal, expiresAt: renewed.expiresAt },
+        { ...renewal, password, expiresAt: renewed.expiresAt },
         organization,
         renewed.attributes,
         type,
