@@ -2,7 +2,8 @@ import type { Registry } from 'prom-client'
 import type { Clock } from '#core/clock.ts'
 import type { Log } from '#core/process/logger.ts'
 import type { ControlLogReader } from '#core/stores/control-log.ts'
-import type { CredentialReader } from '#core/stores/credential-store.ts'
+import { defaultPerSubject } from '#core/credentials/renew-credential.ts'
+import type { CredentialRenewer } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import { Admissions } from './admission/admissions.ts'
 import { confirmClaims } from './cluster/confirm-claims.ts'
@@ -22,7 +23,7 @@ import { OrganizationPool } from './organizations/organization-pool.ts'
 
 export interface BrokerOptions {
   readonly identities: IdentityReader
-  readonly credentials: CredentialReader
+  readonly credentials: CredentialRenewer
   readonly controlLog: ControlLogReader
   /** Where sessions and retained messages lie, and how replicas meet. */
   readonly cluster: Cluster
@@ -80,6 +81,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const connections = new Set<Connection>()
   const shared = {
     admissions,
+    renewals: { identities, credentials, perSubject: defaultPerSubject },
     organizations,
     clients,
     wills,

@@ -14,6 +14,8 @@ export interface Limits {
   /** Of any later packet. */
   readonly maxPacketBytes: number
   readonly maxTopicLevels: number
+  /** How long before its credential ends a client is told, where that is less than a tenth of its life. */
+  readonly expiryNoticeMs: number
   readonly maxSubscriptions: number
   /** Topic aliases of one connection, each way (MQTT 5 §3.3.2.3.4). */
   readonly maxTopicAliases: number
@@ -38,6 +40,7 @@ export const defaultLimits: Limits = {
   maxConnectBytes: 65_536,
   maxPacketBytes: 1_048_576,
   maxTopicLevels: 100,
+  expiryNoticeMs: 300_000,
   maxSubscriptions: 1_000,
   maxTopicAliases: 32,
   maxInflight: 1_000,

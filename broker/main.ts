@@ -8,7 +8,7 @@ import { startRedisClock } from '#core/stores/redis-clock.ts'
 import { redisTls } from '#core/redis/redis-tls.ts'
 import { closeRedis, connectRedis, eachNode, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
-import { RedisCredentialReader } from '#core/stores/redis-credential-store.ts'
+import { RedisCredentialRenewer } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityReader } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { type Broker, type BrokerOptions, startBroker } from './broker.ts'
@@ -67,11 +67,12 @@ await runProgram({
     const metrics = createBusMetrics(registry)
     const bus = new RedisBus({ publisher: redis, subscriber, keys, log, metrics })
     shutdown.add('bus channels', () => bus.close())
+    const controlLog = new RedisControlLog(redis, keys)
     const address = { host: settings.host, ...certificate }
     broker = await startOnceStoreAnswers(log, shutdown.signal, {
       identities: new RedisIdentityReader(redis, keys),
-      credentials: new RedisCredentialReader(redis, keys),
-      controlLog: new RedisControlLog(redis, keys),
+      credentials: new RedisCredentialRenewer(redis, keys, controlLog),
+      controlLog,
       cluster: redisCluster(redis, replicated, keys, bus, log),
       listeners: {
         mqtts: { ...address, port: settings.mqttsPort },
@@ -83,6 +84,7 @@ await runProgram({
       now: clock.now,
       log,
       registry,
+      limits: { expiryNoticeMs: settings.expiryNoticeSeconds * 1_000 },
     })
     shutdown.add('broker', () => broker?.close())
     const use = broker.useCertificate

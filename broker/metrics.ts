@@ -4,6 +4,7 @@ import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { Refusal } from './admission/admission.ts'
 import type { BusMetrics } from './bus/redis-bus.ts'
 import type { WillOutcome } from './cluster/will-publisher.ts'
+import type { RefreshRefusal } from './handlers/refresh-credential.ts'
 import type { EndCauseName } from './connection/end-cause.ts'
 
 /** What the broker counts. Labels are closed sets, no user or topic in them; denials name so many organizations. */
@@ -15,6 +16,9 @@ export interface BrokerMetrics {
   delivered(qos: number): void
   denied(action: Action, organization: OrganizationId): void
   will(outcome: WillOutcome): void
+  /** A client was told that its credential ends soon. */
+  announcedExpiry(): void
+  renewed(outcome: 'renewed' | RefreshRefusal): void
   throttled(): void
   dropped(reason: 'slow-consumer' | 'packet-too-large' | 'queue-full' | 'retained-quota'): void
 }
@@ -42,6 +46,12 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
     'Messages that had to wait because a client published too fast',
   )
   const wills = counter('wills_total', 'Wills that were due, by what became of them', 'outcome')
+  const notices = counter('expiry_notices_total', 'Clients that were told that their credential ends soon')
+  const renewals = counter(
+    'renewals_total',
+    'Renewals of credentials over their own connection, by how they ended',
+    'outcome',
+  )
   const drops = counter('messages_dropped_total', 'Messages that a client did not get', 'reason')
   return {
     connected(listener) {
@@ -57,6 +67,8 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
     delivered,
     denied: countByOrganization(registry, 'denied_total', 'Requests that access lists denied'),
     will: (outcome) => wills.inc({ outcome }),
+    announcedExpiry: () => notices.inc(),
+    renewed: (outcome) => renewals.inc({ outcome }),
     throttled: () => throttles.inc(),
     dropped: (reason) => drops.inc({ reason }),
   }

@@ -1,5 +1,5 @@
 import { commonSettings } from '#core/process/common-settings.ts'
-import { port, type Setting, text } from '#core/process/settings.ts'
+import { port, type Setting, text, wholeNumber } from '#core/process/settings.ts'
 
 const file = (name: string, description: string): Setting<string> => ({ name, description, parse: text })
 
@@ -30,6 +30,13 @@ export const brokerSettings = {
     parse: port,
     default: undefined,
   } satisfies Setting<number | undefined>,
+  expiryNoticeSeconds: {
+    name: 'CLOUDSIGNAL_BROKER_EXPIRY_NOTICE_SECONDS',
+    description:
+      'How long before its credential ends a client is told on $cloudsignal/credential/expiring; never earlier than in the last tenth of its life.',
+    parse: wholeNumber(1, 86_400),
+    default: 300,
+  } satisfies Setting<number>,
   tlsCertFile: file('CLOUDSIGNAL_BROKER_TLS_CERT_FILE', 'PEM file with the certificate chain.'),
   tlsKeyFile: file('CLOUDSIGNAL_BROKER_TLS_KEY_FILE', 'PEM file with its private key.'),
 } as const

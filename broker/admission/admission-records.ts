@@ -22,6 +22,8 @@ export interface Candidate {
   readonly policy: AccessPolicy
   readonly attributes: Attributes
   readonly expiresAt?: number
+  readonly issuedAt?: number
+  readonly isFinal?: boolean
   readonly clientId?: string
   /** Of its own, beside those of the organization. */
   readonly limits?: UserRecord['limits']
@@ -123,7 +125,7 @@ export class AdmissionRecords {
   async #readCredential({ organization, local }: Username): Promise<Candidate | undefined> {
     const record = await this.#credentials.get(organization, local)
     if (record === undefined) return undefined
-    const { principal, attributes, verifier, access, expiresAt, issuedAt, clientId } = record
+    const { principal, attributes, verifier, access, expiresAt, issuedAt, clientId, isFinal } = record
     return {
       principal,
       uid: String(issuedAt),
@@ -132,9 +134,11 @@ export class AdmissionRecords {
       policy: access,
       attributes,
       expiresAt,
+      issuedAt,
       barriers: barriersOf(record),
       record,
       ...(clientId === undefined ? {} : { clientId }),
+      ...(isFinal === undefined ? {} : { isFinal }),
     }
   }
 }

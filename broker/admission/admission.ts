@@ -22,6 +22,10 @@ export interface Admission {
   readonly access: Access
   /** Ms since the epoch; absent for a permanent user. */
   readonly expiresAt?: number
+  /** Of a credential. */
+  readonly issuedAt?: number
+  /** How long its own password can make it live; in ms since the epoch, of a credential. */
+  readonly renewableUntil?: number
   /** Those that may end it; none for a permanent user. */
   readonly barriers: readonly string[]
   /** Most of them at a time, in the whole cluster. */

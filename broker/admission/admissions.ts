@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Access } from '#core/access/access.ts'
 import { type FoundLists, listsOf } from '#core/access/access-policy.ts'
 import type { Clock } from '#core/clock.ts'
+import { longestLife } from '#core/credentials/renew-credential.ts'
 import { isTemporary, parseUsername, type Username } from '#core/credentials/username.ts'
 import {
   dummyVerifier,
@@ -145,7 +146,7 @@ export class Admissions {
     clientId: string,
     lists: FoundLists,
   ): Admitted {
-    const { expiresAt, principal, policy, uid } = candidate
+    const { expiresAt, issuedAt, principal, policy, uid } = candidate
     if (expiresAt !== undefined && expiresAt <= this.#now()) return refused('bad-credentials')
     if (organization.suspended || candidate.suspended) return refused('suspended')
     if (candidate.clientId !== undefined && candidate.clientId !== clientId) return refused('client-id')
@@ -163,6 +164,7 @@ export class Admissions {
       connections: boundsOf(organization, candidate),
       rates: ratesOf(organization, candidate),
       ...(expiresAt === undefined ? {} : { expiresAt }),
+      ...(issuedAt === undefined ? {} : lifeOf(organization, { ...candidate, issuedAt })),
     }
     return { admission, basis: this.#records.basisOf(name, organization, candidate, lists) }
   }
@@ -194,6 +196,14 @@ async function unlessUnavailable(decide: () => Promise<Admitted>): Promise<Admit
   } catch (cause) {
     return { refusal: 'unavailable', cause }
   }
+}
+
+function lifeOf(
+  organization: OrganizationRecord,
+  candidate: Candidate & { readonly issuedAt: number },
+): Pick<Admission, 'issuedAt' | 'renewableUntil'> {
+  const { issuedAt } = candidate
+  return { issuedAt, renewableUntil: issuedAt + longestLife(organization, candidate) * 1_000 }
 }
 
 function boundsOf({ limits }: OrganizationRecord, { limits: own }: Candidate): ConnectionBounds {

@@ -2,6 +2,7 @@ import { Aedes } from 'aedes'
 import { ClientMessage, type Message, type RoutedMessage } from '../aedes/messages.ts'
 import type { OrganizationEmitter } from '../bus/organization-emitter.ts'
 import { LocalClaims } from '../cluster/local-claims.ts'
+import { isOwnFilter } from '../own-topics/own-topics.ts'
 import type { SessionPersistence } from '../persistence/session-persistence.ts'
 import type { AedesClient } from './aedes-client.ts'
 
@@ -128,11 +129,14 @@ export class OrganizationAedes {
     return retain || (qos > 0 && (this.#emitter.isCutOff || this.persistence.isQueued(topic)))
   }
 
+  /** What is a connection's own is no business of aedes. */
   subscribe(filter: string, deliver: Deliver): Promise<void> {
+    if (isOwnFilter(filter)) return Promise.resolve()
     return new Promise((resolve) => this.#inside.subscribe(filter, deliver, resolve))
   }
 
   unsubscribe(filter: string, deliver: Deliver): Promise<void> {
+    if (isOwnFilter(filter)) return Promise.resolve()
     return new Promise((resolve) => this.#inside.unsubscribe(filter, deliver, resolve))
   }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '#core/clock.ts'
+import type { RenewalDependencies } from '#core/credentials/renew-credential.ts'
 import type { Log } from '#core/process/logger.ts'
 import type { Admissions } from '../admission/admissions.ts'
 import type { ClientRegistry } from '../cluster/client-registry.ts'
@@ -19,6 +20,8 @@ export interface ConnectionOptions {
   /** Clients of all replicas. */
   readonly clients: ClientRegistry
   readonly wills: WillPublisher
+  /** For clients that ask for it over their own connection. */
+  readonly renewals: RenewalDependencies
   readonly live: LiveConnections<Connection>
   readonly limits: Limits
   readonly metrics: BrokerMetrics

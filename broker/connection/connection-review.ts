@@ -89,7 +89,8 @@ export class ConnectionReview {
       return true
     }
     if (admission === undefined || !isOriginAllowed(this.#connection.transport, admission.organization)) {
-      await this.#connection.end('revoked')
+      const isOver = (session.admission.expiresAt ?? Infinity) <= options.now()
+      await this.#connection.end(isOver ? 'expired' : 'revoked')
       return false
     }
     session.admission = admission

@@ -29,6 +29,7 @@ import type { ConnectionOptions } from './connection-options.ts'
 import type { DeliveryTarget } from './delivery-options.ts'
 import { type EndCause, endCauses, type EndCauseName } from './end-cause.ts'
 import { endSession } from './end-session.ts'
+import { ExpiryWatch } from './expiry-watch.ts'
 import type { ConnectionSource } from './live-connections.ts'
 import { PacketQueue } from './packet-queue.ts'
 import type { Session } from './session.ts'
@@ -62,13 +63,13 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   #incomingAliases: IncomingAliases | undefined
   #outgoingAliases: OutgoingAliases | undefined
   #keepAlive: NodeJS.Timeout | undefined
-  #expiry: NodeJS.Timeout | undefined
   readonly #connectTimer: NodeJS.Timeout
   readonly #writer: Writer
   readonly #framer: Framer
   readonly #topics = new TopicMemo()
   readonly #packets: PacketQueue
   readonly #review = new ConnectionReview(this)
+  readonly #expiry = new ExpiryWatch(this)
 
   constructor(transport: Transport, options: ConnectionOptions) {
     const { limits } = options
@@ -150,6 +151,7 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
 
   /** CONNACK is sent: what was asked for meanwhile is done. */
   opened(): Promise<void> | undefined {
+    this.#expiry.open()
     return this.#review.begin()
   }
 
@@ -160,12 +162,12 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
 
   /** Ends the connection when its credential ends, however quiet it is. */
   armExpiry(): void {
-    clearTimeout(this.#expiry)
-    if (this.closed) return
-    const expiresAt = this.session?.admission.expiresAt
-    if (expiresAt === undefined) return
-    const left = Math.max(0, expiresAt - this.options.now())
-    this.#expiry = setTimeout(() => void this.end('expired'), left)
+    this.#expiry.arm()
+  }
+
+  /** The client has subscribed to what is said when its credential ends soon. */
+  askedForExpiry(): void {
+    this.#expiry.asked()
   }
 
   /** Looks at the records again and follows them; while it is still connecting, once it is open. */
@@ -325,7 +327,8 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   }
 
   async #end(cause: EndCauseName): Promise<void> {
-    for (const timer of [this.#connectTimer, this.#keepAlive, this.#expiry]) clearTimeout(timer)
+    for (const timer of [this.#connectTimer, this.#keepAlive]) clearTimeout(timer)
+    this.#expiry.close()
     this.#packets.clear()
     this.#review.end()
     this.session?.publishing.close()

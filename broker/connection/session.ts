@@ -22,6 +22,8 @@ export interface Session {
   readonly publishing: PublishWindow
   /** Packet ids of QoS 2 messages that were taken and wait for PUBREL. */
   readonly incoming: Set<number>
+  /** When it last asked for its credential to be renewed, in ms of the event loop. */
+  refreshedAt: number
   /** Replaced when the records change. */
   admission: Admission
   /** Its hold on the client id, and its will, once it has them. */

@@ -1,6 +1,7 @@
 import type { Access } from '#core/access/access.ts'
 import { matches } from '#core/access/topic-filter.ts'
 import type { RoutedMessage } from '../aedes/messages.ts'
+import { isOwnFilter } from '../own-topics/own-topics.ts'
 import type { StoredSubscription } from '../persistence/session-persistence.ts'
 
 export type Qos = 0 | 1 | 2
@@ -17,6 +18,7 @@ export interface Subscription extends StoredSubscription {
  * Judged at SUBSCRIBE, when a session is taken up, and whenever the records change.
  */
 export function grant(wanted: Omit<Subscription, 'checkDelivery'>, access: Access): Subscription | undefined {
+  if (isOwnFilter(wanted.topic)) return { ...wanted, qos: 0, checkDelivery: false }
   const verdict = access.subscribe(wanted.topic)
   if (!verdict.allowed) return undefined
   const qos = Math.min(wanted.qos, verdict.maxQos) as Qos

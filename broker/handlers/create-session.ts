@@ -30,6 +30,7 @@ export function createSession(
     rate: new PublishRate(),
     publishing: new PublishWindow(connection.options.limits.maxPublishing),
     incoming: new Set(),
+    refreshedAt: -Infinity,
     admission,
     claim: undefined,
     mayHaveFormer: true,

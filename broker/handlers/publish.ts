@@ -6,8 +6,10 @@ import type { Connection } from '../connection/connection.ts'
 import type { EndCauseName } from '../connection/end-cause.ts'
 import type { Session } from '../connection/session.ts'
 import { RetainedQuotaError } from '../persistence/session-persistence.ts'
+import { ownTopics } from '../own-topics/own-topics.ts'
 import type { Publish } from '../wire/publish.ts'
 import { reason, type ReasonCode } from '../wire/reason-codes.ts'
+import { refreshCredential } from './refresh-credential.ts'
 
 /** A message that is larger than what may come in so long is never sent on. */
 const longestWaitMs = 30_000
@@ -46,7 +48,11 @@ async function publishLater(
 function publishNow(connection: Connection, session: Session, packet: Publish): Promise<void> | void {
   connection.options.metrics.received(packet.qos)
   const verdict = session.admission.access.publish(packet.topic, packet.qos, packet.retain)
-  if (!verdict.allowed) return refuse(connection, session, packet, verdict)
+  if (!verdict.allowed) {
+    return packet.topic === ownTopics.refresh
+      ? refreshInTurn(connection, session, packet)
+      : refuse(connection, session, packet, verdict)
+  }
   const message = messageOf(packet)
   if (packet.retain) return publishInTurn(connection, session, packet, message)
   connection.options.frames.came(packet, connection.version)
@@ -54,6 +60,18 @@ function publishNow(connection: Connection, session: Session, packet: Publish): 
   return packet.qos === 1
     ? publishOnce(connection, session, packet, message)
     : publishExactlyOnce(connection, session, packet, message)
+}
+
+/** Not published at all, but for the broker itself. A packet id that waits for PUBREL is answered again. */
+async function refreshInTurn(connection: Connection, session: Session, packet: Publish): Promise<void> {
+  await session.publishing.drained
+  const { qos, messageId } = packet
+  if (qos === 2 && session.incoming.has(messageId)) return acknowledge(connection, packet)
+  const code = await refreshCredential(connection, session, packet)
+  if (connection.closed || qos === 0) return
+  // [MQTT-4.3.3-8]: with a reason of 0x80 or more the packet id is free again.
+  if (qos === 2 && code === reason.success) session.incoming.add(messageId)
+  acknowledge(connection, packet, code)
 }
 
 /** A retained message takes a way to the store that others do not: it waits for those before it [MQTT-4.6.0-5]. */

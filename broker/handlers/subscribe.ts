@@ -2,6 +2,7 @@ import { isTopicFilter, levelsOf } from '#core/access/topic-filter.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { Session } from '../connection/session.ts'
 import { grant, type Qos, type Subscription } from '../connection/subscriptions.ts'
+import { isOwnFilter } from '../own-topics/own-topics.ts'
 import type { RequestedSubscription, SubscribePacket } from '../wire/parse-packet.ts'
 import { withIdentifiers } from '../wire/publish-properties.ts'
 import { reason, type ReasonCode } from '../wire/reason-codes.ts'
@@ -38,6 +39,7 @@ export async function handleSubscribe(
     messageId: packet.messageId,
     granted: verdicts.map((verdict) => answerTo(verdict, connection.version)),
   })
+  if (subscriptions.some(({ topic }) => isOwnFilter(topic))) connection.askedForExpiry()
   await sendRetained(connection, session, granted)
 }
 
@@ -90,7 +92,9 @@ async function sendRetained(
   session: Session,
   granted: readonly Granted[],
 ): Promise<void> {
-  const asked = granted.filter(({ subscription: { rh }, isNew }) => rh === 0 || (rh === 1 && isNew))
+  const asked = granted
+    .filter(({ subscription: { rh }, isNew }) => rh === 0 || (rh === 1 && isNew))
+    .filter(({ subscription: { topic } }) => !isOwnFilter(topic))
   if (asked.length === 0) return
   const { promise, resolve } = Promise.withResolvers<void>()
   const sending = async (): Promise<void> => {

@@ -53,6 +53,8 @@ const flag: Reader = (frame, at) => {
 
 const topicAlias = 0x23
 const subscriptionIdentifier = 0x0b
+const responseTopicProperty = 0x08
+const correlationProperty = 0x09
 const userProperty = 0x26
 const plus = 0x2b
 const hash = 0x23
@@ -62,8 +64,8 @@ const readers: Readonly<Record<number, Reader>> = {
   0x01: flag,
   0x02: fixed(4),
   0x03: text,
-  0x08: topicName,
-  0x09: binary,
+  [responseTopicProperty]: topicName,
+  [correlationProperty]: binary,
   [subscriptionIdentifier]: variableInteger,
   [topicAlias]: fixed(2),
   [userProperty]: pair,
@@ -117,6 +119,32 @@ function without(frame: Buffer, aliasAt: number, start: number, end: number): Bu
 export function withTopicAlias(properties: Buffer | undefined, alias: number): Buffer {
   const added = Buffer.from([topicAlias, alias >> 8, alias & 0xff])
   return properties === undefined ? added : Buffer.concat([added, properties])
+}
+
+/** UTF-8 text in JSON: Payload Format Indicator and Content Type (MQTT 5 §3.3.2.3). */
+export const jsonProperties = Buffer.concat([
+  Buffer.from([0x01, 1, 0x03, 0, 'application/json'.length]),
+  Buffer.from('application/json'),
+])
+
+/** What somebody who asks gives along (MQTT 5 §4.10), out of properties that were checked. */
+export function requestProperties(bytes: Buffer = none.bytes): {
+  readonly responseTopic?: string
+  /** The whole property, as it goes back. */
+  readonly correlation?: Buffer
+} {
+  let found: { responseTopic?: string; correlation?: Buffer } = {}
+  for (let position = 0; position < bytes.length;) {
+    const identifier = bytes.readUInt8(position)
+    const end = readers[identifier]?.(bytes, position + 1, bytes.length) ?? bytes.length
+    if (identifier === responseTopicProperty) {
+      found = { ...found, responseTopic: bytes.toString('utf8', position + 3, end) }
+    } else if (identifier === correlationProperty) {
+      found = { ...found, correlation: Buffer.from(bytes.subarray(position, end)) }
+    }
+    position = end
+  }
+  return found
 }
 
 /** Property bytes with these subscription identifiers added. */

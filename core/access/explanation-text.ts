@@ -47,7 +47,8 @@ const refusals: Readonly<Record<RefusalReason, (explanation: Explanation, place:
   'deny-rule': (explanation) => `${ruleIn(explanation)} denies it${widened(explanation.rule)}`,
   qos: (explanation) => `${ruleIn(explanation)} allows it, but not at this QoS`,
   retain: (explanation) => `${ruleIn(explanation)} allows it, but not as a retained message`,
-  'reserved-topic': () => 'topics that begin with $ are closed',
+  'reserved-topic': () =>
+    'topics that begin with $ are closed, but for $cloudsignal/credential/… of the own connection, which takes no list',
   'invalid-topic': () => 'this is no topic that can be published or subscribed to',
 }
 

@@ -86,7 +86,7 @@ export async function renewCredential(
 /** Seconds from its first issue that its own password can make it live. */
 export function longestLife(
   { credentials: { maxLifetime } }: Pick<OrganizationRecord, 'credentials'>,
-  { isFinal }: Pick<IssuedCredential, 'isFinal'>,
+  { isFinal }: { readonly isFinal?: boolean | undefined },
 ): number {
   return isFinal === true ? 0 : maxLifetime
 }

@@ -13,7 +13,6 @@ import {
   type CredentialPage,
   type CredentialPosition,
   type CredentialQuery,
-  type CredentialReader,
   type CredentialRenewer,
   type CredentialStore,
   type Extension,
@@ -42,14 +41,19 @@ const codec = recordCodec('credential', CredentialRecordSchema)
 /** Longer than anything lives. */
 const endlessSeconds = 1e9
 
-export class RedisCredentialReader implements CredentialReader {
+/** What a broker needs: it reads credentials and prolongs them. */
+export class RedisCredentialRenewer implements CredentialRenewer {
   protected readonly redis: RedisConnection
   protected readonly keys: RedisKeys
+  protected readonly log: ControlLogWriter
+  readonly #limiter: RateLimiter
   readonly #versions = new WeakMap<IssuedCredential, string>()
 
-  constructor(redis: RedisConnection, keys: RedisKeys) {
+  constructor(redis: RedisConnection, keys: RedisKeys, log: ControlLogWriter) {
     this.redis = redis
     this.keys = keys
+    this.log = log
+    this.#limiter = new RedisRateLimiter(redis, keys)
   }
 
   async get(organization: OrganizationId, local: string): Promise<IssuedCredential | undefined> {
@@ -63,17 +67,6 @@ export class RedisCredentialReader implements CredentialReader {
 
   versionOf(credential: IssuedCredential): string | undefined {
     return this.#versions.get(credential)
-  }
-}
-
-export class RedisCredentialRenewer extends RedisCredentialReader implements CredentialRenewer {
-  protected readonly log: ControlLogWriter
-  readonly #limiter: RateLimiter
-
-  constructor(redis: RedisConnection, keys: RedisKeys, log: ControlLogWriter) {
-    super(redis, keys)
-    this.log = log
-    this.#limiter = new RedisRateLimiter(redis, keys)
   }
 
   async extend(

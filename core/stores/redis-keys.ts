@@ -7,7 +7,7 @@ import type { IdentityRecordType } from './identity-records.ts'
  * Every Redis key outside an organization's messaging; the only place where one is spelled. `{org}` is a hash
  * tag: one slot per organization. What belongs to none has the tag `{all}`: then an organization depends on two
  * nodes of a Cluster at most. Key spaces follow who writes: `id` the operator, `tmp` the token service, `mq`
- * the broker.
+ * the broker, which also prolongs what is in `tmp`.
  */
 export interface RedisKeys {
   /** Hash: record name to record. */

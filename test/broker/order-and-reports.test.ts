@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { silentLog } from '#core/process/logger.ts'
 import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
-import { RedisCredentialReader, RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
+import { RedisCredentialRenewer, RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityReader, RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { RedisBus } from '../../broker/bus/redis-bus.ts'
@@ -53,7 +53,7 @@ async function replica(change: (cluster: Cluster) => Cluster = (one) => one) {
   buses.push(bus)
   const broker = await startTestBroker({
     identities: new RedisIdentityReader(own, keys),
-    credentials: new RedisCredentialReader(own, keys),
+    credentials: new RedisCredentialRenewer(own, keys, new RedisControlLog(own, keys)),
     controlLog: new RedisControlLog(own, keys),
     cluster: change(redisCluster(own, own, keys, bus, silentLog)),
     registry: new Registry(),

@@ -5,7 +5,7 @@ import { emptyPolicy } from '#core/access/access-policy.ts'
 import { silentLog } from '#core/process/logger.ts'
 import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
-import { RedisCredentialReader, RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
+import { RedisCredentialRenewer, RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityReader, RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import type { BrokerOptions } from '../../../broker/broker.ts'
@@ -61,7 +61,7 @@ afterAll(async () => {
 function startOnRedis(over: Partial<BrokerOptions> = {}): Promise<TestBroker> {
   return startTestBroker({
     identities: new RedisIdentityReader(redis, keys),
-    credentials: new RedisCredentialReader(redis, keys),
+    credentials: new RedisCredentialRenewer(redis, keys, new RedisControlLog(redis, keys)),
     controlLog: deaf,
     cluster: redisCluster(redis, redis, keys, noOtherReplica, silentLog),
     registry: new Registry(),
@@ -153,7 +153,7 @@ test.each<[string, () => Promise<unknown>]>([
   await credentials.create(org, 'tmp_a', record, 60)
   expect(await connects('secret', 'tmp_a')).toBe(true)
   await broker.stop()
-  const reader = new RedisCredentialReader(redis, keys)
+  const reader = new RedisCredentialRenewer(redis, keys, new RedisControlLog(redis, keys))
   let reads = 0
   broker = await startOnRedis({
     credentials: {
@@ -164,6 +164,7 @@ test.each<[string, () => Promise<unknown>]>([
         return found
       },
       versionOf: (credential) => reader.versionOf(credential),
+      extend: (...parameters) => reader.extend(...parameters),
     },
   })
   expect(await connects('secret', 'tmp_a')).toBe(false)

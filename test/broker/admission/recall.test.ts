@@ -6,7 +6,7 @@ import { emptyPolicy } from '#core/access/access-policy.ts'
 import { silentLog } from '#core/process/logger.ts'
 import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
-import { RedisCredentialReader } from '#core/stores/redis-credential-store.ts'
+import { RedisCredentialRenewer } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityReader, RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { noOtherReplica } from '../../../broker/bus/no-other-replica.ts'
@@ -39,7 +39,7 @@ beforeEach(async () => {
   // A real control log, which is heard.
   broker = await startTestBroker({
     identities: new RedisIdentityReader(redis, keys),
-    credentials: new RedisCredentialReader(redis, keys),
+    credentials: new RedisCredentialRenewer(redis, keys, new RedisControlLog(redis, keys)),
     controlLog: new RedisControlLog(redis, keys),
     cluster: redisCluster(redis, redis, keys, noOtherReplica, silentLog),
     registry: new Registry(),

@@ -5,7 +5,7 @@ import { emptyPolicy } from '#core/access/access-policy.ts'
 import { silentLog } from '#core/process/logger.ts'
 import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
-import { RedisCredentialReader, RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
+import { RedisCredentialRenewer, RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityReader, RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { RedisBus } from '../../../broker/bus/redis-bus.ts'
@@ -62,7 +62,7 @@ test.each([
     const bus = new RedisBus({ publisher: own, subscriber, keys, log: silentLog })
     const broker = await startTestBroker({
       identities: new RedisIdentityReader(own, keys),
-      credentials: new RedisCredentialReader(own, keys),
+      credentials: new RedisCredentialRenewer(own, keys, new RedisControlLog(own, keys)),
       controlLog: new RedisControlLog(own, keys),
       cluster: redisCluster(own, own, keys, bus, silentLog),
       registry: new Registry(),
