@@ -150,7 +150,7 @@ describe('an explanation of what is denied', () => {
   })
 
   test('says that a topic is closed, or none', () => {
-    expect(ask(publish('$SYS/x')).summary).toBe('Denied: topics that begin with $ are closed.')
+    expect(ask(publish('$SYS/x')).summary).toMatch(/^Denied: topics that begin with \$ are closed/)
     for (const request of [publish('users/alice/#'), publish(''), subscribe('a#')]) {
       expect(ask(request).summary).toBe('Denied: this is no topic that can be published or subscribed to.')
     }
