@@ -4,6 +4,7 @@ import type { Log } from '#core/process/logger.ts'
 import type { ControlLogReader } from '#core/stores/control-log.ts'
 import { defaultPerSubject } from '#core/credentials/renew-credential.ts'
 import type { CredentialRenewer } from '#core/stores/credential-store.ts'
+import type { FormerPasswordMarks } from '#core/stores/former-password-marks.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import { Admissions } from './admission/admissions.ts'
 import { confirmClaims } from './cluster/confirm-claims.ts'
@@ -14,6 +15,7 @@ import { LiveConnections } from './connection/live-connections.ts'
 import { Newcomers } from './connection/newcomers.ts'
 import { controlLogHandler } from './control/follow-control-log.ts'
 import { Denials } from './denials.ts'
+import { FormerPasswords } from './former-passwords.ts'
 import { defaultLimits, type Limits } from './limits.ts'
 import type { Certificate } from './listeners/certificate-files.ts'
 import { type ListenerAddresses, type ListenerName, openListeners } from './listeners/listeners.ts'
@@ -25,6 +27,7 @@ export interface BrokerOptions {
   readonly identities: IdentityReader
   readonly credentials: CredentialRenewer
   readonly controlLog: ControlLogReader
+  readonly formerPasswords: FormerPasswordMarks
   /** Where sessions and retained messages lie, and how replicas meet. */
   readonly cluster: Cluster
   readonly listeners: ListenerAddresses
@@ -89,6 +92,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     limits,
     metrics,
     denials: new Denials({ metrics, log, now }),
+    formerPasswords: new FormerPasswords({ marks: options.formerPasswords, metrics, log, now }),
     frames: new FrameCache(),
     newcomers: new Newcomers(limits.maxNewcomers),
     log,

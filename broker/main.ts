@@ -9,6 +9,7 @@ import { redisTls } from '#core/redis/redis-tls.ts'
 import { closeRedis, connectRedis, eachNode, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialRenewer } from '#core/stores/redis-credential-store.ts'
+import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-marks.ts'
 import { RedisIdentityReader } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { type Broker, type BrokerOptions, startBroker } from './broker.ts'
@@ -73,6 +74,7 @@ await runProgram({
       identities: new RedisIdentityReader(redis, keys),
       credentials: new RedisCredentialRenewer(redis, keys, controlLog),
       controlLog,
+      formerPasswords: new RedisFormerPasswordMarks(redis, keys),
       cluster: redisCluster(redis, replicated, keys, bus, log),
       listeners: {
         mqtts: { ...address, port: settings.mqttsPort },

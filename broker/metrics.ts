@@ -19,6 +19,8 @@ export interface BrokerMetrics {
   /** A client was told that its credential ends soon. */
   announcedExpiry(): void
   renewed(outcome: 'renewed' | RefreshRefusal): void
+  /** A client was let in by a password that was rotated and ends. */
+  formerPassword(): void
   throttled(): void
   dropped(reason: 'slow-consumer' | 'packet-too-large' | 'queue-full' | 'retained-quota'): void
 }
@@ -52,6 +54,10 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
     'Renewals of credentials over their own connection, by how they ended',
     'outcome',
   )
+  const formerPasswords = counter(
+    'former_password_connects_total',
+    'Clients that were let in by a password that was rotated and ends soon',
+  )
   const drops = counter('messages_dropped_total', 'Messages that a client did not get', 'reason')
   return {
     connected(listener) {
@@ -69,6 +75,7 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
     will: (outcome) => wills.inc({ outcome }),
     announcedExpiry: () => notices.inc(),
     renewed: (outcome) => renewals.inc({ outcome }),
+    formerPassword: () => formerPasswords.inc(),
     throttled: () => throttles.inc(),
     dropped: (reason) => drops.inc({ reason }),
   }

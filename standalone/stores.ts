@@ -4,9 +4,11 @@ import type { Shutdown } from '#core/process/shutdown.ts'
 import type { RedisLocation } from '#core/redis/redis-location.ts'
 import type { ControlLog } from '#core/stores/control-log.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
+import type { FormerPasswordMarks } from '#core/stores/former-password-marks.ts'
 import type { IdentityWriter } from '#core/stores/identity-store.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
+import { MemoryFormerPasswordMarks } from '#core/stores/memory-former-password-marks.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
 import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
 import type { RateLimiter } from '#core/stores/rate-limiter.ts'
@@ -14,6 +16,7 @@ import { startRedisClock } from '#core/stores/redis-clock.ts'
 import { closeRedis, connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
+import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-marks.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
@@ -25,6 +28,7 @@ export interface Stores {
   readonly identities: IdentityWriter
   readonly credentials: CredentialStore
   readonly controlLog: ControlLog
+  readonly formerPasswords: FormerPasswordMarks
   readonly cluster: Cluster
   readonly limiter: RateLimiter
   /** The stores' time. */
@@ -39,6 +43,7 @@ export function memoryStores(now: Clock = systemClock): Stores {
     identities: new MemoryIdentityStore(controlLog),
     credentials: new MemoryCredentialStore(controlLog, now),
     controlLog,
+    formerPasswords: new MemoryFormerPasswordMarks(),
     cluster: memoryCluster(now),
     limiter: new MemoryRateLimiter(now),
     now,
@@ -70,6 +75,7 @@ export async function redisStores(
     identities: new RedisIdentityStore(redis, keys, controlLog),
     credentials: new RedisCredentialStore(redis, keys, controlLog),
     controlLog,
+    formerPasswords: new RedisFormerPasswordMarks(redis, keys),
     cluster: redisCluster(
       redis,
       replicated,

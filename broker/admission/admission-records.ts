@@ -13,12 +13,18 @@ import { organizationRecordName } from '#core/stores/identity-records.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { Basis, RecordVersion } from './admission.ts'
 
+/** What a password may be checked against, and until when, in ms since the epoch. */
+export interface ValidVerifier {
+  readonly verifier: Verifier
+  readonly notAfter?: number
+}
+
 /** A user or a temporary credential, in the same shape. */
 export interface Candidate {
   readonly principal: Principal
   readonly uid: string
   readonly suspended: boolean
-  readonly verifiers: readonly { readonly verifier: Verifier; readonly notAfter?: number }[]
+  readonly verifiers: readonly ValidVerifier[]
   readonly policy: AccessPolicy
   readonly attributes: Attributes
   readonly expiresAt?: number

@@ -20,7 +20,7 @@ export interface Admission {
   readonly verifier: Verifier
   readonly attributes: Attributes
   readonly access: Access
-  /** Ms since the epoch; absent for a permanent user. */
+  /** Ms since the epoch; of a permanent user only where the password was rotated and ends. */
   readonly expiresAt?: number
   /** Of a credential. */
   readonly issuedAt?: number

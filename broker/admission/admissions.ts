@@ -4,12 +4,7 @@ import { type FoundLists, listsOf } from '#core/access/access-policy.ts'
 import type { Clock } from '#core/clock.ts'
 import { longestLife } from '#core/credentials/renew-credential.ts'
 import { isTemporary, parseUsername, type Username } from '#core/credentials/username.ts'
-import {
-  dummyVerifier,
-  type Verifier,
-  type VerifierBinding,
-  verifySecret,
-} from '#core/credentials/verifier.ts'
+import { dummyVerifier, type VerifierBinding, verifySecret } from '#core/credentials/verifier.ts'
 import { DomainError } from '#core/errors.ts'
 import { attributesOfConnection } from '#core/identity/attributes.ts'
 import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
@@ -18,7 +13,7 @@ import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { PublishRates } from '../connection/publish-rate.ts'
 import type { ConnectionBounds } from '../cluster/client-registry.ts'
 import { AccessMemo } from './access-memo.ts'
-import { AdmissionRecords, type Candidate, type Known } from './admission-records.ts'
+import { AdmissionRecords, type Candidate, type Known, type ValidVerifier } from './admission-records.ts'
 import type { Admission, Admitted } from './admission.ts'
 
 export interface AdmissionsOptions {
@@ -67,12 +62,12 @@ export class Admissions {
       const name = { local: former.source.name, organization: former.organizationId }
       const { organization, candidate } = await this.#records.read(name)
       if (organization === undefined || candidate === undefined) return this.#refuseUnknown()
-      const isStillValid = this.#validVerifiers(candidate).some((one) =>
-        isDeepStrictEqual(one, former.verifier),
+      const still = this.#validVerifiers(candidate).find(({ verifier }) =>
+        isDeepStrictEqual(verifier, former.verifier),
       )
-      if (!isStillValid || candidate.uid !== former.uid) return refused('bad-credentials')
+      if (still === undefined || candidate.uid !== former.uid) return refused('bad-credentials')
       const clientId = former.attributes['client_id'] ?? ''
-      return this.#letIn(name, organization, candidate, former.verifier, clientId)
+      return this.#letIn(name, organization, candidate, still, clientId)
     })
   }
 
@@ -91,7 +86,7 @@ export class Admissions {
       throw new DomainError('store-unavailable', 'the records are still on their way')
     }
     if (known.candidate.uid !== uid) return undefined
-    const admitted = await this.#letIn(name, known.organization, known.candidate, dummyVerifier, clientId)
+    const admitted = await this.#letIn(name, known.organization, known.candidate, anyVerifier, clientId)
     return 'admission' in admitted ? admitted.admission.access : undefined
   }
 
@@ -131,7 +126,7 @@ export class Admissions {
     name: Username,
     organization: OrganizationRecord,
     candidate: Candidate,
-    verifier: Verifier,
+    verifier: ValidVerifier,
     clientId: string,
   ): Promise<Admitted> {
     const lists = await this.#records.readLists(name, listsOf(candidate.policy, organization.defaultLists))
@@ -142,11 +137,12 @@ export class Admissions {
     name: Username,
     organization: OrganizationRecord,
     candidate: Candidate,
-    verifier: Verifier,
+    { verifier, notAfter }: ValidVerifier,
     clientId: string,
     lists: FoundLists,
   ): Admitted {
-    const { expiresAt, issuedAt, principal, policy, uid } = candidate
+    const { issuedAt, principal, policy, uid } = candidate
+    const expiresAt = smaller(candidate.expiresAt, notAfter)
     if (expiresAt !== undefined && expiresAt <= this.#now()) return refused('bad-credentials')
     if (organization.suspended || candidate.suspended) return refused('suspended')
     if (candidate.clientId !== undefined && candidate.clientId !== clientId) return refused('client-id')
@@ -174,21 +170,22 @@ export class Admissions {
     candidate: Candidate | undefined,
     password: string,
     name: Username | undefined,
-  ): Promise<Verifier | undefined> {
+  ): Promise<ValidVerifier | undefined> {
     const binding = bindingOf(name)
     const verifiers = candidate === undefined ? [] : this.#validVerifiers(candidate)
     if (verifiers.length === 0) await verifySecret(password, dummyVerifier, binding)
-    for (const verifier of verifiers) if (await verifySecret(password, verifier, binding)) return verifier
+    for (const one of verifiers) if (await verifySecret(password, one.verifier, binding)) return one
     return undefined
   }
 
-  #validVerifiers({ verifiers }: Candidate): Verifier[] {
+  #validVerifiers({ verifiers }: Candidate): ValidVerifier[] {
     const now = this.#now()
-    return verifiers
-      .filter(({ notAfter }) => notAfter === undefined || notAfter > now)
-      .map((one) => one.verifier)
+    return verifiers.filter(({ notAfter }) => notAfter === undefined || notAfter > now)
   }
 }
+
+/** Where nobody is to be let in, but what they may do is asked. */
+const anyVerifier: ValidVerifier = { verifier: dummyVerifier }
 
 async function unlessUnavailable(decide: () => Promise<Admitted>): Promise<Admitted> {
   try {

@@ -5,6 +5,7 @@ import type { Admissions } from '../admission/admissions.ts'
 import type { ClientRegistry } from '../cluster/client-registry.ts'
 import type { WillPublisher } from '../cluster/will-publisher.ts'
 import type { Denials } from '../denials.ts'
+import type { FormerPasswords } from '../former-passwords.ts'
 import type { Limits } from '../limits.ts'
 import type { BrokerMetrics } from '../metrics.ts'
 import type { OrganizationPool } from '../organizations/organization-pool.ts'
@@ -26,6 +27,7 @@ export interface ConnectionOptions {
   readonly limits: Limits
   readonly metrics: BrokerMetrics
   readonly denials: Denials
+  readonly formerPasswords: FormerPasswords
   readonly frames: FrameCache
   readonly newcomers: Newcomers
   readonly log: Log

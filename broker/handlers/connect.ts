@@ -51,9 +51,16 @@ export async function handleConnect(connection: Connection, packet: ConnectPacke
     if (connection.closed) return leaveNothing(attempt)
     if (code !== undefined) return refuse(attempt, code)
   }
+  tellFormerPassword(attempt)
   const looking = connection.opened()
   // Nothing of the client is handled before.
   if (looking !== undefined) await looking
+}
+
+function tellFormerPassword({ connection, session, clientId }: Attempt): void {
+  const admission = session?.admission
+  if (admission?.expiresAt === undefined || admission.source.type !== 'user') return
+  connection.options.formerPasswords.used(admission, clientId)
 }
 
 function attemptStep(step: Step, attempt: Attempt): ReturnType<Step> {

@@ -34,6 +34,8 @@ export interface RedisKeys {
   readonly controlApplied: string
   /** Hash: replica to how many of its connections ended for the entry there. Ends by itself. */
   controlEnded(position: string): string
+  /** String that expires by itself: when a user last signed in by a password that was rotated, in ms. */
+  formerPassword(organization: OrganizationId, local: string): string
   /** Prefix of everything that the broker keeps of an organization. */
   messaging(organization: OrganizationId): string
   /** Channel on which one replica of the broker is told what concerns it alone. */
@@ -68,6 +70,7 @@ export function redisKeys(prefix: string = defaultKeyPrefix): RedisKeys {
     control: `${shared}:control`,
     controlApplied: `${shared}:mq:control:applied`,
     controlEnded: (position) => `${shared}:mq:control:ended:${position}`,
+    formerPassword: (organization, local) => `${prefix}:{${organization}}:mq:former-password:${local}`,
     messaging: (organization) => `${prefix}:{${organization}}:mq:`,
     busInbox: (replica) => `${shared}:mq:bus:${replica}`,
     replicas: `${shared}:mq:replicas`,
