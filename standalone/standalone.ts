@@ -9,6 +9,7 @@ import { describeLocation, redisLocation } from '#core/redis/redis-location.ts'
 import { startBroker } from '../broker/broker.ts'
 import { createReconcilers } from '../operator/reconcilers/index.ts'
 import { buildApp } from '../token-service/app.ts'
+import type { DocumentFetcher } from '../token-service/verifier/document-fetcher.ts'
 import { guardedFetch } from '../token-service/verifier/guarded-fetch.ts'
 import { type Certificates, provideCertificates } from './certificates.ts'
 import { GeneratedSecrets } from './generated-secrets.ts'
@@ -31,6 +32,8 @@ export interface StandaloneOptions {
   readonly redisUrl?: string
   /** Of the stores in memory; Redis has its own. */
   readonly now?: Clock
+  /** How documents of issuers are read; over the network when absent. */
+  readonly fetchDocument?: DocumentFetcher
   readonly log: Log
   /** Tells people what becomes of their manifests, a line at a time. */
   readonly say?: (line: string) => void
@@ -150,7 +153,7 @@ function endpointsOf(host: string, ports: Readonly<Partial<Record<'mqtts' | 'wss
 }
 
 async function openTokenService(
-  { host, ports, log }: StandaloneOptions,
+  { host, ports, log, fetchDocument }: StandaloneOptions,
   { identities, credentials, controlLog, limiter, now }: Stores,
   endpoints: ReturnType<typeof endpointsOf>,
   registry: Registry,
@@ -161,7 +164,7 @@ async function openTokenService(
     control: controlLog,
     limiter,
     // Whoever runs standalone writes the manifests too; the demo issuer is on the loopback.
-    fetchDocument: guardedFetch({ allowPrivateIssuers: true }),
+    fetchDocument: fetchDocument ?? guardedFetch({ allowPrivateIssuers: true }),
     now,
     log,
     registry,

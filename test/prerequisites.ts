@@ -13,6 +13,12 @@ const requirements: readonly Requirement[] = [
   { program: 'mosquitto_sub', package: 'mosquitto-clients', why: 'a second MQTT client' },
   { program: 'unzip', package: 'unzip', why: 'it unpacks kubectl and helm' },
 ]
+/** Tests that look at pages are skipped without it. */
+const chromium: Requirement = {
+  program: 'chromium',
+  package: 'chromium',
+  why: 'pages are looked at in it',
+}
 /** Only for a control plane of our own; without it, tests on a real API server are skipped. */
 const etcd: Requirement = {
   program: 'etcd',
@@ -25,10 +31,10 @@ const say = (line: string): void => console.log(`prerequisites: ${line}`)
 /** False when tests can not run; it has said why. */
 export async function prepareTests(): Promise<boolean> {
   const hasControlPlane = Boolean(process.env['KUBECONFIG_TEST'] || process.env['KUBEBUILDER_ASSETS'])
-  const wanted = hasControlPlane ? requirements : [...requirements, etcd]
-  const left = await provide(wanted, say)
+  const optional = hasControlPlane ? [chromium] : [chromium, etcd]
+  const left = await provide([...requirements, ...optional], say)
   for (const [, problem] of left) say(problem)
-  const blocking = left.filter(([requirement]) => requirement !== etcd)
+  const blocking = left.filter(([requirement]) => !optional.includes(requirement))
   if (blocking.length > 0) return false
   const tools = await prepareClientTools()
   if (tools !== undefined) say(tools.reason)
