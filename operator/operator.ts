@@ -8,6 +8,7 @@ import { startRedisClock } from '#core/stores/redis-clock.ts'
 import { redisTls } from '#core/redis/redis-tls.ts'
 import { closeRedis, connectRedis, eachNode } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
+import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-marks.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { ClusterCache } from './kubernetes/cluster-cache.ts'
@@ -112,6 +113,7 @@ export async function runOperator({
       log,
       concurrency: settings.concurrency,
       installation: settings.installation,
+      formerPasswords: new RedisFormerPasswordMarks(redis, keys),
       endpoints: { host: settings.mqttHost, mqttsPort: settings.mqttsPort, wssPort: settings.wssPort },
     }))
   const elector = createElector(settings, {

@@ -44,6 +44,18 @@ export class GeneratedSecrets {
     return true
   }
 
+  /** Rejects when it is another by now; resolves once it is on disk. */
+  async update(secret: StoredSecret, data: Readonly<Record<string, string>>): Promise<void> {
+    const { namespace, name, version } = secret
+    if (this.get(namespace, name)?.version !== version)
+      throw new Error(`Secret ${name} was changed meanwhile`)
+    await this.#replace(
+      this.#secrets.map((one) =>
+        one.namespace === namespace && one.name === name ? { ...one, data: { ...one.data, ...data } } : one,
+      ),
+    )
+  }
+
   /** Drops those whose owner is no more. */
   async keepOwnedBy(isLiving: (uid: string) => boolean): Promise<void> {
     const kept = this.#secrets.filter(({ owner }) => isLiving(owner.uid))

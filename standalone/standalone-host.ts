@@ -66,6 +66,10 @@ export class StandaloneHost implements ResourceHost {
     return secrets.create(secret)
   }
 
+  async updateSecret(secret: StoredSecret, data: Readonly<Record<string, string>>): Promise<void> {
+    await this.#options.secrets.update(secret, data)
+  }
+
   async pinShortId({ metadata }: ResourceOf['Organization'], shortId: string): Promise<void> {
     await this.#options.manifests.pinShortId(metadata.namespace, metadata.name, shortId)
   }

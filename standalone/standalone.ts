@@ -87,6 +87,7 @@ async function compose(options: StandaloneOptions, shutdown: Shutdown): Promise<
     now: stores.now,
     log,
     installation: 'standalone',
+    formerPasswords: stores.formerPasswords,
     endpoints,
   })
   const loop = new ReconcileLoop({ host, reconcilers, markReady: () => stores.identities.markReady(), log })

@@ -100,8 +100,22 @@ export const MqttUserStatusSchema = Type.Object({
     Type.Object({ name: Type.String() }, { description: 'The generated Secret.' }),
   ),
   secretResourceVersion: Type.Optional(Type.String({ description: 'Version of the Secret that is in use.' })),
-  lastRotationTime: Type.Optional(Type.String({ format: 'date-time' })),
-  previousPasswordExpiry: Type.Optional(Type.String({ format: 'date-time' })),
+  lastRotationTime: Type.Optional(
+    Type.String({ format: 'date-time', description: 'When the present password was made.' }),
+  ),
+  previousPasswordExpiry: Type.Optional(
+    Type.String({
+      format: 'date-time',
+      description: 'Until when the former password lets in, while it does.',
+    }),
+  ),
+  previousPasswordLastUsed: Type.Optional(
+    Type.String({
+      format: 'date-time',
+      description:
+        'When a client last signed in by the former password; to the minute, looked at now and then.',
+    }),
+  ),
 })
 export type MqttUserStatus = Static<typeof MqttUserStatusSchema>
 export type MqttUser = Resource<MqttUserSpec, MqttUserStatus>

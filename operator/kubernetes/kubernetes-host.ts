@@ -123,6 +123,15 @@ export class KubernetesHost implements ResourceHost {
     }
   }
 
+  async updateSecret(
+    { namespace, name, version }: StoredSecret,
+    data: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    const change = { data: encoded(data) }
+    const options = { resourceVersion: version, fieldManager }
+    await this.#api.mergePatch(secretType, { namespace, name }, change, options)
+  }
+
   async pinShortId({ metadata }: ResourceOf['Organization'], shortId: string): Promise<void> {
     const wanted = { ...identityOf('Organization', metadata), spec: { shortId } }
     this.#remember(

@@ -13,7 +13,10 @@ import type { ClusterCache } from './cluster-cache.ts'
 import { FullPass } from './full-pass.ts'
 import type { KubernetesHost } from './kubernetes-host.ts'
 
-export interface LeadershipOptions extends Pick<ReconcilerOptions, 'installation' | 'endpoints'> {
+export interface LeadershipOptions extends Pick<
+  ReconcilerOptions,
+  'installation' | 'endpoints' | 'formerPasswords'
+> {
   readonly cache: ClusterCache
   readonly host: KubernetesHost
   readonly store: IdentityWriter
@@ -33,9 +36,17 @@ export class Leadership {
 
   constructor(options: LeadershipOptions) {
     this.#options = options
-    const { host, store, time, log, installation, endpoints } = options
+    const { host, store, time, log, installation, endpoints, formerPasswords } = options
     const now = (): number => time.now()
-    this.#reconcilers = createReconcilers({ host, store, now, log, installation, endpoints })
+    this.#reconcilers = createReconcilers({
+      host,
+      store,
+      now,
+      log,
+      installation,
+      endpoints,
+      formerPasswords,
+    })
     this.#controllers = {
       Organization: this.#controller('Organization'),
       AccessList: this.#controller('AccessList'),

@@ -16,6 +16,9 @@ export interface ResourceHost {
   /** Resolves with false, and writes nothing, when there is one of that name. */
   createSecret(secret: NewSecret): Promise<boolean>
 
+  /** Puts values into a Secret that was made by `createSecret`. Rejects when it is not as it was read any more. */
+  updateSecret(secret: StoredSecret, data: Readonly<Record<string, string>>): Promise<void>
+
   /** Writes `spec.shortId`, once, where there is none. */
   pinShortId(organization: ResourceOf['Organization'], shortId: string): Promise<void>
 

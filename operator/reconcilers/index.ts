@@ -1,6 +1,7 @@
 import type { Clock } from '#core/clock.ts'
 import type { Log } from '#core/process/logger.ts'
 import type { ResourceKindName, ResourceOf } from '#core/resources/index.ts'
+import type { FormerPasswordMarks } from '#core/stores/former-password-marks.ts'
 import type { IdentityWriter } from '#core/stores/identity-store.ts'
 import { accessListReconciler } from './access-list.ts'
 import { apiKeyReconciler } from './api-key.ts'
@@ -27,6 +28,8 @@ export interface ReconcilerOptions {
   /** Goes into short ids that are derived; another one changes every username. */
   readonly installation: string
   readonly endpoints: Endpoints
+  /** Who still uses a password that was rotated. */
+  readonly formerPasswords: Pick<FormerPasswordMarks, 'lastUse'>
 }
 
 /**
@@ -53,7 +56,7 @@ export const reconcileOrder = [
 ] as const satisfies readonly ResourceKindName[]
 
 export function createReconcilers(options: ReconcilerOptions): Reconcilers {
-  const { host, store, now, log, installation, endpoints } = options
+  const { host, store, now, log, installation, endpoints, formerPasswords } = options
   const finder = createOrganizationFinder(host, installation)
   const ledger = new RecordLedger(store)
   const kinds = {
@@ -61,7 +64,7 @@ export function createReconcilers(options: ReconcilerOptions): Reconcilers {
     AccessList: accessListReconciler(host, finder),
     IdentityProvider: identityProviderReconciler(host, finder),
     ApiKey: apiKeyReconciler(host, finder),
-    MqttUser: mqttUserReconciler({ host, store, finder, endpoints }),
+    MqttUser: mqttUserReconciler({ host, store, finder, endpoints, formerPasswords, now }),
   } as const
   const parts = { host, ledger, now, log }
   const claimOf = <K extends ResourceKindName>(kind: K, resource: ResourceOf[K]) =>

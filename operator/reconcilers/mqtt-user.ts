@@ -1,10 +1,12 @@
 import type { AccessPolicy } from '#core/access/access-policy.ts'
+import type { Clock } from '#core/clock.ts'
 import type { UserRecord } from '#core/credentials/user-record.ts'
 import { formatUsername } from '#core/credentials/username.ts'
 import { isDomainError } from '#core/errors.ts'
 import { attributesOfConnection } from '#core/identity/attributes.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { localPartOf, type MqttUser } from '#core/resources/mqtt-user.ts'
+import type { FormerPasswordMarks } from '#core/stores/former-password-marks.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import { rulesRefusal } from './access-list.ts'
 import { accessRefusal, someValue } from './access-readiness.ts'
@@ -22,6 +24,8 @@ export interface MqttUserParts {
   readonly store: Pick<IdentityReader, 'get'>
   readonly finder: OrganizationFinder
   readonly endpoints: Endpoints
+  readonly formerPasswords: Pick<FormerPasswordMarks, 'lastUse'>
+  readonly now: Clock
 }
 
 export type MqttUserFacts =
@@ -32,6 +36,8 @@ export type MqttUserFacts =
       readonly username: string
       readonly policy: AccessPolicy
       readonly password: UserPassword
+      /** When the former password was used last, in ms since the epoch, while it is of interest. */
+      readonly formerLastUse: number | undefined
       /** What is in force for this very user. */
       readonly stored: UserRecord | undefined
       readonly accessRefusal: Readiness | undefined
@@ -42,7 +48,7 @@ type Belonging = Extract<OrganizationLookup, { refusal?: undefined }>
 
 export function mqttUserReconciler(parts: MqttUserParts): KindReconciler<'MqttUser', MqttUserFacts> {
   const { host, finder } = parts
-  const passwords = new PasswordReader(host, parts.endpoints)
+  const passwords = new PasswordReader(parts)
   const lookup = ({ metadata, spec }: MqttUser): OrganizationLookup =>
     finder.find(metadata.namespace, spec.organizationRef)
   const holderOf = (user: MqttUser, { organization, id }: Belonging): MqttUser => {
@@ -74,11 +80,13 @@ export function mqttUserReconciler(parts: MqttUserParts): KindReconciler<'MqttUs
       const username = formatUsername({ local: localPartOf(user), organization: organization.id })
       const stored = await storedRecord(parts.store, user, organization.id)
       const policy = policyOf(user, organization)
+      const password = await passwords.read(user, username, stored)
       return {
         username,
         policy,
         stored,
-        password: await passwords.read(user, username, stored),
+        password,
+        formerLastUse: await formerLastUse(parts, user, organization.id, password),
         accessRefusal: accessRefusal(
           host,
           organization.organization,
@@ -111,20 +119,21 @@ function decideMqttUser(user: MqttUser, facts: MqttUserFacts): Decision<'MqttUse
   return {
     record: access === undefined ? 'remove' : recordOf(user, password, access),
     ready: invalid ?? suspension(user, facts) ?? facts.accessRefusal ?? synced(`signs in as ${username}`),
-    status: { username, ...secretStatus(password) },
+    status: { username, ...secretStatus(password), ...rotationStatus(facts) },
+    ...againAfter(password),
   }
 }
 
 function recordOf(
   { metadata, spec }: MqttUser,
-  { verifier }: Extract<UserPassword, { refusal?: undefined }>,
+  { verifier, rotation }: Extract<UserPassword, { refusal?: undefined }>,
   access: AccessPolicy,
 ): UserRecord {
   return {
     uid: metadata.uid,
     suspended: spec.suspended ?? false,
     ...(spec.deletionPolicy === 'Retain' ? { retain: true } : {}),
-    verifiers: [{ verifier }],
+    verifiers: rotation?.previous === undefined ? [{ verifier }] : [{ verifier }, rotation.previous],
     access,
     limits: spec.limits ?? {},
   }
@@ -134,6 +143,41 @@ function secretStatus({ secret, isGenerated }: UserPassword): Decision<'MqttUser
   if (secret === undefined) return {}
   const version = { secretResourceVersion: secret.version }
   return isGenerated === true ? { credentialsSecret: { name: secret.name }, ...version } : version
+}
+
+function rotationStatus({
+  password: { rotation },
+  formerLastUse,
+}: Extract<MqttUserFacts, { refusal?: undefined }>): Decision<'MqttUser'>['status'] {
+  if (rotation === undefined) return {}
+  const { since, previous } = rotation
+  return {
+    lastRotationTime: new Date(since).toISOString(),
+    ...(previous === undefined ? {} : { previousPasswordExpiry: new Date(previous.notAfter).toISOString() }),
+    ...(formerLastUse === undefined
+      ? {}
+      : { previousPasswordLastUsed: new Date(formerLastUse).toISOString() }),
+  }
+}
+
+function againAfter({ rotation }: UserPassword): Pick<Decision<'MqttUser'>, 'againAfterMs'> {
+  return rotation?.againAfterMs === undefined ? {} : { againAfterMs: rotation.againAfterMs }
+}
+
+/** Also shortly after it has ended: then whoever is left has lost its connection. */
+async function formerLastUse(
+  { formerPasswords, host }: MqttUserParts,
+  user: MqttUser,
+  organization: OrganizationId,
+  { rotation }: UserPassword,
+): Promise<number | undefined> {
+  if (rotation === undefined) return undefined
+  const at = await formerPasswords.lastUse(organization, localPartOf(user))
+  if (at === undefined || at < rotation.since) return undefined
+  const ends = rotation.previous === undefined ? 'which has ended' : 'which lets in for a while longer'
+  const message = `the former password, ${ends}, was last used at ${new Date(at).toISOString()}`
+  host.event('MqttUser', user, { type: 'Warning', reason: 'FormerPasswordUsed', message })
+  return at
 }
 
 function suspension(

@@ -1,3 +1,4 @@
+import type { Clock } from '#core/clock.ts'
 import { generateSecret, secretKindOf } from '#core/credentials/secret.ts'
 import type { UserRecord } from '#core/credentials/user-record.ts'
 import {
@@ -11,6 +12,15 @@ import type { MqttUser, MqttUserSpec } from '#core/resources/mqtt-user.ts'
 import { credentialsOf, type Endpoints } from './endpoints.ts'
 import { ensureSecret } from './generated-secret.ts'
 import type { ResourceHost, StoredSecret } from './host.ts'
+import {
+  beginRotation,
+  isDue,
+  nextLook,
+  readRotation,
+  rotationData,
+  type RotationState,
+  stillValid,
+} from './password-rotation.ts'
 import { notReady, type Readiness } from './readiness.ts'
 import { credentialsSecretName } from './secret-names.ts'
 
@@ -21,18 +31,43 @@ export type UserPassword =
       readonly verifier: Verifier
       readonly secret?: StoredSecret
       readonly isGenerated?: boolean
+      readonly rotation?: PasswordRotation
     }
-  | { readonly refusal: Readiness; readonly secret?: undefined; readonly isGenerated?: undefined }
+  | {
+      readonly refusal: Readiness
+      readonly secret?: undefined
+      readonly isGenerated?: undefined
+      readonly rotation?: undefined
+    }
+
+/** Of a generated password. */
+export interface PasswordRotation {
+  /** Ms since the epoch. */
+  readonly since: number
+  /** The former password, while it lets in. */
+  readonly previous?: NonNullable<RotationState['previous']> | undefined
+  readonly againAfterMs?: number | undefined
+}
+
+export interface PasswordReaderParts {
+  readonly host: ResourceHost
+  readonly endpoints: Endpoints
+  readonly now: Clock
+}
+
+const retryMs = 60_000
 
 /** Where a user's password comes from: a verifier in the spec, a Secret of one's own, or one that is generated. */
 export class PasswordReader {
   readonly #host: ResourceHost
   readonly #endpoints: Endpoints
+  readonly #now: Clock
   readonly #verifiers = new PasswordVerifiers()
 
-  constructor(host: ResourceHost, endpoints: Endpoints) {
+  constructor({ host, endpoints, now }: PasswordReaderParts) {
     this.#host = host
     this.#endpoints = endpoints
+    this.#now = now
   }
 
   /** `stored` is the user's record in force, if there is one. */
@@ -63,12 +98,66 @@ export class PasswordReader {
       labels: user.spec.credentialsSecret?.labels ?? {},
       annotations: user.spec.credentialsSecret?.annotations ?? {},
     } as const
-    const { secret, refusal } = await ensureSecret(this.#host, wanted, () =>
-      credentialsOf(username, generateSecret('mp'), this.#endpoints),
-    )
+    const { rotation } = user.spec
+    const { secret, refusal } = await ensureSecret(this.#host, wanted, () => ({
+      ...credentialsOf(username, generateSecret('mp'), this.#endpoints),
+      // It may take the place of one that was deleted.
+      ...(rotation === undefined ? {} : rotationData(beginRotation(rotation, stored[0], this.#now()))),
+    }))
     if (refusal !== undefined) return { refusal }
     const read = await this.#verifierIn(secret, 'password', uid, username, stored)
-    return read.refusal === undefined ? { ...read, isGenerated: true } : read
+    if (read.refusal !== undefined) return read
+    const { current, problem } = await this.#rotate(user, secret, read.verifier)
+    const isSame = current.version === secret.version
+    const now = isSame ? read : await this.#verifierIn(current, 'password', uid, username, stored)
+    if (now.refusal !== undefined) return now
+    const state = this.#rotationOf(user, current)
+    return {
+      ...now,
+      isGenerated: true,
+      ...(state === undefined ? {} : { rotation: problem ? { ...state, againAfterMs: retryMs } : state }),
+    }
+  }
+
+  /** Makes a new password where its time has come. Where that can not be written, the present one goes on. */
+  async #rotate(
+    user: MqttUser,
+    secret: StoredSecret,
+    verifier: Verifier,
+  ): Promise<{ readonly current: StoredSecret; readonly problem: boolean }> {
+    const { rotation } = user.spec
+    const state = readRotation(secret.data)
+    const now = this.#now()
+    const mustBegin = rotation?.interval !== undefined && state === undefined
+    const mustRotate = rotation !== undefined && state !== undefined && isDue(rotation, state, now)
+    if (rotation === undefined || (!mustBegin && !mustRotate)) return { current: secret, problem: false }
+    const next = mustRotate ? beginRotation(rotation, verifier, now) : { since: now }
+    const password = mustRotate ? { password: generateSecret('mp') } : {}
+    try {
+      await this.#host.updateSecret(secret, { ...password, ...rotationData(next) })
+    } catch (error) {
+      const cause = error instanceof Error ? error.message : String(error)
+      const message = `the password could not be rotated, and stays: ${cause}`
+      this.#host.event('MqttUser', user, { type: 'Warning', reason: 'RotationFailed', message })
+      return { current: secret, problem: true }
+    }
+    if (mustRotate) {
+      const ends = new Date(next.previous?.notAfter ?? now).toISOString()
+      const message = `Secret ${secret.name} has a new password; the former one lets in until ${ends}`
+      this.#host.event('MqttUser', user, { type: 'Normal', reason: 'PasswordRotated', message })
+    }
+    return { current: (await this.#host.readSecret(secret.namespace, secret.name)) ?? secret, problem: false }
+  }
+
+  #rotationOf({ spec }: MqttUser, { data }: StoredSecret): PasswordRotation | undefined {
+    const state = readRotation(data)
+    if (state === undefined) return undefined
+    const now = this.#now()
+    return {
+      since: state.since,
+      previous: stillValid(state, now),
+      againAfterMs: nextLook(spec.rotation, state, now),
+    }
   }
 
   async #referenced(

@@ -92,6 +92,7 @@ describe.skipIf(whyNoControlPlane !== undefined)('the chart on a real API server
         ['patch', 'mqttusers.cloudsignal.app:status', 'default'],
         ['patch', 'organizations.cloudsignal.app', 'default'],
         ['create', 'secrets', 'default'],
+        ['patch', 'secrets', 'default'],
         ['create', 'events.events.k8s.io', 'default'],
         ['create', 'leases.coordination.k8s.io', namespace],
         ['update', 'leases.coordination.k8s.io/cs-cloudsignal-operator', namespace],

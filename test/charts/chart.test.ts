@@ -97,14 +97,20 @@ describe('the rights of the chart', () => {
   test.each([
     ['by default', byDefault],
     ['with many values', withMany],
-  ])('hold no wildcard, no deletion and no change of a Secret, %s', (_, objects) => {
+  ])('hold no wildcard and no deletion, %s', (_, objects) => {
     const rules = rulesOf(objects)
     expect(rules.length).toBeGreaterThan(0)
     for (const { apiGroups, resources, verbs } of rules) {
       expect([...apiGroups, ...resources, ...verbs]).not.toContain('*')
       expect(verbs.filter((verb) => verb.startsWith('delete'))).toEqual([])
-      if (resources.includes('secrets')) expect(verbs).toEqual(['get', 'list', 'watch', 'create'])
+      if (resources.includes('secrets')) expect(verbs).toEqual(['get', 'list', 'watch', 'create', 'patch'])
     }
+  })
+
+  test('hold no change of a Secret where no password is to be rotated', async () => {
+    const rules = rulesOf(await render({ operator: { passwordRotation: false } }))
+    const ofSecrets = rules.filter(({ resources }) => resources.includes('secrets'))
+    expect(ofSecrets.map(({ verbs }) => verbs)).toEqual([['get', 'list', 'watch', 'create']])
   })
 
   test('change one Lease only, in the namespace of the release', () => {

@@ -8,6 +8,7 @@ import { silentLog } from '#core/process/logger.ts'
 import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
+import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-marks.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { allow, connectClient, everything, type TestClient } from '../fixtures/broker.ts'
@@ -25,7 +26,7 @@ import {
   aUser,
 } from '../fixtures/records.ts'
 import { type RedisServer, startRedisServer } from '../fixtures/redis-server.ts'
-import { anOrganizationResource, aResource } from '../fixtures/resources.ts'
+import { anOrganizationResource, aResource, aUserResource } from '../fixtures/resources.ts'
 import { aProviderOf, claimsOf } from '../token-service/app-under-test.ts'
 
 /** Two brokers and a token service as processes, on one Redis; the records of organizations are the operator's. */
@@ -35,6 +36,7 @@ let issuer: Issuer
 let identities: RedisIdentityStore
 let credentials: RedisCredentialStore
 let certificate: TestCertificate
+let operator: ReconcileWorld
 let replicas: readonly Replica[]
 let tokenService: RunningProgram
 let url: string
@@ -49,7 +51,9 @@ beforeAll(async () => {
   const log = new RedisControlLog(redis, keys)
   identities = new RedisIdentityStore(redis, keys, log)
   credentials = new RedisCredentialStore(redis, keys, log)
-  const operator = new ReconcileWorld(() => identities)
+  operator = new ReconcileWorld(() => identities)
+  operator.formerPasswords = new RedisFormerPasswordMarks(redis, keys)
+  operator.forget()
   const lives = { maxTtl: '1h', maxLifetime: '8h' }
   await operator.apply(
     anOrganizationResource({ shortId: org.slice(4), credentials: lives }),
@@ -244,6 +248,62 @@ describe('the will of a credential that expires', () => {
     },
   )
 })
+
+test('a password that is rotated lets in beside the new one until its overlap ends, on both replicas', async () => {
+  operator.now = Date.now()
+  const user = { access: [...everything], rotation: { interval: '1h', overlap: '3s' } }
+  await operator.apply(aUserResource('device', user))
+  const password = (): string => operator.host.secrets.get('default/device-mqtt')?.data['password'] ?? ''
+  const connectWith = (secret: string, name: string): Promise<TestClient[]> =>
+    Promise.all(
+      [0, 1].map((index) => connect(index, 'device', { password: secret, clientId: `${name}-${index}` })),
+    )
+  const look = () => operator.reconcilers.byKind.MqttUser.reconcile({ namespace: 'default', name: 'device' })
+  const status = () => operator.host.get('MqttUser', 'default', 'device')?.status
+  const former = password()
+  const before = await connectWith(former, 'before')
+  expect(status()).not.toHaveProperty('previousPasswordLastUsed')
+
+  // An hour ago the password was made: the operator's clock says so.
+  const data = { rotation: JSON.stringify({ since: Date.now() - 3_600_000 }) }
+  const secret = await operator.host.readSecret('default', 'device-mqtt')
+  if (secret === undefined) throw new Error('there is no Secret')
+  await operator.host.updateSecret(secret, data)
+  operator.now = Date.now()
+  await look()
+  const ends = operator.now + 3_000
+  expect(password()).not.toBe(former)
+  expect(status()?.previousPasswordExpiry).toBe(new Date(ends).toISOString())
+  const [old, renewed] = [await connectWith(former, 'old'), await connectWith(password(), 'new')]
+  await eventually('the operator hears who used the former one', async () => {
+    await look()
+    return status()?.previousPasswordLastUsed !== undefined
+  })
+  for (const { program } of replicas) {
+    await program.logged('a client signed in with a password that was rotated and ends soon')
+    expect(program.output()).not.toContain(former)
+  }
+  expect([...before, ...old].map((client) => client.closed())).toEqual([false, false, false, false])
+
+  await eventually('who used the former one is closed', () =>
+    [...before, ...old].every((one) => one.closed()),
+  )
+  expect(Date.now()).toBeGreaterThanOrEqual(ends - 50)
+  expect([...before, ...old].flatMap(({ goodbyes }) => goodbyes)).toEqual([0xa0, 0xa0, 0xa0, 0xa0])
+  expect(renewed.map((client) => client.closed())).toEqual([false, false])
+  await expect(connectWith(former, 'late')).rejects.toMatchObject({ code: 0x86 })
+  await connectWith(password(), 'late')
+  const counted = await Promise.all(
+    replicas.map(async ({ probes }) => (await fetch(`http://127.0.0.1:${probes}/metrics`)).text()),
+  )
+  for (const text of counted) expect(text).toContain('cloudsignal_broker_former_password_connects_total 1')
+  // The records are those of before the end: the brokers' own clocks have closed the connections.
+  expect((await identities.get('user', org, 'device'))?.verifiers).toHaveLength(2)
+  operator.now = Date.now()
+  await look()
+  expect((await identities.get('user', org, 'device'))?.verifiers).toHaveLength(1)
+  expect(renewed.map((client) => client.closed())).toEqual([false, false])
+}, 20_000)
 
 /** As an exchange of the issuer's usual token makes it. */
 async function principalOfAda(): Promise<Pick<CredentialRecord, 'principal'>> {

@@ -109,6 +109,38 @@ describe.skipIf(whyNoControlPlane !== undefined)('the operator against a real AP
     expect(await secretOf('chosen-mqtt')).toBeUndefined()
   })
 
+  test('a password whose time is over is rotated in its Secret, with the rights that the chart gives', async () => {
+    const rotation = { interval: '1h', overlap: '10m' }
+    await cluster.apply(manifest('MqttUser', 'rotating', { organizationRef, accessListRefs, rotation }))
+    await cluster.ready('mqttuser', namespace, 'rotating', 'True Synced')
+    const [former, before] = [await passwordOf('rotating-mqtt'), await secretOf('rotating-mqtt')]
+    const state = JSON.stringify({ since: Date.now() - 3_600_000 })
+    const patch = JSON.stringify({ stringData: { rotation: state } })
+    await cluster.plane.kubectl(['patch', 'secret', 'rotating-mqtt', '-n', namespace, '-p', patch])
+    const binding = { kind: 'user', name: `rotating@${org}` } as const
+    await eventually('both let in', async () => {
+      const record = await cluster.store.get('user', org, 'rotating')
+      return record?.verifiers.length === 2
+    })
+    const password = await passwordOf('rotating-mqtt')
+    expect(password).not.toBe(former)
+    expect((await cluster.store.get('user', org, 'rotating'))?.verifiers).toEqual([
+      { verifier: verifierOfGenerated(password, binding) },
+      { verifier: verifierOfGenerated(former, binding), notAfter: expect.any(Number) },
+    ])
+    expect((await secretOf('rotating-mqtt'))?.metadata.ownerReferences).toEqual(
+      before?.metadata.ownerReferences,
+    )
+    await eventually('it is told', async () => {
+      const parameters = ['get', 'events', '-n', namespace, '-o', 'jsonpath={.items[*].reason}']
+      return (await cluster.plane.kubectl(parameters)).stdout.includes('PasswordRotated')
+    })
+    await eventually('the status says so', async () => {
+      const user = await cluster.get<{ status: object }>('mqttuser', namespace, 'rotating')
+      return user !== undefined && 'previousPasswordExpiry' in user.status
+    })
+  })
+
   test('an API key is found by the text in its Secret', async () => {
     const key = decode(await secretOf('backend-api-key'), 'key')
     const found = await cluster.store.findApiKey(key)

@@ -116,6 +116,18 @@ describe('resources of a cluster', () => {
     })
   })
 
+  test('values are put into a Secret as it was read, and into no other', async () => {
+    await host.createSecret(newSecret)
+    const read = await host.readSecret('a', 'ada-mqtt')
+    if (read === undefined) throw new Error('there is no Secret')
+    await host.updateSecret(read, { rotation: 'stäte' })
+    const changed = await host.readSecret('a', 'ada-mqtt')
+    expect(changed).toMatchObject({ ownerUid: 'uid-ada', data: { password: 'Pässword', rotation: 'stäte' } })
+    expect(changed?.version).not.toBe(read.version)
+    await expect(host.updateSecret(read, { password: 'late' })).rejects.toMatchObject({ code: 'conflict' })
+    expect((await host.readSecret('a', 'ada-mqtt'))?.data['password']).toBe('Pässword')
+  })
+
   test('a Secret that is there is left alone', async () => {
     server.put(secrets, { metadata: { name: 'ada-mqtt' }, data: {} })
     expect(await host.createSecret(newSecret)).toBe(false)

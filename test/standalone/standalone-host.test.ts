@@ -67,6 +67,20 @@ describe('generated Secrets', () => {
     expect(await host.readSecret('default', 'two-mqtt')).toBeDefined()
   })
 
+  it('are changed as they were read, on disk too, and not otherwise', async () => {
+    const { open } = await someManifests(user)
+    const first = await open()
+    await first.host.createSecret(aSecretFor(theUser(first.host)))
+    const read = await first.host.readSecret('default', 'one-mqtt')
+    if (read === undefined) throw new Error('there is no Secret')
+    await first.host.updateSecret(read, { password: 'next', rotation: 'x' })
+    await expect(first.host.updateSecret(read, { password: 'late' })).rejects.toThrow(/changed meanwhile/)
+    await first.manifests.close()
+    const after = await (await open()).host.readSecret('default', 'one-mqtt')
+    expect(after).toMatchObject({ data: { password: 'next', rotation: 'x' } })
+    expect(after?.version).not.toBe(read.version)
+  })
+
   it('are not made for an object that is gone', async () => {
     const { open, directory } = await someManifests(user)
     const { host } = await open()

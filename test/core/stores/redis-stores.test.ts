@@ -9,6 +9,7 @@ import type { ControlEntry, ControlLogWriter } from '#core/stores/control-log.ts
 import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
+import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-marks.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys, type RedisKeys } from '#core/stores/redis-keys.ts'
 import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
@@ -86,6 +87,19 @@ describe('on Redis', () => {
   })
 
   const org = anOrganizationId
+
+  test('when a former password was used last is kept for a day longer than the password, and of each user alone', async () => {
+    const keys = freshKeys()
+    const marks = new RedisFormerPasswordMarks(redis, keys)
+    const at = Date.now()
+    expect(await marks.lastUse(anOrganizationId, 'ada')).toBeUndefined()
+    await marks.mark(anOrganizationId, 'ada', at - 0.4, at + 60_000.7)
+    expect(await marks.lastUse(anOrganizationId, 'ada')).toBe(at)
+    expect(await marks.lastUse(anOrganizationId, 'bob')).toBeUndefined()
+    const left = await redis.pttl(keys.formerPassword(anOrganizationId, 'ada'))
+    expect(left).toBeGreaterThan(86_400_000 + 50_000)
+    expect(left).toBeLessThan(86_400_000 + 61_000)
+  })
 
   test('a change whose entry could not be appended is told when the write is repeated', async () => {
     const log: ControlEntry[] = []

@@ -290,7 +290,9 @@ export class FakeApiServer {
     if (expected !== undefined && expected !== before.metadata.resourceVersion) {
       return reply(response, 409, statusBody(409, 'Conflict', 'the object has been modified'))
     }
-    const merged = { ...before, ...patch, metadata: { ...before.metadata, ...patch.metadata } }
+    const data =
+      patch['data'] === undefined ? {} : { data: { ...Object(before['data']), ...Object(patch['data']) } }
+    const merged = { ...before, ...patch, ...data, metadata: { ...before.metadata, ...patch.metadata } }
     reply(response, 200, this.put(path.slice(0, path.lastIndexOf('/')), merged))
   }
 }

@@ -1,6 +1,6 @@
 {{/*
 What the operator may do where its resources are. It never deletes: generated Secrets go with the MqttUser that
-owns them. It lists and watches Secrets by their metadata only, and reads one where a resource names it.
+owns them. It changes a Secret only to rotate the password that it generated into it. It lists and watches Secrets by their metadata only, and reads one where a resource names it.
 */}}
 {{- define "cloudsignal.operatorRules" -}}
 - apiGroups: [cloudsignal.app]
@@ -20,7 +20,7 @@ owns them. It lists and watches Secrets by their metadata only, and reads one wh
   verbs: [patch]
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, list, watch, create]
+  verbs: [get, list, watch, create{{ if .Values.operator.passwordRotation }}, patch{{ end }}]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]

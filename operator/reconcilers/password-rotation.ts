@@ -1,0 +1,73 @@
+import { Type, type Static } from 'typebox'
+import { type Verifier, VerifierSchema } from '#core/credentials/verifier.ts'
+import { durationSeconds } from '#core/resources/fields.ts'
+import type { MqttUserSpec } from '#core/resources/mqtt-user.ts'
+import { recordCodec } from '#core/stores/record-codec.ts'
+
+/**
+ * What is known of the rotation of a generated password. It stands in the Secret beside the password, so that one write
+ * changes both and nothing but resources has to be kept.
+ */
+const RotationStateSchema = Type.Object({
+  /** When the present password was made, or first seen; in ms since the epoch. */
+  since: Type.Integer(),
+  previous: Type.Optional(Type.Object({ verifier: VerifierSchema, notAfter: Type.Integer() })),
+})
+export type RotationState = Static<typeof RotationStateSchema>
+type Rotation = NonNullable<MqttUserSpec['rotation']>
+
+const codec = recordCodec('rotation', RotationStateSchema)
+
+/** Key of the Secret. */
+const rotationKey = 'rotation'
+const defaultOverlap = '10m'
+/** Looks at who still uses the former password, in one overlap. */
+const looksPerOverlap = 4
+const shortestLookMs = 10_000
+/** Of a timer; a later time is waited for in steps. */
+const longestWaitMs = 86_400_000
+
+/** Undefined where there is none, or none that can be read: it is begun anew. */
+export function readRotation(data: Readonly<Record<string, string>>): RotationState | undefined {
+  try {
+    return codec.decode(data[rotationKey] ?? '')
+  } catch {
+    return undefined
+  }
+}
+
+export function rotationData(state: RotationState): Readonly<Record<string, string>> {
+  return { [rotationKey]: codec.encode(state) }
+}
+
+/** A new password is made now; `former` lets in until the overlap ends. */
+export function beginRotation(rotation: Rotation, former: Verifier | undefined, now: number): RotationState {
+  const notAfter = now + durationSeconds(rotation.overlap ?? defaultOverlap) * 1_000
+  return { since: now, ...(former === undefined ? {} : { previous: { verifier: former, notAfter } }) }
+}
+
+export function isDue({ interval }: Rotation, { since }: RotationState, now: number): boolean {
+  return interval !== undefined && now >= since + durationSeconds(interval) * 1_000
+}
+
+/** The former password while it lets in. */
+export function stillValid({ previous }: RotationState, now: number): RotationState['previous'] {
+  return previous !== undefined && previous.notAfter > now ? previous : undefined
+}
+
+/** Ms until there is something to do again: the next rotation, a look at the former password, its end. */
+export function nextLook(
+  rotation: Rotation | undefined,
+  state: RotationState,
+  now: number,
+): number | undefined {
+  const times: number[] = []
+  const { interval } = rotation ?? {}
+  if (interval !== undefined) times.push(state.since + durationSeconds(interval) * 1_000)
+  const previous = stillValid(state, now)
+  if (previous !== undefined) {
+    const lookMs = Math.max((previous.notAfter - state.since) / looksPerOverlap, shortestLookMs)
+    times.push(Math.min(previous.notAfter, now + lookMs))
+  }
+  return times.length === 0 ? undefined : Math.min(Math.max(Math.min(...times) - now, 1), longestWaitMs)
+}
