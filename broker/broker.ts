@@ -1,4 +1,5 @@
 import type { Registry } from 'prom-client'
+import type { Audit } from '#core/audit/audit.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Log } from '#core/process/logger.ts'
 import type { ControlLogReader } from '#core/stores/control-log.ts'
@@ -34,6 +35,7 @@ export interface BrokerOptions {
   /** The stores' time, in ms since the epoch. */
   readonly now: Clock
   readonly log: Log
+  readonly audit: Audit
   readonly registry: Registry
   readonly limits?: Partial<Limits>
 }
@@ -54,7 +56,7 @@ export interface Broker {
  * then nothing is left open.
  */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
-  const { identities, credentials, now, log } = options
+  const { identities, credentials, now, log, audit } = options
   const limits = { ...defaultLimits, ...options.limits }
   const live = new LiveConnections<Connection>()
   const control = await options.controlLog.follow(controlLogHandler(live), options.cluster.replica)
@@ -96,6 +98,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     frames: new FrameCache(),
     newcomers: new Newcomers(limits.maxNewcomers),
     log,
+    audit,
     now,
     gone: (connection: Connection) => void connections.delete(connection),
   }

@@ -1,7 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { collectDefaultMetrics, Registry } from 'prom-client'
+import { createAudit } from '#core/audit/audit.ts'
+import { systemClock } from '#core/clock.ts'
 import { isDomainError } from '#core/errors.ts'
-import { errorFields, type Log } from '#core/process/logger.ts'
+import { createAuditWriter, errorFields, type Log } from '#core/process/logger.ts'
 import { startProbeServer } from '#core/process/probe-server.ts'
 import { runProgram } from '#core/process/program.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
@@ -35,6 +37,9 @@ await runProgram({
     const certificate = await readCertificate(files)
     const registry = new Registry()
     collectDefaultMetrics({ register: registry })
+    const write = createAuditWriter('broker')
+    const audit = createAudit({ level: settings.audit, write, registry, now: systemClock })
+    shutdown.add('audit', async () => audit.flush())
     const tls = redisTls(settings)
     const redis = connectRedis(settings.redisUrl, 'broker', log, tls)
     shutdown.add('redis', () => closeRedis(redis))
@@ -85,6 +90,7 @@ await runProgram({
       },
       now: clock.now,
       log,
+      audit,
       registry,
       limits: { expiryNoticeMs: settings.expiryNoticeSeconds * 1_000 },
     })

@@ -4,6 +4,7 @@
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { Registry } from 'prom-client'
+import { silentAudit } from '#core/audit/audit.ts'
 import { systemClock } from '#core/clock.ts'
 import { silentLog } from '#core/process/logger.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
@@ -25,6 +26,7 @@ const app = buildApp({
   limiter: new MemoryRateLimiter(systemClock),
   now: systemClock,
   log: silentLog,
+  audit: silentAudit,
   registry: new Registry(),
 })
 const served = await app.inject({ url: '/openapi.json' })

@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import { Registry } from 'prom-client'
-import type { Clock } from '#core/clock.ts'
+import { type Audit, createAudit } from '#core/audit/audit.ts'
+import { type Clock, systemClock } from '#core/clock.ts'
 import { isDomainError } from '#core/errors.ts'
 import type { Log } from '#core/process/logger.ts'
 import { listenError, startProbeServer } from '#core/process/probe-server.ts'
@@ -68,6 +69,8 @@ async function compose(options: StandaloneOptions, shutdown: Shutdown): Promise<
   const { log, say = () => {}, signal = new AbortController().signal } = options
   const state = typeof options.state === 'string' ? await StateDirectory.open(options.state) : options.state
   const registry = new Registry()
+  // One log for people: its own level decides.
+  const audit = createAudit({ level: 'all', write: log.info.bind(log), registry, now: systemClock })
   const stores = await openStores(options, shutdown, signal)
   const certificates = await provideCertificates(state, stores.now)
   const secrets = await GeneratedSecrets.open(state)
@@ -75,10 +78,10 @@ async function compose(options: StandaloneOptions, shutdown: Shutdown): Promise<
   shutdown.add('manifests', () => manifests.close())
   const host = await StandaloneHost.open({ manifests, secrets, say })
 
-  const broker = await openBroker(options, stores, certificates, registry)
+  const broker = await openBroker(options, stores, certificates, { audit, registry })
   shutdown.add('broker', () => broker.close())
   const endpoints = endpointsOf(options.host, broker.ports)
-  const http = await openTokenService(options, stores, endpoints, registry)
+  const http = await openTokenService(options, stores, endpoints, { audit, registry })
   shutdown.add('token service', http.close)
 
   const reconcilers = createReconcilers({
@@ -128,11 +131,16 @@ async function openStores(
   }
 }
 
+interface Observed {
+  readonly audit: Audit
+  readonly registry: Registry
+}
+
 function openBroker(
   options: StandaloneOptions,
   stores: Stores,
   { cert, key }: Certificates,
-  registry: Registry,
+  observed: Observed,
 ) {
   const address = { host: options.host, cert, key }
   return startBroker({
@@ -142,7 +150,7 @@ function openBroker(
       wss: { ...address, port: options.ports.wss },
     },
     log: options.log,
-    registry,
+    ...observed,
   })
 }
 
@@ -157,7 +165,7 @@ async function openTokenService(
   { host, ports, log, fetchDocument }: StandaloneOptions,
   { identities, credentials, controlLog, limiter, now }: Stores,
   endpoints: ReturnType<typeof endpointsOf>,
-  registry: Registry,
+  observed: Observed,
 ): Promise<{ readonly port: number; readonly close: () => Promise<void> }> {
   const app = buildApp({
     identities,
@@ -168,7 +176,7 @@ async function openTokenService(
     fetchDocument: fetchDocument ?? guardedFetch({ allowPrivateIssuers: true }),
     now,
     log,
-    registry,
+    ...observed,
     endpoints: {
       mqtts: `mqtts://${endpoints.host}:${endpoints.mqttsPort}`,
       wss: `wss://${endpoints.host}:${endpoints.wssPort}/`,

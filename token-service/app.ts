@@ -8,6 +8,7 @@ import {
   type RawServerDefault,
 } from 'fastify'
 import type { Registry } from 'prom-client'
+import type { Audit } from '#core/audit/audit.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Log } from '#core/process/logger.ts'
 import type { ControlLogWitness } from '#core/stores/control-log.ts'
@@ -60,6 +61,7 @@ export interface AppDependencies {
   readonly fetchDocument: DocumentFetcher
   readonly now: Clock
   readonly log: Log
+  readonly audit: Audit
   readonly registry: Registry
   /** Shown to callers: where to connect with what they got. */
   readonly endpoints?: Endpoints

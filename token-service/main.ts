@@ -1,6 +1,8 @@
 import type { AddressInfo } from 'node:net'
 import { collectDefaultMetrics, Registry } from 'prom-client'
+import { createAudit } from '#core/audit/audit.ts'
 import { systemClock } from '#core/clock.ts'
+import { createAuditWriter } from '#core/process/logger.ts'
 import { listenError, startProbeServer } from '#core/process/probe-server.ts'
 import { type ProgramContext, runProgram } from '#core/process/program.ts'
 import { CachedIdentityReader } from '#core/stores/cached-identity-reader.ts'
@@ -28,6 +30,9 @@ await runProgram({
 async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promise<void> {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
+  const write = createAuditWriter('token-service')
+  const audit = createAudit({ level: settings.audit, write, registry, now: systemClock })
+  shutdown.add('audit', async () => audit.flush())
   const redis = connectRedis(settings.redisUrl, 'token-service', log, redisTls(settings))
   shutdown.add('redis', () => closeRedis(redis))
 
@@ -56,6 +61,7 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
     fetchDocument: guardedFetch({ allowPrivateIssuers: settings.allowPrivateIssuers }),
     now: systemClock,
     log,
+    audit,
     registry,
     mostPerSubject: settings.mostPerSubject,
     limiter: new RedisRateLimiter(redis, keys),

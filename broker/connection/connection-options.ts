@@ -1,3 +1,4 @@
+import type { Audit } from '#core/audit/audit.ts'
 import type { Clock } from '#core/clock.ts'
 import type { RenewalDependencies } from '#core/credentials/renew-credential.ts'
 import type { Log } from '#core/process/logger.ts'
@@ -31,6 +32,7 @@ export interface ConnectionOptions {
   readonly frames: FrameCache
   readonly newcomers: Newcomers
   readonly log: Log
+  readonly audit: Audit
   /** The stores' time: expiry is theirs. */
   readonly now: Clock
   /** Told once everything of a connection is undone. */

@@ -1,3 +1,4 @@
+import { auditLevels, type AuditLevel } from '#core/audit/audit.ts'
 import { parseRedisUrl, type RedisLocation, redisUrlForms } from '#core/redis/redis-location.ts'
 import { defaultKeyPrefix } from '#core/stores/redis-keys.ts'
 import { logLevels, type LogLevel } from './logger.ts'
@@ -43,6 +44,13 @@ export const commonSettings = {
     parse: oneOf(logLevels),
     default: 'info',
   } satisfies Setting<LogLevel>,
+  audit: {
+    name: 'CLOUDSIGNAL_AUDIT',
+    description:
+      'Which audit events the broker and the token service write to the log: all, refusals (all but what is routine) or off. They are counted in any case.',
+    parse: oneOf(auditLevels),
+    default: 'all',
+  } satisfies Setting<AuditLevel>,
   probePort: {
     name: 'CLOUDSIGNAL_PROBE_PORT',
     description: 'Port of /healthz, /readyz and /metrics; 0 takes a free one.',

@@ -64,6 +64,7 @@ export const manyValues = {
   image: { digest: `sha256:${'0'.repeat(64)}`, pullPolicy: 'Always' },
   imagePullSecrets: [{ name: 'registry' }],
   logLevel: 'debug',
+  audit: 'refusals',
   keyPrefix: 'edge',
   redis: {
     secretName: 'redis',

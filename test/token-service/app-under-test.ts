@@ -1,4 +1,5 @@
 import { Registry } from 'prom-client'
+import { createAudit } from '#core/audit/audit.ts'
 import type { ApiKeyRecord } from '#core/credentials/api-key-record.ts'
 import { generateSecret } from '#core/credentials/secret.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
@@ -85,6 +86,7 @@ export async function startApp(over: Partial<AppDependencies> = {}): Promise<App
     fetchDocument: guardedFetch({ allowPrivateIssuers: true }),
     now: () => now,
     log: capturing,
+    audit: createAudit({ level: 'all', write: capturing.info, registry, now: () => now }),
     registry,
     ...over,
   })

@@ -1,6 +1,7 @@
 import { defaultPerSubject } from '#core/credentials/renew-credential.ts'
 import type { FastifyReply } from 'fastify'
 import type { Clock } from '#core/clock.ts'
+import { addressGroup } from '#core/network/address-group.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { FoundApiKey } from '#core/stores/identity-store.ts'
 import {
@@ -11,7 +12,6 @@ import {
   type RateVerdict,
 } from '#core/stores/rate-limiter.ts'
 import type { ProblemError } from '../problems.ts'
-import { addressGroup } from './address-group.ts'
 import { rateHeaders, rateLimited } from './rate-headers.ts'
 
 /** Requests per minute where no resource says otherwise. */

@@ -109,6 +109,8 @@ resources:
   value: {{ .root.Values.keyPrefix | quote }}
 - name: CLOUDSIGNAL_LOG_LEVEL
   value: {{ .root.Values.logLevel | quote }}
+- name: CLOUDSIGNAL_AUDIT
+  value: {{ .root.Values.audit | quote }}
 - name: CLOUDSIGNAL_PROBE_PORT
   value: "9090"
 {{- end -}}

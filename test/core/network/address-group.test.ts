@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { addressGroup } from '../../../token-service/limits/address-group.ts'
+import { addressGroup } from '#core/network/address-group.ts'
 
 describe('of an address counts', () => {
   test.each([

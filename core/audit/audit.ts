@@ -1,0 +1,48 @@
+import type { Registry } from 'prom-client'
+import type { Clock } from '#core/clock.ts'
+import { type AuditEvent, auditEvents } from './audit-event.ts'
+import { AuditCounts } from './audit-counts.ts'
+import { FloodGate } from './flood-gate.ts'
+
+/** Where events go. No method throws. */
+export interface Audit {
+  /** Counted, and written down as far as the level and the flood gate allow. */
+  record(event: AuditEvent): void
+  /** Counted only: whoever reports it has decided that it is not worth a line. */
+  count(event: AuditEvent): void
+  /** Writes down what was left out so far. */
+  flush(): void
+}
+
+/** `refusals`: all but what is routine. Events are counted in any case. */
+export const auditLevels = ['all', 'refusals', 'off'] as const
+export type AuditLevel = (typeof auditLevels)[number]
+
+export type AuditWriter = (event: AuditEvent, message: string) => void
+
+export interface AuditOptions {
+  readonly level: AuditLevel
+  readonly write: AuditWriter
+  readonly registry: Registry
+  readonly now: Clock
+}
+
+export function createAudit({ level, write, registry, now }: AuditOptions): Audit {
+  const counts = new AuditCounts(registry)
+  const line = (event: AuditEvent): void => write(event, auditEvents[event.event].message)
+  const gate = new FloodGate({ now, write: line })
+  return {
+    record(event) {
+      counts.add(event)
+      if (level === 'off') return
+      const { nature } = auditEvents[event.event]
+      if (nature === 'routine' && level === 'refusals') return
+      if (nature !== 'refusal' || gate.admits(event)) line(event)
+    },
+    count: (event) => counts.add(event),
+    flush: () => gate.flush(),
+  }
+}
+
+/** Neither writes nor counts. */
+export const silentAudit: Audit = { record() {}, count() {}, flush() {} }
