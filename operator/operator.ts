@@ -4,6 +4,7 @@ import { collectDefaultMetrics, Registry } from 'prom-client'
 import { startProbeServer } from '#core/process/probe-server.ts'
 import type { ProgramContext } from '#core/process/program.ts'
 import type { SettingsOf } from '#core/process/settings.ts'
+import { RedisApiKeyUses } from '#core/stores/redis-api-key-uses.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
 import { redisTls } from '#core/redis/redis-tls.ts'
 import { closeRedis, connectRedis, eachNode } from '#core/stores/redis-connection.ts'
@@ -108,6 +109,7 @@ export async function runOperator({
       cache,
       host,
       store,
+      keyUses: new RedisApiKeyUses(redis, keys),
       metrics,
       time,
       log,

@@ -7,6 +7,7 @@ import { Registry } from 'prom-client'
 import { silentAudit } from '#core/audit/audit.ts'
 import { systemClock } from '#core/clock.ts'
 import { silentLog } from '#core/process/logger.ts'
+import { MemoryApiKeyUses } from '#core/stores/memory-api-key-uses.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
@@ -20,6 +21,7 @@ const app = buildApp({
   identities: new MemoryIdentityStore(controlLog),
   credentials: new MemoryCredentialStore(controlLog, systemClock),
   control: controlLog,
+  keyUses: new MemoryApiKeyUses(),
   fetchDocument: async (url) => {
     throw new Error(`nothing is fetched here, not even ${url}`)
   },

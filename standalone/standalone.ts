@@ -87,6 +87,7 @@ async function compose(options: StandaloneOptions, shutdown: Shutdown): Promise<
   const reconcilers = createReconcilers({
     host,
     store: stores.identities,
+    keyUses: stores.keyUses,
     now: stores.now,
     log,
     installation: 'standalone',
@@ -163,7 +164,7 @@ function endpointsOf(host: string, ports: Readonly<Partial<Record<'mqtts' | 'wss
 
 async function openTokenService(
   { host, ports, log, fetchDocument }: StandaloneOptions,
-  { identities, credentials, controlLog, limiter, now }: Stores,
+  { identities, credentials, controlLog, keyUses, limiter, now }: Stores,
   endpoints: ReturnType<typeof endpointsOf>,
   observed: Observed,
 ): Promise<{ readonly port: number; readonly close: () => Promise<void> }> {
@@ -171,6 +172,7 @@ async function openTokenService(
     identities,
     credentials,
     control: controlLog,
+    keyUses,
     limiter,
     // Whoever runs standalone writes the manifests too; the demo issuer is on the loopback.
     fetchDocument: fetchDocument ?? guardedFetch({ allowPrivateIssuers: true }),

@@ -2,16 +2,19 @@ import { type Clock, systemClock } from '#core/clock.ts'
 import type { Log } from '#core/process/logger.ts'
 import type { Shutdown } from '#core/process/shutdown.ts'
 import type { RedisLocation } from '#core/redis/redis-location.ts'
+import type { ApiKeyUses } from '#core/stores/api-key-uses.ts'
 import type { ControlLog } from '#core/stores/control-log.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
 import type { FormerPasswordMarks } from '#core/stores/former-password-marks.ts'
 import type { IdentityWriter } from '#core/stores/identity-store.ts'
+import { MemoryApiKeyUses } from '#core/stores/memory-api-key-uses.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
 import { MemoryFormerPasswordMarks } from '#core/stores/memory-former-password-marks.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
 import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
 import type { RateLimiter } from '#core/stores/rate-limiter.ts'
+import { RedisApiKeyUses } from '#core/stores/redis-api-key-uses.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
 import { closeRedis, connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
@@ -28,6 +31,7 @@ export interface Stores {
   readonly identities: IdentityWriter
   readonly credentials: CredentialStore
   readonly controlLog: ControlLog
+  readonly keyUses: ApiKeyUses
   readonly formerPasswords: FormerPasswordMarks
   readonly cluster: Cluster
   readonly limiter: RateLimiter
@@ -43,6 +47,7 @@ export function memoryStores(now: Clock = systemClock): Stores {
     identities: new MemoryIdentityStore(controlLog),
     credentials: new MemoryCredentialStore(controlLog, now),
     controlLog,
+    keyUses: new MemoryApiKeyUses(),
     formerPasswords: new MemoryFormerPasswordMarks(),
     cluster: memoryCluster(now),
     limiter: new MemoryRateLimiter(now),
@@ -75,6 +80,7 @@ export async function redisStores(
     identities: new RedisIdentityStore(redis, keys, controlLog),
     credentials: new RedisCredentialStore(redis, keys, controlLog),
     controlLog,
+    keyUses: new RedisApiKeyUses(redis, keys),
     formerPasswords: new RedisFormerPasswordMarks(redis, keys),
     cluster: redisCluster(
       redis,

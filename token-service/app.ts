@@ -11,10 +11,12 @@ import type { Registry } from 'prom-client'
 import type { Audit } from '#core/audit/audit.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Log } from '#core/process/logger.ts'
+import type { ApiKeyUses } from '#core/stores/api-key-uses.ts'
 import type { ControlLogWitness } from '#core/stores/control-log.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { RateLimiter } from '#core/stores/rate-limiter.ts'
+import { KeyUses } from './callers/key-uses.ts'
 import { LeasingLimiter } from './limits/leasing-limiter.ts'
 import { LoadShedder } from './limits/load-shedder.ts'
 import { defaultRates, type RateSettings, RequestLimits } from './limits/request-limits.ts'
@@ -57,6 +59,8 @@ export interface AppDependencies {
   readonly credentials: CredentialStore
   /** Tells when the brokers have done what a revocation asks for. */
   readonly control: ControlLogWitness
+  /** Where it is noted that an API key was used. */
+  readonly keyUses: ApiKeyUses
   /** How documents of issuers are read: `guardedFetch(...)`, or a test's own. */
   readonly fetchDocument: DocumentFetcher
   readonly now: Clock
@@ -76,6 +80,7 @@ export interface AppDependencies {
 declare module 'fastify' {
   interface FastifyInstance {
     readonly limits: RequestLimits
+    readonly keyUses: KeyUses
   }
 }
 
@@ -88,6 +93,7 @@ export function buildApp({
   mostPerSubject = defaultMostPerSubject,
   rates = {},
   trustedProxies = [],
+  keyUses,
   ...dependencies
 }: AppDependencies): App {
   const { log, now, registry, limiter } = dependencies
@@ -122,6 +128,7 @@ export function buildApp({
     onLimited: metrics.limited,
   })
   app.decorate('limits', limits)
+  app.decorate('keyUses', new KeyUses({ uses: keyUses, now, log }))
   const options = {
     ...dependencies,
     keys,

@@ -5,6 +5,7 @@ import { systemClock } from '#core/clock.ts'
 import { createAuditWriter } from '#core/process/logger.ts'
 import { listenError, startProbeServer } from '#core/process/probe-server.ts'
 import { type ProgramContext, runProgram } from '#core/process/program.ts'
+import { RedisApiKeyUses } from '#core/stores/redis-api-key-uses.ts'
 import { CachedIdentityReader } from '#core/stores/cached-identity-reader.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
 import { redisTls } from '#core/redis/redis-tls.ts'
@@ -58,6 +59,7 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
     identities,
     credentials: new RedisCredentialStore(redis, keys, controlLog),
     control: controlLog,
+    keyUses: new RedisApiKeyUses(redis, keys),
     fetchDocument: guardedFetch({ allowPrivateIssuers: settings.allowPrivateIssuers }),
     now: systemClock,
     log,

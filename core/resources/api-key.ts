@@ -70,7 +70,7 @@ export type ApiKeySpec = Static<typeof ApiKeySpecSchema>
 export const ApiKeyStatusSchema = Type.Object({
   ...commonStatus,
   keySecret: Type.Optional(Type.Object({ name: Type.String() }, { description: 'The Secret with the key.' })),
-  lastUsed: Type.Optional(Type.String({ format: 'date-time', description: 'Coarse.' })),
+  lastUsed: Type.Optional(Type.String({ format: 'date-time', description: 'Coarse: to the hour or two.' })),
 })
 export type ApiKeyStatus = Static<typeof ApiKeyStatusSchema>
 export type ApiKey = Resource<ApiKeySpec, ApiKeyStatus>
@@ -104,6 +104,7 @@ export const apiKeyKind: ResourceKind<typeof ApiKeySpecSchema, typeof ApiKeyStat
     { name: 'Organization', type: 'string', jsonPath: '.spec.organizationRef.name' },
     { name: 'Type', type: 'string', jsonPath: '.spec.type' },
     ...readyColumns,
+    { name: 'Last Used', type: 'date', jsonPath: '.status.lastUsed' },
     { name: 'Secret', type: 'string', jsonPath: '.status.keySecret.name', priority: 1 },
   ],
 }

@@ -26,6 +26,8 @@ export interface RedisKeys {
   credentialsOf(organization: OrganizationId, of: Principal | CredentialKind): string
   /** String that expires by itself: when a bucket of a rate limit is full again. */
   rate(organization: OrganizationId | undefined, bucket: string): string
+  /** String that expires by itself: when an API key was last used, in ms. */
+  apiKeyUse(organization: OrganizationId, uid: string): string
   /** Sorted set: targets of barriers by when they were raised, in ms. */
   barriers(organization: OrganizationId): string
   /** Stream of what changed. */
@@ -66,6 +68,7 @@ export function redisKeys(prefix: string = defaultKeyPrefix): RedisKeys {
       organization === undefined
         ? `${shared}:tmp:rate:${bucket}`
         : `${prefix}:{${organization}}:tmp:rate:${bucket}`,
+    apiKeyUse: (organization, uid) => `${prefix}:{${organization}}:tmp:used:${uid}`,
     barriers: (organization) => `${prefix}:{${organization}}:tmp:barriers`,
     control: `${shared}:control`,
     controlApplied: `${shared}:mq:control:applied`,

@@ -15,7 +15,7 @@ import type { KubernetesHost } from './kubernetes-host.ts'
 
 export interface LeadershipOptions extends Pick<
   ReconcilerOptions,
-  'installation' | 'endpoints' | 'formerPasswords'
+  'installation' | 'endpoints' | 'formerPasswords' | 'keyUses'
 > {
   readonly cache: ClusterCache
   readonly host: KubernetesHost
@@ -36,7 +36,7 @@ export class Leadership {
 
   constructor(options: LeadershipOptions) {
     this.#options = options
-    const { host, store, time, log, installation, endpoints, formerPasswords } = options
+    const { host, store, time, log, installation, endpoints, formerPasswords, keyUses } = options
     const now = (): number => time.now()
     this.#reconcilers = createReconcilers({
       host,
@@ -46,6 +46,7 @@ export class Leadership {
       installation,
       endpoints,
       formerPasswords,
+      keyUses,
     })
     this.#controllers = {
       Organization: this.#controller('Organization'),

@@ -7,6 +7,7 @@ import type { ApiKey } from '#core/resources/api-key.ts'
 import { dataPlaneProblems } from '#core/resources/check-resource.ts'
 import { missingListRefusal } from './access-readiness.ts'
 import { ensureSecret, type GeneratedSecret } from './generated-secret.ts'
+import type { ApiKeyUses } from '#core/stores/api-key-uses.ts'
 import type { ResourceHost } from './host.ts'
 import type { Decision, KindReconciler } from './kind-reconciler.ts'
 import type { OrganizationFinder, OrganizationLookup } from './organization-finder.ts'
@@ -26,12 +27,14 @@ export type ApiKeyFacts =
       readonly id: OrganizationId
       readonly secret: GeneratedSecret
       readonly listRefusal: Readiness | undefined
+      readonly lastUse: number | undefined
     }
 
 /** Without a finalizer: the sweep removes a key that went while nobody looked. */
 export function apiKeyReconciler(
   host: ResourceHost,
   finder: OrganizationFinder,
+  uses: Pick<ApiKeyUses, 'lastUse'>,
 ): KindReconciler<'ApiKey', ApiKeyFacts> {
   const lookup = ({ metadata, spec }: ApiKey): OrganizationLookup =>
     finder.find(metadata.namespace, spec.organizationRef)
@@ -50,6 +53,7 @@ export function apiKeyReconciler(
         id: organization.id,
         secret: await keySecretOf(host, key),
         listRefusal: missingListRefusal(host, organization.organization, namesOf(key.spec.accessListRefs)),
+        lastUse: await uses.lastUse(organization.id, key.metadata.uid),
       }
     },
     decide: decideApiKey,
@@ -57,11 +61,16 @@ export function apiKeyReconciler(
   }
 }
 
+/** How often it is looked whether a key was used; uses are noted once an hour. */
+const lookForUseMs = 15 * 60_000
+
 function decideApiKey(key: ApiKey, facts: ApiKeyFacts): Decision<'ApiKey'> {
-  if (facts.refusal !== undefined) return { record: 'remove', ready: facts.refusal, status: {} }
+  const shown = key.status?.lastUsed
+  const kept = shown === undefined ? {} : { lastUsed: shown }
+  if (facts.refusal !== undefined) return { record: 'remove', ready: facts.refusal, status: kept }
   const { secret, refusal } = facts.secret
-  if (refusal !== undefined) return { record: 'remove', ready: refusal, status: {} }
-  const status = { keySecret: { name: secret.name } }
+  if (refusal !== undefined) return { record: 'remove', ready: refusal, status: kept }
+  const status = { keySecret: { name: secret.name }, ...kept, ...laterUse(facts.lastUse, shown) }
   const text = secret.data[keySecretKey] ?? ''
   if (secretKindOf(text) !== secretKinds[key.spec.type]) {
     const message = `Secret ${secret.name} holds no ${key.spec.type} API key under ${keySecretKey}: delete it to have one made`
@@ -72,7 +81,13 @@ function decideApiKey(key: ApiKey, facts: ApiKeyFacts): Decision<'ApiKey'> {
     return { record: 'keep', ready: notReady('InvalidPattern', describeProblem(problem)), status }
   }
   const ready = facts.listRefusal ?? synced(`the key is in Secret ${secret.name}`)
-  return { record: apiKeyRecord(key, facts.id, text), ready, status }
+  return { record: apiKeyRecord(key, facts.id, text), ready, status, againAfterMs: lookForUseMs }
+}
+
+/** What was noted ends some day, what is shown stays. In seconds, as Kubernetes writes times. */
+function laterUse(noted: number | undefined, shown = ''): { readonly lastUsed?: string } {
+  const lastUsed = noted === undefined ? '' : new Date(noted).toISOString().replace(/\.\d+/, '')
+  return lastUsed > shown ? { lastUsed } : {}
 }
 
 function apiKeyRecord({ metadata, spec }: ApiKey, id: OrganizationId, secret: string): ApiKeyRecord {

@@ -1,6 +1,7 @@
 import type { Clock } from '#core/clock.ts'
 import type { Log } from '#core/process/logger.ts'
 import type { ResourceKindName, ResourceOf } from '#core/resources/index.ts'
+import type { ApiKeyUses } from '#core/stores/api-key-uses.ts'
 import type { FormerPasswordMarks } from '#core/stores/former-password-marks.ts'
 import type { IdentityWriter } from '#core/stores/identity-store.ts'
 import { accessListReconciler } from './access-list.ts'
@@ -23,6 +24,8 @@ export { secretNamesOf } from './secret-names.ts'
 export interface ReconcilerOptions {
   readonly host: ResourceHost
   readonly store: IdentityWriter
+  /** What the token service notes of API keys. */
+  readonly keyUses: Pick<ApiKeyUses, 'lastUse'>
   readonly now: Clock
   readonly log: Log
   /** Goes into short ids that are derived; another one changes every username. */
@@ -56,14 +59,14 @@ export const reconcileOrder = [
 ] as const satisfies readonly ResourceKindName[]
 
 export function createReconcilers(options: ReconcilerOptions): Reconcilers {
-  const { host, store, now, log, installation, endpoints, formerPasswords } = options
+  const { host, store, now, log, installation, endpoints, formerPasswords, keyUses } = options
   const finder = createOrganizationFinder(host, installation)
   const ledger = new RecordLedger(store)
   const kinds = {
     Organization: organizationReconciler({ host, store, ledger, finder }),
     AccessList: accessListReconciler(host, finder),
     IdentityProvider: identityProviderReconciler(host, finder),
-    ApiKey: apiKeyReconciler(host, finder),
+    ApiKey: apiKeyReconciler(host, finder, keyUses),
     MqttUser: mqttUserReconciler({ host, store, finder, endpoints, formerPasswords, now }),
   } as const
   const parts = { host, ledger, now, log }

@@ -5,6 +5,7 @@ import { generateSecret } from '#core/credentials/secret.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { Log } from '#core/process/logger.ts'
 import type { ControlEntry } from '#core/stores/control-log.ts'
+import { MemoryApiKeyUses } from '#core/stores/memory-api-key-uses.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
@@ -82,6 +83,7 @@ export async function startApp(over: Partial<AppDependencies> = {}): Promise<App
     identities,
     credentials,
     control: log,
+    keyUses: new MemoryApiKeyUses(),
     limiter: new MemoryRateLimiter(() => now),
     fetchDocument: guardedFetch({ allowPrivateIssuers: true }),
     now: () => now,

@@ -13,7 +13,7 @@ export async function countedCaller(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FoundApiKey> {
-  const { limits } = request.server
+  const { limits, keyUses } = request.server
   const looksSecret = secret.startsWith('cs_sk_')
   if (!looksSecret) await limits.ofAddress(request.ip, reply)
   const caller = await callerByApiKey(identities, secret).catch(async (error: unknown) => {
@@ -23,5 +23,6 @@ export async function countedCaller(
   })
   request.caller = caller
   await limits.ofKey(caller, reply)
+  keyUses.used(caller)
   return caller
 }

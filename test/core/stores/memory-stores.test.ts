@@ -1,9 +1,11 @@
 import { expect, test } from 'vitest'
 import type { ControlEntry, ControlLogWriter } from '#core/stores/control-log.ts'
+import { MemoryApiKeyUses } from '#core/stores/memory-api-key-uses.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
 import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
+import { describeApiKeyUses } from '../../contracts/api-key-uses.ts'
 import { describeControlLog } from '../../contracts/control-log.ts'
 import { describeCredentialStore } from '../../contracts/credential-store.ts'
 import { describeIdentityStore } from '../../contracts/identity-store.ts'
@@ -30,6 +32,8 @@ describeCredentialStore('the credential store in memory', async () => {
     pass: async (ms) => void (now += ms),
   }
 })
+
+describeApiKeyUses('uses of API keys in memory', async () => new MemoryApiKeyUses())
 
 describeRateLimiter('the rate limiter in memory', async () => {
   let now = 1_700_000_000_000

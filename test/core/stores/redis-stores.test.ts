@@ -6,6 +6,7 @@ import { DomainError } from '#core/errors.ts'
 import { apiKeyLookup, generateSecret } from '#core/credentials/secret.ts'
 import { silentLog } from '#core/process/logger.ts'
 import type { ControlEntry, ControlLogWriter } from '#core/stores/control-log.ts'
+import { RedisApiKeyUses } from '#core/stores/redis-api-key-uses.ts'
 import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
@@ -13,6 +14,7 @@ import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-mar
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys, type RedisKeys } from '#core/stores/redis-keys.ts'
 import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
+import { describeApiKeyUses } from '../../contracts/api-key-uses.ts'
 import { describeControlLog } from '../../contracts/control-log.ts'
 import { describeCredentialStore } from '../../contracts/credential-store.ts'
 import { describeIdentityStore } from '../../contracts/identity-store.ts'
@@ -67,6 +69,8 @@ describeCredentialStore('the credential store on Redis', async () => {
   }
 })
 
+describeApiKeyUses('uses of API keys on Redis', async () => new RedisApiKeyUses(redis, freshKeys()))
+
 describeRateLimiter('the rate limiter on Redis', async () => ({
   limiter: new RedisRateLimiter(redis, freshKeys()),
   pass: (ms) => pause(ms),
@@ -99,6 +103,13 @@ describe('on Redis', () => {
     const left = await redis.pttl(keys.formerPassword(anOrganizationId, 'ada'))
     expect(left).toBeGreaterThan(86_400_000 + 50_000)
     expect(left).toBeLessThan(86_400_000 + 61_000)
+  })
+
+  test('what is noted of an API key ends by itself, after a month', async () => {
+    const keys = freshKeys()
+    await new RedisApiKeyUses(redis, keys).note(org, 'uid-1', Date.now())
+    const ttl = await redis.pttl(keys.apiKeyUse(org, 'uid-1'))
+    expect(Math.round(ttl / 86_400_000)).toBe(30)
   })
 
   test('a change whose entry could not be appended is told when the write is repeated', async () => {

@@ -153,6 +153,23 @@ describe('an ApiKey', () => {
     expect((await world.store.findApiKey(keyText()))?.record.ceiling).toEqual([])
   })
 
+  test('shows when it was last used, looks again soon, and keeps what it has shown', async () => {
+    const lastUsed = () => world.host.get('ApiKey', 'default', 'backend')?.status?.lastUsed
+    const reconcile = () =>
+      world.reconcilers.byKind.ApiKey.reconcile({ namespace: 'default', name: 'backend' })
+    await world.apply(aResource('ApiKey', 'backend', spec))
+    expect(lastUsed()).toBeUndefined()
+    await world.keyUses.note(org, 'uid-ApiKey-default-backend', Date.parse('2026-11-24T11:59:59.700Z'))
+    expect((await reconcile()).againAfterMs).toBe(900_000)
+    expect(lastUsed()).toBe('2026-11-24T11:59:59Z')
+    await world.keyUses.note(org, 'uid-ApiKey-default-backend', 0)
+    await reconcile()
+    expect(lastUsed()).toBe('2026-11-24T11:59:59Z')
+    world.host.delete('Organization', 'default', 'acme')
+    await reconcile()
+    expect(lastUsed()).toBe('2026-11-24T11:59:59Z')
+  })
+
   test('for browsers is a publishable one', async () => {
     await world.apply(
       aResource('ApiKey', 'backend', { ...spec, type: 'publishable', origins: ['https://a'] }),
