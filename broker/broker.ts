@@ -77,8 +77,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const metrics = createBrokerMetrics(options.registry)
   const wills = new WillPublisher({
     registry: clients,
-    accessOf: (organization, { source, uid, clientId }) =>
-      admissions.accessOf({ local: source.name, organization, uid }, clientId),
+    accessOf: (organization, author) => admissions.accessOf(organization, author),
     publish: (organization, message) => organizations.publish(organization, message),
     metrics,
     log,

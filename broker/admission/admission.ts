@@ -1,3 +1,4 @@
+import type { AccessPolicy } from '#core/access/access-policy.ts'
 import type { Access } from '#core/access/access.ts'
 import type { Verifier } from '#core/credentials/verifier.ts'
 import type { PublishRates } from '../connection/publish-rate.ts'
@@ -20,6 +21,8 @@ export interface Admission {
   readonly verifier: Verifier
   readonly attributes: Attributes
   readonly access: Access
+  /** What that was compiled from, with the lists. */
+  readonly policy: AccessPolicy
   /** Ms since the epoch; of a permanent user only where the password was rotated and ends. */
   readonly expiresAt?: number
   /** Of a credential. */

@@ -1,17 +1,19 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Access } from '#core/access/access.ts'
-import { type FoundLists, listsOf } from '#core/access/access-policy.ts'
+import { type FoundLists, listsOf, resolveAccess } from '#core/access/access-policy.ts'
 import type { Clock } from '#core/clock.ts'
 import { longestLife } from '#core/credentials/renew-credential.ts'
 import { isTemporary, parseUsername, type Username } from '#core/credentials/username.ts'
 import { dummyVerifier, type VerifierBinding, verifySecret } from '#core/credentials/verifier.ts'
 import { DomainError } from '#core/errors.ts'
 import { attributesOfConnection } from '#core/identity/attributes.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
 import type { CredentialReader } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { PublishRates } from '../connection/publish-rate.ts'
 import type { ConnectionBounds } from '../cluster/client-registry.ts'
+import type { Standing, WillAuthor } from '../cluster/stored-will.ts'
 import { AccessMemo } from './access-memo.ts'
 import { AdmissionRecords, type Candidate, type Known, type ValidVerifier } from './admission-records.ts'
 import type { Admission, Admitted } from './admission.ts'
@@ -73,21 +75,34 @@ export class Admissions {
 
   /**
    * What somebody who was let in before may do by the records of now; undefined when they would not be let in
-   * again. Rejects when the records can not be read.
+   * again, but for a credential that is over: its will is judged as if it were not, where the organization has wills
+   * published on expiry. Rejects when the records can not be read.
    */
   async accessOf(
-    { local, organization, uid }: Username & { readonly uid: string },
-    clientId: string,
+    organization: OrganizationId,
+    { source, uid, clientId, standing }: WillAuthor,
   ): Promise<Access | undefined> {
-    const name = { local, organization }
+    const name = { local: source.name, organization }
     const known = await this.#records.read(name)
     if (known.organization === undefined || known.candidate === undefined) {
+      const isOver = known.organization !== undefined && standing !== undefined
+      if (isOver) return this.#accessAfterEnd(name, known.organization, standing)
       if (await this.#records.isReady()) return undefined
       throw new DomainError('store-unavailable', 'the records are still on their way')
     }
     if (known.candidate.uid !== uid) return undefined
     const admitted = await this.#letIn(name, known.organization, known.candidate, anyVerifier, clientId)
     return 'admission' in admitted ? admitted.admission.access : undefined
+  }
+
+  async #accessAfterEnd(
+    name: Username,
+    organization: OrganizationRecord,
+    { policy, attributes }: Standing,
+  ): Promise<Access | undefined> {
+    if (organization.suspended || organization.willOnExpiry === 'discard') return undefined
+    const lists = await this.#records.readLists(name, listsOf(policy, organization.defaultLists))
+    return resolveAccess(policy, organization.defaultLists, lists, attributes)
   }
 
   /** Undefined unless it lets the client in. */
@@ -155,6 +170,7 @@ export class Admissions {
       uid,
       verifier,
       attributes,
+      policy,
       access: this.#accesses.resolve(policy, organization, lists, attributes),
       barriers: candidate.barriers,
       connections: boundsOf(organization, candidate),

@@ -1,13 +1,21 @@
 import { type Static, Type } from 'typebox'
+import { AccessPolicySchema } from '#core/access/access-policy.ts'
+import { AttributesSchema } from '#core/identity/attributes.ts'
 import { recordCodec } from '#core/stores/record-codec.ts'
 import type { Message } from '../aedes/messages.ts'
+
+const StandingSchema = Type.Object({ policy: AccessPolicySchema, attributes: AttributesSchema })
 
 /** Whose will it is: what its right to publish is judged by, then and now. */
 export interface WillAuthor {
   readonly source: { readonly type: 'user' | 'credential'; readonly name: string }
   readonly uid: string
   readonly clientId: string
+  /** Of a temporary credential: a will may be due when that has ended, and is judged by the lists of then. */
+  readonly standing?: Standing
 }
+
+export type Standing = Static<typeof StandingSchema>
 
 export interface StoredWill {
   readonly message: Message
@@ -28,6 +36,7 @@ const WillSchema = Type.Object({
   }),
   uid: Type.String(),
   clientId: Type.String(),
+  standing: Type.Optional(StandingSchema),
   delaySeconds: Type.Number(),
 })
 

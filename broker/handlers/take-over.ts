@@ -42,10 +42,11 @@ export async function takeOver(
 /** What is kept of a will, for whoever has to publish it. */
 export function storedWill(
   message: Message,
-  { source, uid }: Admission,
+  { source, uid, policy, attributes }: Admission,
   { packet, clientId, expirySeconds }: { packet: ConnectPacket; clientId: string; expirySeconds: number },
 ): StoredWill {
   // MQTT 5 §3.1.3.2.2: it waits no longer than the session does.
   const delaySeconds = Math.min(packet.will?.properties?.willDelayInterval ?? 0, expirySeconds)
-  return { message, author: { source, uid, clientId }, delaySeconds }
+  const standing = source.type === 'credential' ? { standing: { policy, attributes } } : {}
+  return { message, author: { source, uid, clientId, ...standing }, delaySeconds }
 }

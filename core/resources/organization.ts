@@ -103,7 +103,7 @@ export const OrganizationSpecSchema = Type.Object(
     ),
     willOnExpiry: Type.Optional(
       Type.Enum(['publish', 'discard'], {
-        description: 'What becomes of the will when a credential expires; publish by default.',
+        description: 'What becomes of the will when a credential expires or is revoked; publish by default.',
       }),
     ),
     durability: Type.Optional(

@@ -54,6 +54,7 @@ describe('what is denied', () => {
     uid: 'uid',
     verifier: { algorithm: 'sha256', digest: '' },
     attributes: {},
+    policy: emptyPolicy,
     access: resolveAccess(emptyPolicy, [], new Map(), {}),
     barriers: [],
     connections: {},

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { IClientOptions } from 'mqtt'
 import { Registry } from 'prom-client'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import {
   connectClient,
   deny,
@@ -113,4 +113,47 @@ test('a will whose author was deleted meanwhile is dropped', async () => {
     (await registry.metrics()).includes('cloudsignal_broker_wills_total{outcome="denied"} 1'),
   )
   expect(count()).toBe(0)
+})
+
+describe('a will that is due when the credential of its author is over', () => {
+  const org = 'org_k7xm4pqr2n5t'
+  const denied = async (): Promise<boolean> =>
+    (await registry.metrics()).includes('cloudsignal_broker_wills_total{outcome="denied"} 1')
+
+  beforeEach(async () => {
+    for (const list of ['list', 'other']) {
+      await broker.identities.put('access-list', org, list, { rules: [...everything] })
+    }
+  })
+
+  /** A client whose will waits for a second; the credential lives for half of one. */
+  async function ending(local: string, list = 'list'): Promise<TestClient> {
+    const access = { lists: [list], rules: [], ceilings: [] }
+    await broker.addCredential(local, [], 0.5, { access, principal: `sub:${local}` })
+    return connect(local, dying(1))
+  }
+
+  test('is published after its delay, also where the client was gone before, unless a list of then denies it', async () => {
+    const [there, gone] = [
+      await ending('tmp_there'),
+      await ending('tmp_gone'),
+      await ending('tmp_no', 'other'),
+    ]
+    drop(gone)
+    await broker.identities.put('access-list', org, 'other', {
+      rules: [...everything, deny(['publish'], 'will')],
+    })
+    await eventually('it is closed', () => there.closed())
+    expect(there.goodbyes).toEqual([0xa0])
+    expect(count()).toBe(0)
+    await eventually('both arrive, and one is denied', async () => count() === 2 && (await denied()))
+    expect(await broker.credentials.get(org, 'tmp_there')).toBeUndefined()
+  })
+
+  test('is dropped where the organization discards wills on expiry', async () => {
+    drop(await ending('tmp_gone'))
+    await broker.addOrganization({ willOnExpiry: 'discard' })
+    await eventually('it is denied', denied)
+    expect(count()).toBe(0)
+  })
 })
