@@ -9,6 +9,7 @@ import type { FormerPasswordMarks } from '#core/stores/former-password-marks.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import { Admissions } from './admission/admissions.ts'
 import { confirmClaims } from './cluster/confirm-claims.ts'
+import { returnToGroups } from './cluster/return-to-groups.ts'
 import { WillPublisher } from './cluster/will-publisher.ts'
 import { Connection } from './connection/connection.ts'
 import { FrameCache } from './connection/frame-cache.ts'
@@ -62,7 +63,14 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const control = await options.controlLog.follow(controlLogHandler(live), options.cluster.replica)
   const { clients } = options.cluster
   const membership = await options.cluster
-    .enlist({ lapsed: () => void confirmClaims(live.all(), clients, log) })
+    .enlist({
+      lapsed: () => {
+        void confirmClaims(live.all(), clients, log)
+        void returnToGroups(live.all(), log)
+      },
+      gone: (replica, organization) =>
+        organizations.use(organization, ({ persistence }) => persistence.leaveForReplica(replica)),
+    })
     .catch(async (error) => {
       await control.close()
       throw error

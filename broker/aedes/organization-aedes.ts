@@ -3,8 +3,10 @@ import { ClientMessage, type Message, type RoutedMessage } from '../aedes/messag
 import type { OrganizationEmitter } from '../bus/organization-emitter.ts'
 import { LocalClaims } from '../cluster/local-claims.ts'
 import { isOwnFilter } from '../own-topics/own-topics.ts'
+import { groupOf } from '../persistence/group.ts'
 import type { SessionPersistence } from '../persistence/session-persistence.ts'
 import type { AedesClient } from './aedes-client.ts'
+import { SharedGroups } from './shared-groups.ts'
 
 export type Deliver = (message: RoutedMessage, done: () => void) => void
 
@@ -40,6 +42,7 @@ export class OrganizationAedes {
   readonly #replica: string
   readonly #claims = new LocalClaims()
   readonly #emitter: OrganizationEmitter
+  readonly #groups: SharedGroups
 
   private constructor(aedes: Aedes, { replica, emitter, persistence }: OrganizationAedesOptions) {
     this.#replica = replica
@@ -47,6 +50,13 @@ export class OrganizationAedes {
     this.#aedes = aedes
     this.#inside = aedes as unknown as AedesInside
     this.persistence = persistence
+    this.#groups = new SharedGroups({
+      replica,
+      emitter,
+      persistence,
+      clientOf: (id) => this.#inside.clients[id],
+      nextCounter: () => this.#nextCounter(),
+    })
     // Names of messages stay in queues, and the organization may be opened again: no number comes twice, as long as
     // nobody sends a message every microsecond.
     this.#inside.counter = Math.floor(performance.now() * 1_000)
@@ -69,6 +79,7 @@ export class OrganizationAedes {
     await aedes.listen()
     const broker = new OrganizationAedes(aedes, options)
     await broker.#hearClaims()
+    await broker.#groups.hear((filter, deliver) => broker.subscribe(filter, deliver))
     return broker
   }
 
@@ -113,15 +124,28 @@ export class OrganizationAedes {
 
   #publish(message: Message, client: AedesClient | undefined): Promise<void> | undefined {
     const { topic, qos, retain } = message
+    if (qos === 0) this.#share(message, client)
     if (client !== undefined && !retain && (qos === 0 || !this.persistence.isQueued(topic))) {
-      this.#inside.counter += 1
-      return this.#emitter.route(new ClientMessage(message, this.#replica, this.#inside.counter, client.id))
+      return this.#emitter.route(new ClientMessage(message, this.#replica, this.#nextCounter(), client.id))
     }
     return new Promise((resolve, reject) => {
       // Aedes names the publisher only after it has queued; no-local is decided before [MQTT-3.8.3-3].
       const named = client === undefined || message.qos === 0 ? message : { ...message, clientId: client.id }
       this.#inside.publish(named, client, (error) => (error ? reject(error) : resolve()))
     })
+  }
+
+  /** Above QoS 0 the store does. */
+  #share(message: Message, client: AedesClient | undefined): void {
+    const groups = this.persistence.groupsOf(message.topic)
+    if (groups.length === 0) return
+    const named = new ClientMessage(message, this.#replica, this.#nextCounter(), client?.id ?? '')
+    this.#groups.share(named, groups)
+  }
+
+  #nextCounter(): number {
+    this.#inside.counter += 1
+    return this.#inside.counter
   }
 
   /** Otherwise, of aedes' steps only the last is left to do: to hand it to the emitter, at once. */
@@ -131,12 +155,12 @@ export class OrganizationAedes {
 
   /** What is a connection's own is no business of aedes. */
   subscribe(filter: string, deliver: Deliver): Promise<void> {
-    if (isOwnFilter(filter)) return Promise.resolve()
+    if (!comesLive(filter)) return Promise.resolve()
     return new Promise((resolve) => this.#inside.subscribe(filter, deliver, resolve))
   }
 
   unsubscribe(filter: string, deliver: Deliver): Promise<void> {
-    if (isOwnFilter(filter)) return Promise.resolve()
+    if (!comesLive(filter)) return Promise.resolve()
     return new Promise((resolve) => this.#inside.unsubscribe(filter, deliver, resolve))
   }
 
@@ -144,8 +168,7 @@ export class OrganizationAedes {
   #tellClaim(id: string, epoch: number): void {
     const topic = `$SYS/${this.#replica}/claims`
     const claim = { topic, payload: Buffer.from(`${epoch} ${id}`), qos: 0, retain: false } as const
-    this.#inside.counter += 1
-    this.#emitter.tell(new ClientMessage(claim, this.#replica, this.#inside.counter, id))
+    this.#emitter.tell(new ClientMessage(claim, this.#replica, this.#nextCounter(), id))
   }
 
   #hearClaims(): Promise<void> {
@@ -161,5 +184,8 @@ export class OrganizationAedes {
     await this.persistence.destroy()
   }
 }
+
+/** What the broker tells one connection, and what members of a group are given, does not come by aedes. */
+const comesLive = (filter: string): boolean => !isOwnFilter(filter) && groupOf(filter) === undefined
 
 const claimsFilter = '$SYS/+/claims'

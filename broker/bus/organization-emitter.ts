@@ -134,7 +134,7 @@ function withBytes(message: RoutedMessage): RoutedMessage {
 // mqemitter-redis builds patterns of them; mqemitter has the same by default.
 const mqttWildcards = { separator: '/', wildcardOne: '+', wildcardSome: '#', matchEmptyLevels: true }
 
-/** Of `$SYS`, other replicas need to hear of claims on client ids and of persistent subscriptions. */
+/** Of `$SYS`, other replicas need to hear of claims on client ids and of stored subscriptions and their queues. */
 function crosses(topic: string): boolean {
   return !topic.startsWith('$SYS/') || topic.endsWith('/claims') || topic.startsWith('$SYS/sub/')
 }

@@ -1,3 +1,5 @@
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
+
 /** This replica among the others. */
 export interface Membership {
   /** Replicas that hold a lease: those that have to hear of something. This one is among them. */
@@ -12,4 +14,6 @@ export interface MembershipEvents {
    * has to be said again.
    */
   lapsed(): void
+  /** A replica is gone that had clients of this organization. Several may be told; again does no harm. */
+  gone(replica: string, organization: OrganizationId): Promise<void>
 }

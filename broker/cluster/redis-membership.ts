@@ -189,7 +189,11 @@ export class RedisMembership implements Membership {
     const names = await fromRedis(() => redis.smembers(keys.replicaOrganizations(replica)))
     for (const name of names) {
       const organization = parseOrganizationId(name)
-      if (organization !== undefined) await registry.bury(replica, organization)
+      if (organization === undefined) continue
+      await registry.bury(replica, organization)
+      // Most have none, and opening an organization costs more than to ask.
+      const groups = `${keys.messaging(organization)}shares`
+      if ((await fromRedis(() => redis.exists(groups))) === 1) await this.#events?.gone(replica, organization)
     }
     const its = [keys.replicas, keys.goneReplicas, keys.replicaOrganizations(replica)]
     if ((await fromRedis(() => forget(redis, its, [replica, rememberedMs]))) !== 1) return

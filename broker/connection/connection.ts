@@ -4,6 +4,7 @@ import type { Message, RoutedMessage } from '../aedes/messages.ts'
 import type { Deliver } from '../aedes/organization-aedes.ts'
 import { handleConnect } from '../handlers/connect.ts'
 import { handlers } from '../handlers/index.ts'
+import type { Summons } from '../persistence/summons.ts'
 import type { Transport, TransportReceiver } from '../listeners/transport.ts'
 import {
   acknowledgementBytes,
@@ -314,6 +315,19 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     } catch (error) {
       this.options.log.error({ ...this.#names(), ...errorFields(error) }, 'a message could not be delivered')
     }
+  }
+
+  deliverShared(message: RoutedMessage, group: string): void {
+    const { session } = this
+    if (session === undefined || this.closed) return
+    const terms = session.subscriptions.termsForGroup(message, group, session.admission.access)
+    if (terms !== undefined) session.delivery.live(message, terms)
+  }
+
+  lookForShared(why: Summons['why']): void {
+    const delivery = this.session?.delivery
+    if (why === 'more') delivery?.lookForMore()
+    else delivery?.lookForMissed()
   }
 
   #watchKeepAlive(limitMs: number): void {

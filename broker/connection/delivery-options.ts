@@ -14,8 +14,8 @@ export interface DeliveryTarget {
   end(cause: 'too-slow' | 'unavailable'): void
 }
 
-/** How a message goes to this client now; undefined when it no longer does. */
-export type TermsFor = (message: RoutedMessage) => DeliveryTerms | undefined
+/** How a message, or a copy that came by a group, goes to this client now; undefined when it no longer does. */
+export type TermsFor = (message: RoutedMessage, group: string | undefined) => DeliveryTerms | undefined
 
 export interface DeliveryOptions {
   readonly target: DeliveryTarget

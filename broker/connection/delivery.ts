@@ -1,7 +1,8 @@
 import type { Message, RoutedMessage } from '../aedes/messages.ts'
+import { groupOfCopy } from '../persistence/group.ts'
 import { messageName, type QueuedMessage, type SentMessage } from '../persistence/session-persistence.ts'
 import type { DeliveryOptions } from './delivery-options.ts'
-import { SessionQueue } from './session-queue.ts'
+import { SessionQueue, type SessionQueueOptions } from './session-queue.ts'
 import type { DeliveryTerms, Qos } from './subscriptions.ts'
 import { WaitingList } from './waiting-list.ts'
 
@@ -27,7 +28,9 @@ const retryMs = 20
 export class Delivery {
   readonly #options: DeliveryOptions
   readonly #window: number
-  readonly #queue: SessionQueue | undefined
+  #queue: SessionQueue | undefined
+  /** Otherwise what comes live is not in the queue: that holds copies that came by groups only. */
+  readonly #isAllQueued: boolean
   readonly #inflight = new Map<number, Outgoing | 'released'>()
   /** Names of released messages, by packet id. */
   readonly #released = new Map<number, string | undefined>()
@@ -46,15 +49,19 @@ export class Delivery {
   constructor(options: DeliveryOptions) {
     this.#options = options
     this.#window = Math.min(options.receiveMaximum, options.limits.maxInflight)
-    if (options.queue !== undefined) {
-      this.#queue = new SessionQueue(options.queue, () => options.target.end('unavailable'))
-    }
+    this.#isAllQueued = options.queue !== undefined
+    if (options.queue !== undefined) this.useQueue(options.queue)
+  }
+
+  /** From now on there is a queue to look into. */
+  useQueue(queue: SessionQueueOptions): void {
+    this.#queue ??= new SessionQueue(queue, () => this.#options.target.end('unavailable'))
   }
 
   /** A message that matched a subscription just now. */
   live(message: RoutedMessage, terms: DeliveryTerms): void {
     if (terms.qos === 0) return this.#sendNow(message, terms)
-    if (this.#queue === undefined) return this.#enqueue({ message, terms })
+    if (this.#queue === undefined || !this.#isAllQueued) return this.#enqueue({ message, terms })
     const name = messageName(message)
     if (!this.#queue.takesLive(name) || this.#names.has(name)) return this.#fillWindow()
     const { maxWaiting, dropAboveBytes } = this.#options.limits
@@ -99,10 +106,17 @@ export class Delivery {
     if (this.#queue !== undefined && !this.#isClosed) this.#fallBehind()
   }
 
+  /** The same, where something was put behind what was read last. */
+  lookForMore(): void {
+    if (this.#queue === undefined || this.#isClosed) return
+    this.#queue.more()
+    this.#fillWindow()
+  }
+
   /** Access has changed: what waits is sent as it says now, or not at all. */
   judgeAgain(): void {
     this.#waiting.keep((outgoing) => {
-      if (this.#options.termsFor(outgoing.message as RoutedMessage) !== undefined) return true
+      if (this.#termsFor(outgoing.message as RoutedMessage, outgoing.name) !== undefined) return true
       if (outgoing.name !== undefined) this.#forget(outgoing.name, 0)
       return false
     })
@@ -250,7 +264,7 @@ export class Delivery {
       this.#released.set(messageId, name)
       return this.#options.target.acknowledge('pubrel', messageId)
     }
-    const terms = message && this.#options.termsFor(message)
+    const terms = message && this.#termsFor(message, name)
     if (message === undefined || terms === undefined || terms.qos === 0) {
       this.#forget(name, messageId ?? 0)
       if (message !== undefined && terms !== undefined) this.#sendNow(message, terms)
@@ -260,6 +274,10 @@ export class Delivery {
     const again = messageId === undefined ? {} : { messageId }
     const qos = messageId === undefined ? terms.qos : message.qos
     this.#wait({ message, terms: { ...terms, qos }, name, ...again })
+  }
+
+  #termsFor(message: RoutedMessage, name: string | undefined): DeliveryTerms | undefined {
+    return this.#options.termsFor(message, name === undefined ? undefined : groupOfCopy(name))
   }
 
   #forget(name: string, messageId: number): void {

@@ -21,5 +21,5 @@ export async function judgeAgain(connection: Connection, session: Session): Prom
   }
   session.delivery.judgeAgain()
   for (const filter of lost) await session.broker.unsubscribe(filter, connection.deliver)
-  if (session.isStored) await session.broker.persistence.removeSubscriptions(session, lost)
+  if (session.epoch !== undefined) await session.broker.persistence.removeSubscriptions(session, lost)
 }

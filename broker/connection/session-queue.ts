@@ -56,6 +56,12 @@ export class SessionQueue {
     this.#cameLive = true
   }
 
+  /** Something was put behind what was read last. */
+  more(): void {
+    this.#isBehind = true
+    this.#cameLive = true
+  }
+
   /** Whether a message that comes live is to be sent now: not when it will be, or was, read from the queue. */
   takesLive(name: string): boolean {
     this.#cameLive = true

@@ -34,6 +34,6 @@ export interface Session {
   readonly isStored: boolean
   /** How long what is in the store outlives the connection. May change with DISCONNECT (MQTT 5 §3.14.2.2.2). */
   expirySeconds: number
-  /** Names this opening of what is in the store. */
+  /** Names this opening of what is in the store; without one there is nothing. */
   epoch: string | undefined
 }

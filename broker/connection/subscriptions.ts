@@ -2,6 +2,7 @@ import type { Access } from '#core/access/access.ts'
 import { matches } from '#core/access/topic-filter.ts'
 import type { RoutedMessage } from '../aedes/messages.ts'
 import { isOwnFilter } from '../own-topics/own-topics.ts'
+import { groupOf } from '../persistence/group.ts'
 import type { StoredSubscription } from '../persistence/session-persistence.ts'
 
 export type Qos = 0 | 1 | 2
@@ -42,6 +43,8 @@ const plainTerms = ([0, 1, 2] as const).map((qos): readonly DeliveryTerms[] => [
 /** The filters of one client that were granted. */
 export class Subscriptions {
   readonly #byFilter = new Map<string, Subscription>()
+  /** Those of them that are shared (MQTT 5 §4.8.2); most clients have none. */
+  #byGroup: Map<string, Subscription> | undefined
 
   get size(): number {
     return this.#byFilter.size
@@ -55,13 +58,34 @@ export class Subscriptions {
     return this.#byFilter.has(filter)
   }
 
+  get hasShared(): boolean {
+    return this.#byGroup !== undefined && this.#byGroup.size > 0
+  }
+
   set(subscription: Subscription): void {
     this.#byFilter.set(subscription.topic, subscription)
+    const group = groupOf(subscription.topic)
+    if (group !== undefined) (this.#byGroup ??= new Map()).set(group, subscription)
   }
 
   /** Resolves to whether it was there. */
   delete(filter: string): boolean {
+    const group = groupOf(filter)
+    if (group !== undefined) this.#byGroup?.delete(group)
     return this.#byFilter.delete(filter)
+  }
+
+  /** The same for a copy that came by a group: its subscription alone counts. */
+  termsForGroup(message: RoutedMessage, group: string, access: Access): DeliveryTerms | undefined {
+    const subscription = this.#byGroup?.get(group)
+    if (subscription === undefined || message.topic.startsWith('$')) return undefined
+    if (subscription.checkDelivery && !access.receive(message.topic)) return undefined
+    const qos = Math.min(subscription.qos, message.qos) as Qos
+    const retain = subscription.rap === true && message.retain
+    const { subscriptionIdentifier } = subscription
+    return subscriptionIdentifier === undefined
+      ? plainTerms[qos]?.[retain ? 1 : 0]
+      : { qos, retain, identifiers: [subscriptionIdentifier] }
   }
 
   /**

@@ -208,7 +208,6 @@ function acknowledge(attempt: Attempt): Promise<void> | void {
       ...(packet.clientId === '' ? { assignedClientIdentifier: clientId } : {}),
       ...(isAsGiven ? {} : { sessionExpiryInterval: expiry }),
       ...(keepAlive === undefined ? {} : { serverKeepAlive: keepAlive }),
-      sharedSubscriptionAvailable: false,
     },
   })
   // [MQTT-3.1.2-24]

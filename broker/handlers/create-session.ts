@@ -42,7 +42,10 @@ export function createSession(
       limits: connection.options.limits,
       receiveMaximum: packet.properties?.receiveMaximum ?? largestReceiveMaximum,
       metrics: connection.options.metrics,
-      termsFor: (message) => subscriptions.termsFor(message, id, session.admission.access),
+      termsFor: (message, group) =>
+        group === undefined
+          ? subscriptions.termsFor(message, id, session.admission.access)
+          : subscriptions.termsForGroup(message, group, session.admission.access),
       ...(isStored ? { queue: { persistence: broker.persistence, owner: { id } } } : {}),
     }),
   }

@@ -1,8 +1,9 @@
-import { isTopicFilter, levelsOf } from '#core/access/topic-filter.ts'
+import { filterOf, isTopicFilter, levelsOf } from '#core/access/topic-filter.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { Session } from '../connection/session.ts'
 import { grant, type Qos, type Subscription } from '../connection/subscriptions.ts'
 import { isOwnFilter } from '../own-topics/own-topics.ts'
+import { groupOf } from '../persistence/group.ts'
 import type { RequestedSubscription, SubscribePacket } from '../wire/parse-packet.ts'
 import { withIdentifiers } from '../wire/publish-properties.ts'
 import { reason, type ReasonCode } from '../wire/reason-codes.ts'
@@ -21,6 +22,10 @@ export async function handleSubscribe(
   session: Session,
   packet: SubscribePacket,
 ): Promise<void> {
+  // [MQTT-3.8.3-4]
+  if (packet.subscriptions.some(({ topic, nl }) => nl && groupOf(topic) !== undefined)) {
+    return connection.end('protocol-error')
+  }
   const verdicts: Verdict[] = []
   for (const requested of packet.subscriptions) {
     const verdict = judge(connection, session, requested, packet.properties?.subscriptionIdentifier)
@@ -30,7 +35,10 @@ export async function handleSubscribe(
   }
   const granted = verdicts.filter((verdict) => 'subscription' in verdict)
   const subscriptions = granted.map(({ subscription }) => subscription)
-  if (session.isStored) await session.broker.persistence.addSubscriptions(session, subscriptions)
+  const shared = subscriptions.filter(isShared)
+  if (shared.length > 0 && session.epoch === undefined) await openQueue(connection, session)
+  const stored = session.isStored ? subscriptions : shared
+  if (stored.length > 0) await session.broker.persistence.addSubscriptions(session, stored)
   for (const { subscription, isNew } of granted) {
     if (isNew) await session.broker.subscribe(subscription.topic, connection.deliver)
   }
@@ -40,7 +48,21 @@ export async function handleSubscribe(
     granted: verdicts.map((verdict) => answerTo(verdict, connection.version)),
   })
   if (subscriptions.some(({ topic }) => isOwnFilter(topic))) connection.askedForExpiry()
+  // What was waiting for a member.
+  if (shared.length > 0) session.delivery.lookForMore()
   await sendRetained(connection, session, granted)
+}
+
+const isShared = ({ topic }: Subscription): boolean => groupOf(topic) !== undefined
+
+/** A session that ends with its connection is stored for as long, so that its share is not lost with it. */
+async function openQueue(connection: Connection, session: Session): Promise<void> {
+  const { persistence } = session.broker
+  const { epoch } = await persistence.openSession(session, true, 0)
+  session.epoch = epoch
+  session.delivery.useQueue({ persistence, owner: session })
+  // It was ended while this was under way, and found nothing to close.
+  if (connection.closed) await persistence.closeSession(session, epoch, 0)
 }
 
 function judge(
@@ -50,9 +72,9 @@ function judge(
   identifier: number | undefined,
 ): Verdict {
   const { topic, qos, nl, rap, rh } = requested
-  if (!isTopicFilter(topic)) return { code: reason.topicFilterInvalid }
-  if (levelsOf(topic) > options.limits.maxTopicLevels) return { code: reason.topicFilterInvalid }
-  if (topic.startsWith('$share/')) return { code: reason.sharedSubscriptionsNotSupported }
+  const filter = filterOf(topic)
+  if (filter === undefined || !isTopicFilter(filter)) return { code: reason.topicFilterInvalid }
+  if (levelsOf(filter) > options.limits.maxTopicLevels) return { code: reason.topicFilterInvalid }
   const isNew = !session.subscriptions.has(topic)
   if (isNew && session.subscriptions.size >= options.limits.maxSubscriptions) {
     return { code: reason.quotaExceeded }
@@ -94,7 +116,8 @@ async function sendRetained(
 ): Promise<void> {
   const asked = granted
     .filter(({ subscription: { rh }, isNew }) => rh === 0 || (rh === 1 && isNew))
-    .filter(({ subscription: { topic } }) => !isOwnFilter(topic))
+    // MQTT 5 §4.8.2: a shared subscription gets none, and of one's own topics nothing is kept.
+    .filter(({ subscription }) => !isShared(subscription) && !isOwnFilter(subscription.topic))
   if (asked.length === 0) return
   const { promise, resolve } = Promise.withResolvers<void>()
   const sending = async (): Promise<void> => {

@@ -18,6 +18,6 @@ export async function handleUnsubscribe(
     removed.push(filter)
     await session.broker.unsubscribe(filter, connection.deliver)
   }
-  if (session.isStored) await session.broker.persistence.removeSubscriptions(session, removed)
+  if (session.epoch !== undefined) await session.broker.persistence.removeSubscriptions(session, removed)
   connection.send({ cmd: 'unsuback', messageId: packet.messageId, granted: codes })
 }

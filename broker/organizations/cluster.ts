@@ -67,6 +67,7 @@ export function redisCluster(
     enlist: (events) => membership.enlist(events),
     persistence: (organization) =>
       new RedisPersistence(redis, keys.messaging(organization), {
+        replica,
         replicated: writesOf(keys.messaging(organization)),
       }),
     async emitter(organization, lost) {

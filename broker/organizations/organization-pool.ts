@@ -54,11 +54,18 @@ export class OrganizationPool {
     entry.idle.unref()
   }
 
-  /** Opens the organization for as long as it takes. */
   async publish(organization: OrganizationId, message: Message): Promise<void> {
+    await this.use(organization, (broker) => broker.publish(message))
+  }
+
+  /** Opens the organization for as long as it takes. */
+  async use(
+    organization: OrganizationId,
+    act: (broker: OrganizationAedes) => Promise<void> | void,
+  ): Promise<void> {
     const broker = await this.acquire(organization)
     try {
-      await broker.publish(message)
+      await act(broker)
     } finally {
       this.release(organization)
     }

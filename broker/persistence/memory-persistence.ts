@@ -2,6 +2,9 @@ import { setImmediate as turnOfOthers } from 'node:timers/promises'
 import AsyncMemoryPersistence from 'aedes-persistence/asyncPersistence.js'
 import { type Clock, systemClock } from '#core/clock.ts'
 import type { Message, RoutedMessage } from '../aedes/messages.ts'
+import { noOtherReplica } from '../bus/no-other-replica.ts'
+import { groupOf, isGroup } from './group.ts'
+import { MemoryGroups } from './memory-groups.ts'
 import { MemorySession } from './memory-session.ts'
 import {
   defaultPersistenceLimits,
@@ -14,12 +17,31 @@ import {
   type SessionOwner,
   type SessionPersistence,
   type StoredSubscription,
+  type Turn,
 } from './session-persistence.ts'
+import type { Announcer } from './shared-subscriptions.ts'
 import { unexpired } from './stored-message.ts'
+import { summon, type Summons } from './summons.ts'
 import { grantsFor, SubscriptionTable } from './subscription-table.ts'
 import { TopicTree } from './topic-tree.ts'
 
 const longestTimerMs = 2 ** 31 - 1
+
+/** How a member leaves its group: its connection, its subscription, or its session. */
+type Leaving = 'away' | 'unsubscribed' | 'gone'
+
+interface Held {
+  readonly how: Leaving
+  readonly isSent: boolean
+  readonly isExactlyOnce: boolean
+  readonly hasOthers: boolean
+}
+
+/** What was sent to a member is not always another's [MQTT-4.8.2-5] [MQTT-3.10.4-3]. */
+function mayKeep({ how, isSent, isExactlyOnce, hasOthers }: Held): boolean {
+  if (!isSent || how === 'unsubscribed') return isSent
+  return isExactlyOnce || (how === 'away' && !hasOthers)
+}
 
 interface Retained {
   readonly message: RoutedMessage
@@ -32,6 +54,8 @@ export class MemoryPersistence extends AsyncMemoryPersistence implements Session
   readonly #sessions = new Map<string, MemorySession>()
   readonly #subscriptions = new SubscriptionTable()
   readonly #retained = new TopicTree<Retained>()
+  readonly #groups = new MemoryGroups()
+  #announcer: Announcer | undefined
   #limits = defaultPersistenceLimits
   #epoch = 0
 
@@ -40,10 +64,14 @@ export class MemoryPersistence extends AsyncMemoryPersistence implements Session
     this.#now = now
   }
 
-  override async setup(): Promise<void> {}
+  override async setup(broker: Announcer): Promise<void> {
+    this.#announcer = broker
+  }
 
   /** An organization that is opened again finds everything as it was. */
-  override async destroy(): Promise<void> {}
+  override async destroy(): Promise<void> {
+    this.#announcer = undefined
+  }
 
   configure(limits: PersistenceLimits): void {
     this.#limits = limits
@@ -81,6 +109,22 @@ export class MemoryPersistence extends AsyncMemoryPersistence implements Session
     return this.#subscriptions.match(topic).length > 0
   }
 
+  groupsOf(topic: string): readonly string[] {
+    return this.#subscriptions.groupsOf(topic)
+  }
+
+  async turnOf(group: string): Promise<Turn | undefined> {
+    const id = this.#groups.pick(group)
+    return id === undefined ? undefined : { id, replica: noOtherReplica.replica }
+  }
+
+  /** Nobody else is there to take this replica for gone. */
+  async returnToGroups(): Promise<boolean> {
+    return true
+  }
+
+  async leaveForReplica(): Promise<void> {}
+
   override async subscriptionsByTopic(topic: string): Promise<MatchingSubscription[]> {
     return this.#subscriptions.match(topic)
   }
@@ -93,10 +137,15 @@ export class MemoryPersistence extends AsyncMemoryPersistence implements Session
     let dropped = 0
     // A view would keep everything alive that was read with it.
     const own = { ...message, payload: Buffer.from(message.payload) }
+    const picked: string[] = []
     for (const [id, qos] of grantsFor(subscriptions, message)) {
-      const session = this.#sessions.get(id)
-      if (session?.enqueue(own, qos, this.#now(), this.#limits.queued) === false) dropped += 1
+      const member = isGroup(id) ? this.#groups.pick(id) : undefined
+      if (member !== undefined) picked.push(member)
+      const session = this.#sessions.get(member ?? id)
+      const group = isGroup(id) ? id : undefined
+      if (session?.enqueue(own, qos, this.#now(), this.#limits.queued, group) === false) dropped += 1
     }
+    this.#summon('more', picked)
     if (dropped > 0) this.#limits.onDropped?.(dropped)
   }
 
@@ -106,6 +155,7 @@ export class MemoryPersistence extends AsyncMemoryPersistence implements Session
     clearTimeout(former?.ending)
     const session = former ?? new MemorySession()
     this.#sessions.set(id, session)
+    for (const group of this.#groups.of(id)) this.#groups.arrive(id, group)
     this.#epoch += 1
     session.epoch = String(this.#epoch)
     return {
@@ -121,12 +171,14 @@ export class MemoryPersistence extends AsyncMemoryPersistence implements Session
     const session = this.#sessions.get(id)
     if (session?.epoch !== epoch) return
     if (expirySeconds <= 0) return this.endSession({ id })
+    for (const group of this.#groups.of(id)) this.#leave(id, group, 'away')
     const end = (): void => void this.endSession({ id })
     session.ending = setTimeout(end, Math.min(expirySeconds * 1_000, longestTimerMs)).unref()
   }
 
   async endSession({ id }: SessionOwner): Promise<void> {
     clearTimeout(this.#sessions.get(id)?.ending)
+    for (const group of this.#groups.of(id)) this.#leave(id, group, 'gone')
     this.#sessions.delete(id)
     this.#subscriptions.deleteClient(id)
   }
@@ -136,16 +188,26 @@ export class MemoryPersistence extends AsyncMemoryPersistence implements Session
     subscriptions: readonly StoredSubscription[],
   ): Promise<void> {
     if (subscriptions.length > 0) this.#session(owner)
-    for (const each of subscriptions) this.#subscriptions.set(owner.id, each)
+    for (const each of subscriptions) {
+      this.#subscriptions.set(owner.id, each)
+      this.#join(owner.id, each.topic)
+    }
   }
 
   override async removeSubscriptions({ id }: SessionOwner, filters: readonly string[]): Promise<void> {
-    for (const filter of filters) this.#subscriptions.delete(id, filter)
+    for (const filter of filters) {
+      this.#subscriptions.delete(id, filter)
+      const group = groupOf(filter)
+      if (group !== undefined && this.#groups.of(id).includes(group)) this.#leave(id, group, 'unsubscribed')
+    }
   }
 
   async outgoingPage({ id }: SessionOwner, after: string, count: number): Promise<QueuePage> {
     const now = this.#now()
-    return this.#sessions.get(id)?.page(after, count, now) ?? { messages: [], next: after, isLast: true, now }
+    const session = this.#sessions.get(id)
+    if (session === undefined) return { messages: [], next: after, isLast: true, now }
+    this.#takeWaiting(id, session)
+    return session.page(after, count, now)
   }
 
   async outgoingApply({ id }: SessionOwner, steps: readonly QueueStep[]): Promise<void> {
@@ -158,6 +220,46 @@ export class MemoryPersistence extends AsyncMemoryPersistence implements Session
 
   async incomingForget({ id }: SessionOwner, messageId: number): Promise<void> {
     this.#sessions.get(id)?.incoming.delete(messageId)
+  }
+
+  #join(id: string, shared: string): void {
+    const filter = this.#groups.join(id, shared)
+    const group = groupOf(shared)
+    if (filter === undefined || group === undefined) return
+    this.#subscriptions.set(group, { topic: filter, qos: 2 })
+    this.#sessions.set(group, new MemorySession())
+  }
+
+  /** A member takes what waits for its groups. */
+  #takeWaiting(id: string, session: MemorySession): void {
+    for (const group of this.#groups.of(id)) {
+      for (const each of this.#sessions.get(group)?.takeOut(group, () => true) ?? []) session.put(each)
+    }
+  }
+
+  #leave(id: string, group: string, how: Leaving): void {
+    if (how === 'away') this.#groups.away(id, group)
+    const isLast = how !== 'away' && this.#groups.leave(id, group)
+    const hasOthers = this.#groups.hasConnected(group)
+    const left =
+      this.#sessions
+        .get(id)
+        ?.takeOut(group, (isSent, qos) => !mayKeep({ how, isSent, isExactlyOnce: qos === 2, hasOthers })) ??
+      []
+    const moved: string[] = []
+    for (const each of left) {
+      const member = this.#groups.pick(group)
+      if (member !== undefined) moved.push(member)
+      this.#sessions.get(member ?? group)?.put(each)
+    }
+    this.#summon('missed', moved)
+    if (!isLast) return
+    this.#subscriptions.deleteClient(group)
+    this.#sessions.delete(group)
+  }
+
+  #summon(why: Summons['why'], ids: readonly string[]): void {
+    if (this.#announcer !== undefined) summon(this.#announcer, { why, ids })
   }
 
   #session({ id }: SessionOwner): MemorySession {

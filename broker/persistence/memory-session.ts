@@ -1,4 +1,5 @@
 import type { RoutedMessage } from '../aedes/messages.ts'
+import { groupOfCopy } from './group.ts'
 import {
   messageName,
   type QueuedMessage,
@@ -15,6 +16,13 @@ interface Entry {
   messageId?: number
 }
 
+/** A copy that came by a group, on its way from one member to another. */
+export interface SharedMessage {
+  readonly name: string
+  readonly message: RoutedMessage
+  readonly storedAt: number
+}
+
 /** One stored session in this process: its queue in order of arrival, and what is under way. */
 export class MemorySession {
   epoch = ''
@@ -24,15 +32,32 @@ export class MemorySession {
   readonly #queue = new Map<string, Entry>()
   #sequence = 0
 
-  /** False when it does not fit. */
-  enqueue(message: RoutedMessage, qos: 0 | 1 | 2, now: number, most: number): boolean {
-    const name = messageName(message)
+  /** False when it does not fit. `group` is the one that it came by. */
+  enqueue(message: RoutedMessage, qos: 0 | 1 | 2, now: number, most: number, group = ''): boolean {
+    const name = `${messageName(message)}${group}`
     if (this.#queue.has(name)) return true
     if (this.#queue.size >= most) return false
     this.#sequence += 1
     const own = { ...message, qos: Math.min(message.qos, qos) as 0 | 1 | 2 }
     this.#queue.set(name, { sequence: this.#sequence, storedAt: now, message: own })
     return true
+  }
+
+  /** Takes out what came by this group and `isTaken` says. */
+  takeOut(group: string, isTaken: (isSent: boolean, qos: number) => boolean): SharedMessage[] {
+    const taken: SharedMessage[] = []
+    for (const [name, { message, storedAt, messageId }] of this.#queue) {
+      // Without a message PUBREL is next: the client has it.
+      if (message === undefined || groupOfCopy(name) !== group) continue
+      if (isTaken(messageId !== undefined, message.qos)) taken.push({ name, message, storedAt })
+    }
+    for (const { name } of taken) this.#queue.delete(name)
+    return taken
+  }
+
+  put({ name, message, storedAt }: SharedMessage): void {
+    this.#sequence += 1
+    this.#queue.set(name, { sequence: this.#sequence, storedAt, message })
   }
 
   sent(): SentMessage[] {

@@ -4,9 +4,16 @@ import { subscriptionsOf } from './shared-subscriptions.ts'
 /** As the script `openSession` answers. */
 type Answer = [ended: number, present: number, epoch: number, ...content: Buffer[][]]
 
-/** With the number of the change that ended a former one, or 0. */
-export function openedSession(answer: unknown): { readonly ended: number; readonly opened: OpenedSession } {
-  const [ended, present, epoch, session = [], incoming = [], sent = []] = answer as Answer
+export interface Opening {
+  /** Number of the change that ended a former one, or 0. */
+  readonly ended: number
+  readonly opened: OpenedSession
+  /** Members of groups that were given what the former one had. */
+  readonly moved: readonly string[]
+}
+
+export function openedSession(answer: unknown): Opening {
+  const [ended, present, epoch, session = [], incoming = [], sent = [], moved = []] = answer as Answer
   const opened = {
     isPresent: present === 1,
     epoch: String(epoch),
@@ -17,7 +24,7 @@ export function openedSession(answer: unknown): { readonly ended: number; readon
       messageId: Number.parseInt(id, 10),
     })),
   }
-  return { ended, opened }
+  return { ended, opened, moved: moved.map(String) }
 }
 
 function recordOf(pairs: readonly Buffer[]): Record<string, string> {

@@ -1,10 +1,13 @@
 import AsyncRedisPersistence from 'aedes-persistence-redis/asyncPersistence.js'
 import type { Cluster, Redis } from 'ioredis'
+import { Gathering } from '#core/stores/gathering.ts'
 import { fromRedis } from '#core/stores/redis-connection.ts'
 import type { Message, RoutedMessage } from '../aedes/messages.ts'
 import { DomainError } from '#core/errors.ts'
+import { groupOf } from './group.ts'
 import { openedSession } from './opened-session.ts'
 import { recipientsOf, without } from './recipients.ts'
+import { takeTurns } from './queue-scripts.ts'
 import { type Enqueued, RedisQueues } from './redis-queues.ts'
 import { RedisRetained } from './redis-retained.ts'
 import type { PromisedWrite, ReplicatedWrites, WritePromised } from './replicated-writes.ts'
@@ -18,17 +21,21 @@ import {
   type SessionOwner,
   type SessionPersistence,
   type StoredSubscription,
+  type Turn,
 } from './session-persistence.ts'
 import {
   addSubscriptions,
   closeSession,
   endSession,
+  leaveForReplica,
   openSession,
   removeSubscriptions,
   renewSessions,
+  returnToGroups,
   storeIncoming,
   sweepSessions,
 } from './session-scripts.ts'
+import { ownSummonsTopic, summon, type Summons } from './summons.ts'
 import { type Announcer, onlyStored, SharedSubscriptions, subscriptionText } from './shared-subscriptions.ts'
 
 export interface PersistenceTimes {
@@ -39,6 +46,8 @@ export interface PersistenceTimes {
 }
 
 export interface RedisPersistenceOptions extends Partial<PersistenceTimes> {
+  /** Names this replica to the others. */
+  readonly replica?: string
   /** For organizations whose messages are acknowledged once a replica of Redis has them. */
   readonly replicated?: Pick<ReplicatedWrites, 'run'>
 }
@@ -48,6 +57,7 @@ const defaultTimes: PersistenceTimes = { leaseMs: 15 * 60_000, tickMs: 15_000 }
 const renewalsPerLease = 3
 const sessionsPerSweep = 100
 const sessionsPerRenewal = 500
+const turnsAtOnce = 500
 
 /**
  * Sessions, queues and retained messages of one organization in Redis, under its own prefix, on a connection
@@ -62,6 +72,11 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
   readonly #retained: RedisRetained
   readonly #queues: RedisQueues
   readonly #connected = new Map<string, { readonly epoch: string; readonly ms: number }>()
+  /** Connected sessions that are members of groups. */
+  readonly #members = new Set<string>()
+  readonly #turns: Gathering<string, Turn | undefined>
+  readonly #replica: string
+  #announcer: Announcer | undefined
   #limits = defaultPersistenceLimits
   #tick: NodeJS.Timeout | undefined
   #renewal: NodeJS.Timeout | undefined
@@ -70,7 +85,7 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
   constructor(
     redis: Redis | Cluster,
     prefix: string,
-    { replicated, ...times }: RedisPersistenceOptions = {},
+    { replicated, replica = 'here', ...times }: RedisPersistenceOptions = {},
   ) {
     super({ conn: noConnection })
     const write: WritePromised = (promised) => this.#write(promised)
@@ -78,6 +93,12 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
     this.#prefix = prefix
     this.#times = { ...defaultTimes, ...times }
     this.#replicated = replicated
+    this.#replica = replica
+    this.#turns = new Gathering({
+      most: turnsAtOnce,
+      ask: (groups) => this.#takeTurns(groups),
+      idle: () => {},
+    })
     this.#subscriptions = new SharedSubscriptions(redis, prefix)
     this.#retained = new RedisRetained(redis, prefix, write)
     this.#queues = new RedisQueues({
@@ -90,6 +111,7 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
   }
 
   override async setup(broker: Announcer): Promise<void> {
+    this.#announcer = broker
     await this.#subscriptions.open(broker)
     const { leaseMs, tickMs } = this.#times
     this.#tick = setInterval(() => void this.#lookAround(), tickMs).unref()
@@ -103,6 +125,7 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
     clearInterval(this.#tick)
     clearInterval(this.#renewal)
     this.#subscriptions.close()
+    this.#announcer = undefined
   }
 
   configure(limits: PersistenceLimits): void {
@@ -125,6 +148,25 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
     return this.#subscriptions.match(topic).length > 0
   }
 
+  groupsOf(topic: string): readonly string[] {
+    return this.#subscriptions.groupsOf(topic)
+  }
+
+  turnOf(group: string): Promise<Turn | undefined> {
+    return this.#turns.ask(group)
+  }
+
+  async returnToGroups({ id }: SessionOwner, epoch: string): Promise<boolean> {
+    const values = [id, epoch, this.#placeOf(id)]
+    const isBack = (await returnToGroups(this.#redis, this.#prefix, values)) === 1
+    if (isBack) this.#summon('missed', [id])
+    return isBack
+  }
+
+  async leaveForReplica(replica: string): Promise<void> {
+    this.#endedWith((await leaveForReplica(this.#redis, this.#prefix, [replica])) as Ended)
+  }
+
   override async subscriptionsByTopic(topic: string): Promise<MatchingSubscription[]> {
     return this.#subscriptions.match(topic)
   }
@@ -142,21 +184,26 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
 
   async openSession(owner: SessionOwner, clean: boolean, expirySeconds: number): Promise<OpenedSession> {
     const ms = expirySeconds * 1_000 + this.#times.leaseMs
-    const values = [owner.id, clean ? 1 : 0, ms]
-    const { ended, opened } = openedSession(await openSession(this.#redis, this.#prefix, values))
+    const values = [owner.id, clean ? 1 : 0, ms, this.#place(ms)]
+    const { ended, opened, moved } = openedSession(await openSession(this.#redis, this.#prefix, values))
     this.#ended(owner.id, ended)
+    this.#summon('missed', moved)
     this.#connected.set(owner.id, { epoch: opened.epoch, ms })
+    if (opened.subscriptions.some(isShared)) this.#members.add(owner.id)
     return opened
   }
 
   async closeSession(owner: SessionOwner, epoch: string, expirySeconds: number): Promise<void> {
-    if (this.#connected.get(owner.id)?.epoch === epoch) this.#connected.delete(owner.id)
+    if (this.#connected.get(owner.id)?.epoch === epoch) {
+      this.#connected.delete(owner.id)
+      this.#members.delete(owner.id)
+    }
     const values = [owner.id, epoch, expirySeconds * 1_000]
-    this.#ended(owner.id, (await closeSession(this.#redis, this.#prefix, values)) as number)
+    await this.#endedOne(owner.id, await closeSession(this.#redis, this.#prefix, values))
   }
 
   async endSession(owner: SessionOwner): Promise<void> {
-    this.#ended(owner.id, (await endSession(this.#redis, this.#prefix, [owner.id])) as number)
+    await this.#endedOne(owner.id, await endSession(this.#redis, this.#prefix, [owner.id]))
   }
 
   override async addSubscriptions(
@@ -167,15 +214,29 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
     const stored = subscriptions.map(onlyStored)
     const value = JSON.stringify(stored)
     const pairs = stored.flatMap((each) => [each.topic, subscriptionText(each)])
-    const revision = await addSubscriptions(this.#redis, this.#prefix, [id, value, ...pairs])
+    const revision = await addSubscriptions(this.#redis, this.#prefix, [
+      id,
+      this.#placeOf(id),
+      value,
+      ...pairs,
+    ])
     this.#subscriptions.changed(revision as number, { id, kind: 'add', value })
+    if (!stored.some(isShared)) return
+    this.#members.add(id)
+    await this.#subscriptions.upTo(revision as number)
   }
 
   override async removeSubscriptions({ id }: SessionOwner, filters: readonly string[]): Promise<void> {
     if (filters.length === 0) return
     const value = JSON.stringify(filters)
-    const revision = await removeSubscriptions(this.#redis, this.#prefix, [id, value, ...filters])
-    this.#subscriptions.changed(revision as number, { id, kind: 'remove', value })
+    const [revision, moved] = (await removeSubscriptions(this.#redis, this.#prefix, [
+      id,
+      value,
+      ...filters,
+    ])) as EndedOne
+    this.#subscriptions.changed(revision, { id, kind: 'remove', value })
+    this.#summon('missed', moved.map(String))
+    await this.#subscriptions.upTo(revision)
   }
 
   outgoingPage(owner: SessionOwner, after: string, count: number): Promise<QueuePage> {
@@ -200,7 +261,8 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
     return this.#replicated?.run(promised) ?? Promise.reject(noReplicas())
   }
 
-  async #enqueued({ messages, recipients, revision, ended }: Enqueued): Promise<void> {
+  async #enqueued({ messages, recipients, revision, ended, picked }: Enqueued): Promise<void> {
+    this.#summon('more', picked)
     if (ended) void this.#lookAround()
     if (!(await this.#subscriptions.upTo(revision))) return
     // What other replicas had added by then and nobody had told us.
@@ -216,14 +278,48 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
     this.#subscriptions.changed(revision, { id, kind: 'end', value: '' })
   }
 
+  async #endedOne(id: string, answer: unknown): Promise<void> {
+    const [revision, moved] = answer as EndedOne
+    this.#ended(id, revision)
+    this.#summon('missed', moved.map(String))
+    // Its groups may have ended as well.
+    await this.#subscriptions.upTo(revision)
+  }
+
+  #endedWith([ended, moved]: Ended): void {
+    for (let at = 0; at < ended.length; at += 2) this.#ended(String(ended[at]), Number(ended[at + 1]))
+    this.#summon('missed', moved.map(String))
+  }
+
+  #summon(why: Summons['why'], ids: readonly string[]): void {
+    if (this.#announcer !== undefined) summon(this.#announcer, { why, ids })
+  }
+
+  /** Where a session is connected; `!` says that it ends with its connection. */
+  #place(ms: number): string {
+    return ms > this.#times.leaseMs ? this.#replica : `${this.#replica}!`
+  }
+
+  #placeOf(id: string): string {
+    return this.#place(this.#connected.get(id)?.ms ?? Infinity)
+  }
+
+  async #takeTurns(groups: readonly string[]): Promise<(Turn | undefined)[]> {
+    const answer = (await takeTurns(this.#redis, this.#prefix, groups)) as Buffer[]
+    return groups.map((_, index) => {
+      const [id, place] = answer.slice(index * 2, index * 2 + 2).map(String)
+      return id === undefined || id === '' ? undefined : { id, replica: (place ?? '').replace('!', '') }
+    })
+  }
+
   async #lookAround(): Promise<void> {
     try {
-      const ended = (await sweepSessions(this.#redis, this.#prefix, [sessionsPerSweep])) as (
-        | Buffer
-        | number
-      )[]
-      for (let at = 0; at < ended.length; at += 2) this.#ended(String(ended[at]), Number(ended[at + 1]))
+      this.#endedWith((await sweepSessions(this.#redis, this.#prefix, [sessionsPerSweep])) as Ended)
       await this.#subscriptions.catchUp()
+      // Whoever put something into their queues may have died before it said so.
+      if (this.#announcer !== undefined) {
+        summon(this.#announcer, { why: 'missed', ids: [...this.#members] }, ownSummonsTopic)
+      }
     } catch {
       // The next one may find Redis again.
     }
@@ -236,6 +332,12 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
     }
   }
 }
+
+/** As scripts answer: (id, number of the change)*, and whose queues were put something into. */
+type Ended = [ended: (Buffer | number)[], moved: Buffer[]]
+type EndedOne = [revision: number, moved: Buffer[]]
+
+const isShared = ({ topic }: StoredSubscription): boolean => groupOf(topic) !== undefined
 
 const nothing = Promise.resolve()
 

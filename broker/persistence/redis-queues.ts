@@ -20,6 +20,8 @@ export interface Enqueued {
   readonly revision: number
   /** Some of the sessions have ended. */
   readonly ended: boolean
+  /** Members of groups that were given some of them. */
+  readonly picked: readonly string[]
 }
 
 export interface RedisQueuesOptions {
@@ -138,13 +140,15 @@ export class RedisQueues {
           write({
             write: (redis) => enqueue(redis, prefix, values),
             takeBack: (redis) => takeBack(redis, prefix, values),
-          }) as Promise<[number, number, ...Buffer[]]>,
+          }) as Promise<[revision: number, dropped: number, ended: Buffer[], picked: Buffer[]]>,
       ),
     )
     const dropped = answers.reduce((total, [, count]) => total + count, 0)
     if (dropped > 0) onDropped(dropped)
     const revision = answers.reduce((newest, [each]) => Math.max(newest, each), 0)
-    await onEnqueued({ messages, recipients, revision, ended: answers.some(({ length }) => length > 2) })
+    const ended = answers.some(([, , sessions]) => sessions.length > 0)
+    const picked = answers.flatMap(([, , , ids]) => ids.map(String))
+    await onEnqueued({ messages, recipients, revision, ended, picked })
   }
 }
 

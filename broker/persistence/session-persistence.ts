@@ -21,6 +21,12 @@ export interface MatchingSubscription extends StoredSubscription {
   readonly clientId: string
 }
 
+/** A member of a group, and the replica that it is connected to. */
+export interface Turn {
+  readonly id: string
+  readonly replica: string
+}
+
 /** What a connection finds of its session. */
 export interface OpenedSession {
   /** There was one already: Session Present [MQTT-3.2.2-2]. */
@@ -129,6 +135,24 @@ export interface PackagePersistence {
 }
 
 /**
+ * Groups of shared subscriptions (MQTT 5 §4.8.2). A session is a member through a subscription to
+ * `$share/<name>/<filter>`. Of each message above QoS 0 that matches, one member gets a copy into its queue, in
+ * turn: one that is connected if there is any, otherwise the first that is. What a member leaves behind goes to
+ * another: all of it but QoS 2 messages that it was sent already [MQTT-4.8.2-5]. Members hear by `Summons` that
+ * their queue was put something into.
+ */
+export interface GroupPersistence {
+  /** Groups whose filter matches, as far as is known here. */
+  groupsOf(topic: string): readonly string[]
+  /** Whose turn it is, for a message that no queue holds; undefined when no member is connected. */
+  turnOf(group: string): Promise<Turn | undefined>
+  /** Others may have taken this session's replica for gone. False when the session has ended or is another's. */
+  returnToGroups(owner: SessionOwner, epoch: string): Promise<boolean>
+  /** A replica is gone without a word: its members leave their groups. Again does no harm. */
+  leaveForReplica(replica: string): Promise<void>
+}
+
+/**
  * Sessions, queues and retained messages of one organization. Every promise rejects when the store does not
  * answer; then nothing may be acknowledged. All of a method's work is one round trip unless it says otherwise.
  *
@@ -139,7 +163,7 @@ export interface PackagePersistence {
  * A full queue takes no more: what was promised first stays, in order and without a hole, and a handshake under
  * way is never cut. It is also what mosquitto and, by default, HiveMQ do.
  */
-export interface SessionPersistence extends PackagePersistence {
+export interface SessionPersistence extends PackagePersistence, GroupPersistence {
   configure(limits: PersistenceLimits): void
   /** Whether messages above QoS 0 of this topic go into a queue, as far as is known here. */
   isQueued(topic: string): boolean

@@ -1,3 +1,4 @@
+import { membership, picking } from './group-scripts.ts'
 import { luaScript } from './lua-script.ts'
 
 /**
@@ -12,14 +13,28 @@ import { luaScript } from './lua-script.ts'
  *     revision, changes   number and stream of the last changes of subscriptions, for the other replicas
  *     sequence            order of arrival; also the source of epochs
  *
+ * Those of groups of shared subscriptions stand in `group-scripts.ts`; `looks` are members to be told.
+ *
  * What belongs to a session ends by itself when it does. The others last an hour longer than the last session:
  * replicas that serve the organization have to find those that have ended, and tell each other.
  */
 const sessions = `
 local hour = 3600000
-local parts = { 'session:', 'queue:', 'bodies:', 'sent:', 'incoming:' }
+local parts = { 'session:', 'queue:', 'bodies:', 'sent:', 'incoming:', 'groups:' }
+local function endOf(id)
+  local ends = tonumber(redis.call('ZSCORE', prefix .. 'sessions', id) or '0')
+  return ends > now and ends or nil
+end
+local function changed(id, kind, value)
+  local revision = redis.call('INCR', prefix .. 'revision')
+  redis.call('XADD', prefix .. 'changes', 'MAXLEN', '~', 1000, revision .. '-0', 'id', id, 'kind', kind, 'value', value)
+  for _, part in ipairs({ 'revision', 'changes' }) do keepUntil(prefix .. part, now + hour) end
+  return revision
+end
+${picking}${membership}
 local function settle(id, ends)
   for _, part in ipairs(parts) do redis.call('PEXPIREAT', prefix .. part .. id, whole(ends)) end
+  for _, shared in ipairs(sharedOf(id)) do settleGroup(groupOf(shared), ends) end
 end
 local function prolong(id, ends)
   redis.call('ZADD', prefix .. 'sessions', whole(ends), id)
@@ -28,25 +43,20 @@ local function prolong(id, ends)
     keepUntil(prefix .. part, ends + hour)
   end
 end
-local function changed(id, kind, value)
-  local revision = redis.call('INCR', prefix .. 'revision')
-  redis.call('XADD', prefix .. 'changes', 'MAXLEN', '~', 1000, revision .. '-0', 'id', id, 'kind', kind, 'value', value)
-  for _, part in ipairs({ 'revision', 'changes' }) do keepUntil(prefix .. part, now + hour) end
-  return revision
-end
 local function wipe(id)
+  if isGroup(id) then return wipeGroup(id) end
+  leaveAll(id, 'gone')
   for _, part in ipairs(parts) do redis.call('UNLINK', prefix .. part .. id) end
   redis.call('ZREM', prefix .. 'sessions', id)
   return changed(id, 'end', '')
 end
-local function endOf(id)
-  local ends = tonumber(redis.call('ZSCORE', prefix .. 'sessions', id) or '0')
-  return ends > now and ends or nil
-end
 local function noSession() return redis.error_reply('NOSESSION the session has ended') end
 `
 
-/** id, clean, ms until it ends → revision of the end of a former one, present, epoch, subscriptions, incoming, sent */
+/**
+ * id, clean, ms until it ends, place → revision of the end of a former one, present, epoch, subscriptions, incoming,
+ * sent, looks
+ */
 export const openSession = luaScript(`${sessions}
 local id, clean, ms = ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])
 local present = endOf(id) ~= nil
@@ -55,24 +65,34 @@ if (clean or not present) and redis.call('ZSCORE', prefix .. 'sessions', id) the
 present = present and not clean
 local epoch = redis.call('INCR', prefix .. 'sequence')
 redis.call('HSET', prefix .. 'session:' .. id, '', epoch)
+if present then
+  for _, shared in ipairs(sharedOf(id)) do arrive(id, groupOf(shared), ARGV[5]) end
+end
 prolong(id, now + ms)
 return { ended, present and 1 or 0, epoch,
   redis.call('HGETALL', prefix .. 'session:' .. id),
   redis.call('SMEMBERS', prefix .. 'incoming:' .. id),
-  redis.call('HGETALL', prefix .. 'sent:' .. id) }`)
+  redis.call('HGETALL', prefix .. 'sent:' .. id),
+  looking() }`)
 
-/** id, epoch, ms → revision of its end, or 0 */
+/** id, epoch, ms → revision of its end, or 0, and looks */
 export const closeSession = luaScript(`${sessions}
 local id, epoch, ms = ARGV[2], ARGV[3], tonumber(ARGV[4])
-if redis.call('HGET', prefix .. 'session:' .. id, '') ~= epoch then return 0 end
-if ms <= 0 then return wipe(id) end
-prolong(id, now + ms)
-return 0`)
+if redis.call('HGET', prefix .. 'session:' .. id, '') ~= epoch then return { 0, {} } end
+local ended = 0
+if ms <= 0 then
+  ended = wipe(id)
+else
+  leaveAll(id, 'away')
+  prolong(id, now + ms)
+end
+return { ended, looking() }`)
 
-/** id → revision of its end, or 0 */
+/** id → revision of its end, or 0, and looks */
 export const endSession = luaScript(`${sessions}
-if not redis.call('ZSCORE', prefix .. 'sessions', ARGV[2]) then return 0 end
-return wipe(ARGV[2])`)
+if not redis.call('ZSCORE', prefix .. 'sessions', ARGV[2]) then return { 0, {} } end
+local ended = wipe(ARGV[2])
+return { ended, looking() }`)
 
 /** (id, epoch, ms)*: connections that are still there */
 export const renewSessions = luaScript(`${sessions}
@@ -84,30 +104,62 @@ for at = 2, #ARGV, 3 do
 end
 return 0`)
 
-/** most → (id, revision)* of sessions that have ended */
+/** most → (id, revision)* of sessions that have ended, and looks */
 export const sweepSessions = luaScript(`${sessions}
 local ended = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', prefix .. 'sessions', '-inf', whole(now), 'LIMIT', 0, ARGV[2])) do
   ended[#ended + 1] = id
   ended[#ended + 1] = wipe(id)
 end
-return ended`)
+return { ended, looking() }`)
 
-/** id, all of it as one text, (filter, subscription)* → revision */
+/** id, place, all of it as one text, (filter, subscription)* → revision */
 export const addSubscriptions = luaScript(`${sessions}
 local id = ARGV[2]
 local ends = endOf(id)
 if not ends then return noSession() end
-redis.call('HSET', prefix .. 'session:' .. id, unpack(ARGV, 4))
-local revision = changed(id, 'add', ARGV[3])
+redis.call('HSET', prefix .. 'session:' .. id, unpack(ARGV, 5))
+for at = 5, #ARGV, 2 do
+  if string.sub(ARGV[at], 1, 7) == '$share/' then join(id, ARGV[at], ARGV[3]) end
+end
+settle(id, ends)
+local revision = changed(id, 'add', ARGV[4])
 for _, part in ipairs({ 'revision', 'changes' }) do keepUntil(prefix .. part, ends + hour) end
 return revision`)
 
-/** id, all of it as one text, filter* → revision, or 0 when there was none of them */
+/** id, all of it as one text, filter* → revision, or 0 when there was none of them, and looks */
 export const removeSubscriptions = luaScript(`${sessions}
 local id = ARGV[2]
-if redis.call('HDEL', prefix .. 'session:' .. id, unpack(ARGV, 4)) == 0 then return 0 end
-return changed(id, 'remove', ARGV[3])`)
+if redis.call('HDEL', prefix .. 'session:' .. id, unpack(ARGV, 4)) == 0 then return { 0, {} } end
+for at = 4, #ARGV do
+  if redis.call('SREM', prefix .. 'groups:' .. id, ARGV[at]) == 1 then leave(id, groupOf(ARGV[at]), 'unsubscribed') end
+end
+local revision = changed(id, 'remove', ARGV[3])
+return { revision, looking() }`)
+
+/** id, epoch, place: its connection is there after all → 1, or 0 when the session is another's or has ended */
+export const returnToGroups = luaScript(`${sessions}
+local id = ARGV[2]
+if not endOf(id) or redis.call('HGET', prefix .. 'session:' .. id, '') ~= ARGV[3] then return 0 end
+for _, shared in ipairs(sharedOf(id)) do arrive(id, groupOf(shared), ARGV[4]) end
+return 1`)
+
+/** replica that is gone → (id, revision)* of sessions that have ended with it; all members that are there */
+export const leaveForReplica = luaScript(`${sessions}
+local ended = {}
+for _, group in ipairs(redis.call('SMEMBERS', prefix .. 'shares')) do
+  local places = redis.call('HGETALL', prefix .. 'places:' .. group)
+  for at = 1, #places, 2 do
+    local id, place = places[at], places[at + 1]
+    if place == ARGV[2] then leave(id, group, 'away')
+    elseif place == ARGV[2] .. '!' then
+      ended[#ended + 1] = id
+      ended[#ended + 1] = wipe(id)
+    elseif id ~= '' then looks[id] = true
+    end
+  end
+end
+return { ended, looking() }`)
 
 /** id, packet id */
 export const storeIncoming = luaScript(`${sessions}

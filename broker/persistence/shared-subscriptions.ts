@@ -62,6 +62,10 @@ export class SharedSubscriptions {
     return this.#table.match(topicName)
   }
 
+  groupsOf(topicName: string): readonly string[] {
+    return this.#table.groupsOf(topicName)
+  }
+
   /** A change made here: it counts from now on, and the others are told. */
   changed(revision: number, change: SubscriptionChange): void {
     if (revision === 0) return

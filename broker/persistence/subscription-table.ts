@@ -1,4 +1,5 @@
 import type { RoutedMessage } from '../aedes/messages.ts'
+import { isGroup } from './group.ts'
 import type { MatchingSubscription, StoredSubscription } from './session-persistence.ts'
 
 type Qos = 0 | 1 | 2
@@ -11,6 +12,8 @@ interface Level {
 const newLevel = (): Level => ({ children: new Map(), subscriptions: new Map() })
 
 const none: MatchingSubscription[] = []
+const noGroups: readonly string[] = []
+const knownGroups = new WeakMap<readonly MatchingSubscription[], readonly string[]>()
 const rememberedTopics = 1_000
 
 /** Subscriptions of an organization's stored sessions, found by session and by topic. */
@@ -18,11 +21,14 @@ export class SubscriptionTable {
   readonly #root = newLevel()
   readonly #matches = new Map<string, MatchingSubscription[]>()
   readonly #byClient = new Map<string, Map<string, MatchingSubscription>>()
+  /** Whether one of the subscriptions is a group's: most organizations have none. */
+  #hasGroups = false
 
   set(clientId: string, subscription: StoredSubscription): void {
     const entry = { ...subscription, clientId }
     const own = this.#byClient.get(clientId) ?? new Map<string, MatchingSubscription>()
     this.#byClient.set(clientId, own)
+    this.#hasGroups ||= isGroup(clientId)
     own.set(subscription.topic, entry)
     // QoS 0 is for clients that are there: it is remembered for the session, and never queued for it.
     if (subscription.qos > 0) this.#plant(entry)
@@ -59,6 +65,11 @@ export class SubscriptionTable {
     return found
   }
 
+  /** Groups among them. */
+  groupsOf(topic: string): readonly string[] {
+    return this.#hasGroups ? groupsAmong(this.match(topic)) : noGroups
+  }
+
   #plant(subscription: MatchingSubscription): void {
     this.#matches.clear()
     let level = this.#root
@@ -86,6 +97,14 @@ export class SubscriptionTable {
       parent.children.delete(name)
     }
   }
+}
+
+function groupsAmong(subscriptions: readonly MatchingSubscription[]): readonly string[] {
+  const known = knownGroups.get(subscriptions)
+  if (known !== undefined) return known
+  const groups = subscriptions.map(({ clientId }) => clientId).filter(isGroup)
+  knownGroups.set(subscriptions, groups)
+  return groups
 }
 
 function collect(

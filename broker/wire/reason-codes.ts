@@ -27,7 +27,6 @@ export const reason = {
   packetTooLarge: 0x95,
   quotaExceeded: 0x97,
   administrativeAction: 0x98,
-  sharedSubscriptionsNotSupported: 0x9e,
   maximumConnectTime: 0xa0,
 } as const
 

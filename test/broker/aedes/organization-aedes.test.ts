@@ -29,6 +29,8 @@ function aClient(id: string): AedesClient & { closes: number } {
     version: 4,
     closed: false,
     duplicates: {},
+    deliverShared: () => {},
+    lookForShared: () => {},
     closes: 0,
     close(done) {
       this.closes += 1

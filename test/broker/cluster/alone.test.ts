@@ -44,7 +44,7 @@ async function replica(times?: LeaseTimes) {
     log: silentLog,
     ...(times ? { times } : {}),
   })
-  await membership.enlist({ lapsed: () => {} })
+  await membership.enlist({ lapsed: () => {}, gone: async () => {} })
   ends.push(
     () => bus.close(),
     () => membership.close(),

@@ -52,7 +52,7 @@ async function join(replica: string): Promise<Member> {
   const membership = new RedisMembership(options)
   let lapses = 0
   await membership.serves(anOrganizationId)
-  await membership.enlist({ lapsed: () => (lapses += 1) })
+  await membership.enlist({ lapsed: () => (lapses += 1), gone: async () => {} })
   const member = { redis, registry, membership, lapses: () => lapses }
   members.push(member)
   return member

@@ -55,15 +55,17 @@ describe('an MQTT 5 client', () => {
     expect(publishes(client)).toMatchObject([{ retain: true, properties: { subscriptionIdentifier: 7 } }])
   })
 
-  test('learns what there is in CONNACK: identifiers, and no shared subscriptions [MQTT-3.2.2-2]', async () => {
+  test('learns what there is in CONNACK: identifiers, shared subscriptions, aliases [MQTT-3.2.2-2]', async () => {
     const client = await raw(5)
     client.send(connectBytes(5))
     expect(await client.next('connack')).toMatchObject({
       reasonCode: 0,
       sessionPresent: false,
-      properties: { receiveMaximum: 5, sharedSubscriptionAvailable: false },
+      properties: { receiveMaximum: 5, topicAliasMaximum: 32 },
     })
-    expect(client.packets[0]).not.toMatchObject({ properties: { subscriptionIdentifiersAvailable: false } })
+    for (const name of ['subscriptionIdentifiersAvailable', 'sharedSubscriptionAvailable']) {
+      expect(client.packets[0]).not.toMatchObject({ properties: { [name]: false } })
+    }
   })
 
   test('whose keep-alive is longer than the broker waits, or none, is given a shorter one', async () => {
@@ -170,11 +172,21 @@ describe('an MQTT 5 client', () => {
     expect(counts).toEqual([0, 1, 1, 2])
   })
 
-  test('is refused a shared subscription, with the reason for it', async () => {
+  test.each(['$share/g', '$share//a', '$share/g+/a', '$share/#/a', '$share/g/', '$share/g/a/#/b'])(
+    'is refused the shared filter %s [MQTT-4.8.2-1] [MQTT-4.8.2-2]',
+    async (topic) => {
+      const client = await connected(5)
+      expect(await subscribe(client, { subscriptions: [{ topic, qos: 1 }] })).toMatchObject({
+        granted: [0x8f],
+      })
+    },
+  )
+
+  test('may not ask a group for no local [MQTT-3.8.3-4]', async () => {
     const client = await connected(5)
-    expect(await subscribe(client, { subscriptions: [{ topic: '$share/g/a', qos: 1 }] })).toMatchObject({
-      granted: [0x9e],
-    })
+    const subscriptions = [{ topic: '$share/g/a', qos: 1 as const, nl: true }]
+    client.send(encode({ cmd: 'subscribe', messageId: 1, subscriptions }, 5))
+    expect(await client.next('disconnect')).toMatchObject({ reasonCode: 0x82 })
   })
 
   test('that says goodbye with a longer session than none is at fault [MQTT-3.14.2-2]', async () => {

@@ -6,6 +6,7 @@ import { type ClusterLocation, redisLocation } from '#core/redis/redis-location.
 import type { StrictCluster } from '#core/redis/strict-cluster.ts'
 import { connectRedis, nodeOf, type RedisConnection, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisPersistence } from '../../../broker/persistence/redis-persistence.ts'
+import { describeGroupPersistence } from '../../contracts/groups.ts'
 import { describeRetainedMessages } from '../../contracts/retained-messages.ts'
 import { describeSessionPersistence } from '../../contracts/session-persistence.ts'
 import { AnnouncerHub } from '../../fixtures/announcer-hub.ts'
@@ -31,11 +32,13 @@ afterAll(async () => {
   await Promise.all(servers.map((server) => server.stop()))
 })
 
-const on = (connection: () => RedisConnection) => async (): Promise<RedisPersistence> => {
-  const persistence = new RedisPersistence(connection(), `cs:{${randomUUID()}}:mq:`)
-  await persistence.setup(new AnnouncerHub().join())
-  return persistence
-}
+const on =
+  (connection: () => RedisConnection) =>
+  async (announcer = new AnnouncerHub().join()): Promise<RedisPersistence> => {
+    const persistence = new RedisPersistence(connection(), `cs:{${randomUUID()}}:mq:`)
+    await persistence.setup(announcer)
+    return persistence
+  }
 
 describeSessionPersistence(
   'RedisPersistence',
@@ -45,7 +48,15 @@ describeRetainedMessages(
   'RedisPersistence',
   on(() => redis),
 )
+describeGroupPersistence(
+  'RedisPersistence',
+  on(() => redis),
+)
 describeSessionPersistence(
+  'RedisPersistence on a Cluster',
+  on(() => cluster),
+)
+describeGroupPersistence(
   'RedisPersistence on a Cluster',
   on(() => cluster),
 )
