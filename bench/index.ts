@@ -12,6 +12,7 @@ import { qos0 } from './scenarios/qos0.ts'
 import { qos1 } from './scenarios/qos1.ts'
 import { retained } from './scenarios/retained.ts'
 import { revoke } from './scenarios/revoke.ts'
+import { shared } from './scenarios/shared.ts'
 import { tls } from './scenarios/tls.ts'
 
 /** Every scenario, in the order of the table. A new one is a file in scenarios/ and a line here. */
@@ -22,6 +23,7 @@ export const scenarios: readonly Scenario[] = [
   crossQos0,
   crossQos1,
   crossPersistent,
+  shared,
   tls,
   retained,
   memory,

@@ -12,6 +12,8 @@ export interface ThroughputLoad {
   readonly size: number
   /** How many subscribers get each message. */
   readonly fan?: number
+  /** Subscribers are one group, and each message goes to one of them. */
+  readonly isShared?: true
   /** 0: subscribers with a persistent session. */
   readonly sclean?: 0
 }
@@ -25,20 +27,21 @@ export const oneToHundred = { npub: 1, nsub: 100, size: 256, fan: 100 }
 export async function compareThroughput(
   bench: Workbench,
   sides: BothSides<Target>,
-  load: ThroughputLoad,
+  { isShared, ...load }: ThroughputLoad,
 ): Promise<Figures> {
   const { seconds } = bench.options
   const ciphers = new Set<string>()
   const figures = await compare(bench, sides, async (target, round) => {
     // Topics of its own, so that a persistent session of an earlier round gets nothing of this one.
-    const topic = `bench/${round}/${load.fan === undefined ? '%d' : 'all'}`
+    const isOne = load.fan !== undefined || isShared === true
+    const topic = `bench/${round}/${isOne ? 'all' : '%d'}`
     // Node's compiler has its say in the first seconds.
     const times = { dur: seconds, warm: seconds > 1 ? 2 : 1 }
     const { printed, cipher, cpu } = await generate(bench, target, 'tput', {
       ...load,
       ...times,
       pt: topic,
-      sf: topic,
+      sf: isShared === true ? `$share/group/${topic}` : topic,
     })
     if (cipher !== '') ciphers.add(cipher)
     return {
