@@ -131,7 +131,8 @@ export class AdmissionRecords {
   async #readCredential({ organization, local }: Username): Promise<Candidate | undefined> {
     const record = await this.#credentials.get(organization, local)
     if (record === undefined) return undefined
-    const { principal, attributes, verifier, access, expiresAt, issuedAt, clientId, isFinal } = record
+    const { principal, attributes, verifier, access, expiresAt, issuedAt, clientId, isFinal, connections } =
+      record
     return {
       principal,
       uid: String(issuedAt),
@@ -144,6 +145,7 @@ export class AdmissionRecords {
       barriers: barriersOf(record),
       record,
       ...(clientId === undefined ? {} : { clientId }),
+      ...(connections === undefined ? {} : { limits: { connections } }),
       ...(isFinal === undefined ? {} : { isFinal }),
     }
   }

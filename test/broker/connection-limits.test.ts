@@ -71,6 +71,20 @@ test('every user of an organization has what the organization allows, and the sm
   expect(await connect('tmp_2')).toBe(quotaExceeded)
 })
 
+test('a credential connects only where its principal has fewer connections than it says, and never widens a limit', async () => {
+  await broker.addOrganization({ limits: { connectionsPerUser: 2 } })
+  await broker.addCredential('tmp_1', everything, 60, { principal: 'sub:x', connections: 1 })
+  await broker.addCredential('tmp_2', everything, 60, { principal: 'sub:x' })
+  await broker.addCredential('tmp_3', everything, 60, { principal: 'sub:y', connections: 9 })
+  expect(await isIn('tmp_1', { clientId: 'a' })).toBe(true)
+  expect(await connect('tmp_1', { clientId: 'b' })).toBe(quotaExceeded)
+  expect(await isIn('tmp_2', { clientId: 'b' })).toBe(true)
+  expect(await isIn('tmp_1', { clientId: 'a' })).toBe(true)
+  expect(await isIn('tmp_3', { clientId: 'a' })).toBe(true)
+  expect(await isIn('tmp_3', { clientId: 'b' })).toBe(true)
+  expect(await connect('tmp_3', { clientId: 'c' })).toBe(quotaExceeded)
+})
+
 test('an organization has no more than it may, and another one is not touched', async () => {
   await broker.addOrganization({ limits: { connections: 2 } })
   await broker.addOrganization({}, 'org_aaaabbbbcccc')

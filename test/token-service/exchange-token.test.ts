@@ -59,6 +59,16 @@ describe('an identity token is exchanged for a credential:', () => {
     expect(one?.principal).toBe(other?.principal)
   })
 
+  test('the number of connections that was asked for, and otherwise none of its own', async () => {
+    const token = await service.token()
+    expect((await storedOf(await service.exchange({ token, connections: 2 })))?.connections).toBe(2)
+    expect(await storedOf(await service.exchange({ token }))).not.toHaveProperty('connections')
+    for (const connections of [0, -1, 1.5, '2', 10_001, null]) {
+      const answer = await service.exchange({ token, connections })
+      expect(answer).toMatchObject({ status: 400, body: { errors: [{ field: 'connections' }] } })
+    }
+  })
+
   test('the ttl that was asked for, and bound to the client id that was named', async () => {
     const { body } = await service.exchange({ token: await service.token(), ttl: 600, client_id: 'web-1' })
     expect(body['expires_in']).toBe(600)

@@ -23,7 +23,7 @@ const create = async (body: object): Promise<Listed> => (await service.post('/v1
 describe('live credentials are listed', () => {
   test('with all that is known of them, and no secret', async () => {
     const token = await service.token()
-    const exchanged = await service.exchange({ token, client_id: 'web-1', ttl: 1200 })
+    const exchanged = await service.exchange({ token, client_id: 'web-1', connections: 3, ttl: 1200 })
     const agent = await create({ kind: 'agent', agent_id: 'a', ttl: 600, on_behalf_of: { token } })
     const { tokens, next } = await list()
     expect(next).toBeUndefined()
@@ -53,6 +53,7 @@ describe('live credentials are listed', () => {
         provider: 'oidc',
         api_key: 'backend',
         client_id: 'web-1',
+        connections: 3,
       },
     ])
     const text = JSON.stringify(tokens)

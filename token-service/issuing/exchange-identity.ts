@@ -27,6 +27,8 @@ export interface ExchangeRequest extends IdentityProof {
   readonly ttlSeconds: number | undefined
   /** The only client id that the credential may connect with. */
   readonly clientId: string | undefined
+  /** How many connections the person may have at most when it connects. */
+  readonly connections?: number | undefined
   /** One more bound around what the credential may do. */
   readonly narrowing?: readonly AccessRule[] | undefined
   /** The other credentials of the subject end. */
@@ -67,7 +69,7 @@ export async function exchangeIdentity(
 
 function grantFor(proven: ProvenIdentity, caller: Caller, request: ExchangeRequest): CredentialGrant {
   const { provider, record, identity } = proven
-  const { clientId, narrowing } = request
+  const { clientId, connections, narrowing } = request
   return {
     kind: 'exchange',
     principal: identity.principal,
@@ -81,6 +83,7 @@ function grantFor(proven: ProvenIdentity, caller: Caller, request: ExchangeReque
     provider,
     ...(caller.name === undefined ? {} : { apiKey: caller.name }),
     ...(clientId === undefined ? {} : { clientId }),
+    ...(connections === undefined ? {} : { connections }),
     ...(record.bindToTokenExpiry ? { isFinal: true } : {}),
   }
 }

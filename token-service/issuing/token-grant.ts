@@ -76,7 +76,7 @@ export function tokenGrant(
   organization: OrganizationRecord,
   person: ProvenIdentity | undefined,
 ): CredentialGrant {
-  const { kind, name = '', clientId, actors = [] } = request
+  const { kind, name = '', clientId, connections, actors = [] } = request
   const principal = principalOf(kind, name, person)
   return {
     kind,
@@ -90,6 +90,7 @@ export function tokenGrant(
     ...(person === undefined ? {} : { provider: person.provider }),
     ...(caller.name === undefined ? {} : { apiKey: caller.name }),
     ...(clientId === undefined ? {} : { clientId }),
+    ...(connections === undefined ? {} : { connections }),
     ...(person === undefined && actors.length === 0 ? {} : { actors: [name, ...actors] }),
     ...(person?.record.bindToTokenExpiry === true ? { isFinal: true } : {}),
   }

@@ -7,6 +7,8 @@ export interface TokenRequest {
   readonly kind: Exclude<CredentialKind, 'exchange'>
   readonly ttlSeconds: number | undefined
   readonly clientId: string | undefined
+  /** How many connections its principal may have at most when it connects. */
+  readonly connections?: number | undefined
   /** Who it is for: of an agent its id, of a worker its name. */
   readonly name?: string | undefined
   /** The person that an agent acts for, proven by an identity token. */

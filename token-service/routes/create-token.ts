@@ -15,6 +15,7 @@ import {
   agentId,
   clientId,
   closed,
+  connections,
   narrowingOf,
   permissions,
   provider,
@@ -25,6 +26,7 @@ import {
 const common = {
   ttl: Type.Optional(ttl),
   client_id: Type.Optional(clientId),
+  connections: Type.Optional(connections),
   attributes: Type.Optional(
     Type.Record(
       Type.String({ pattern: '^[A-Za-z][A-Za-z0-9_-]{0,63}$' }),
@@ -141,6 +143,7 @@ function requestOf(body: Static<typeof CreateBody>): TokenRequest {
     kind: body.kind,
     ttlSeconds: body.ttl,
     clientId: body.client_id,
+    connections: body.connections,
     attributes: body.attributes,
     lists: body.access_lists,
     narrowing: narrowingOf(body.permissions),

@@ -6,7 +6,7 @@ import { requireApiKey } from '../plugins/api-key.ts'
 import { ProblemError } from '../problems.ts'
 import { answeredCredential, answerOf, credentialAnswer, type Endpoints } from './credential-answer.ts'
 import { type ExchangeWatch, watchExchange } from './exchange-watch.ts'
-import { clientId, narrowingOf, permissions, provider, token, ttl } from './request-fields.ts'
+import { clientId, connections, narrowingOf, permissions, provider, token, ttl } from './request-fields.ts'
 
 export interface ExchangeRouteOptions extends ExchangeDependencies, ExchangeWatch {
   readonly endpoints: Endpoints
@@ -18,6 +18,7 @@ const ExchangeBody = Type.Object(
     token,
     ttl: Type.Optional(ttl),
     client_id: Type.Optional(clientId),
+    connections: Type.Optional(connections),
     permissions: Type.Optional(permissions),
     replace_existing: Type.Optional(
       Type.Boolean({ description: 'Ends the other credentials of the same person; false by default.' }),
@@ -63,6 +64,7 @@ export function exchangeTokenRoute(app: App, options: ExchangeRouteOptions): voi
         provider: body.provider,
         ttlSeconds: body.ttl,
         clientId: body.client_id,
+        connections: body.connections,
         narrowing: narrowingOf(body.permissions),
         replace: body.replace_existing === true,
       })

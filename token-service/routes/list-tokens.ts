@@ -52,6 +52,7 @@ const ListedToken = Type.Object({
   provider: Type.Optional(Type.String()),
   api_key: Type.Optional(Type.String({ description: 'Name of the ApiKey that asked for it.' })),
   client_id: Type.Optional(Type.String()),
+  connections: Type.Optional(Type.Integer()),
   act: Type.Optional(Actors),
 })
 const ListAnswer = Type.Object({
@@ -111,6 +112,7 @@ function listed(one: ListedCredential, organization: OrganizationId): Static<typ
     ...(one.provider === undefined ? {} : { provider: one.provider }),
     ...(one.apiKey === undefined ? {} : { api_key: one.apiKey }),
     ...(one.clientId === undefined ? {} : { client_id: one.clientId }),
+    ...(one.connections === undefined ? {} : { connections: one.connections }),
     ...(one.actors === undefined ? {} : { act: actorOf(one.actors) }),
   }
 }

@@ -34,6 +34,13 @@ export const clientId = Type.String({
   description: 'The only MQTT client id that the credential may connect with.',
 })
 
+export const connections = Type.Integer({
+  minimum: 1,
+  maximum: 10_000,
+  description:
+    'The credential connects only while the person, agent or worker has fewer connections than this, by whatever credential. It never widens the organization’s limits.',
+})
+
 /** Part of a principal, and of topics as `{agent_id}`. */
 export const agentId = Type.String({
   pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$',

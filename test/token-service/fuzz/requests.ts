@@ -37,6 +37,7 @@ const meaningful: Readonly<Record<string, readonly unknown[]>> = {
   grant_type: ['urn:ietf:params:oauth:grant-type:token-exchange'],
   cursor: ['0.tmp_a'],
   ttl: [60, 900, 3600],
+  connections: [1, 5],
   name: ['billing'],
   access_lists: [['members']],
   attributes: [{ team: 'blue' }, {}],
