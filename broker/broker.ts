@@ -100,7 +100,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     live,
     limits,
     metrics,
-    denials: new Denials({ metrics, log, now }),
+    denials: new Denials({ metrics, audit, now }),
     formerPasswords: new FormerPasswords({ marks: options.formerPasswords, metrics, log, now }),
     frames: new FrameCache(),
     newcomers: new Newcomers(limits.maxNewcomers),

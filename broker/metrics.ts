@@ -1,7 +1,7 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Action } from '#core/access/access-rule.ts'
+import type { ClientRefusal } from '#core/audit/audit-event.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
-import type { Refusal } from './admission/admission.ts'
 import type { BusMetrics } from './bus/redis-bus.ts'
 import type { WillOutcome } from './cluster/will-publisher.ts'
 import type { RefreshRefusal } from './handlers/refresh-credential.ts'
@@ -11,7 +11,7 @@ import type { EndCauseName } from './connection/end-cause.ts'
 export interface BrokerMetrics {
   connected(listener: string): void
   ended(listener: string, cause: EndCauseName): void
-  refused(reason: Refusal | 'protocol' | 'will' | 'origin' | 'organization-full' | 'principal-full'): void
+  refused(reason: ClientRefusal): void
   received(qos: number): void
   delivered(qos: number): void
   denied(action: Action, organization: OrganizationId): void

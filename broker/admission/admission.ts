@@ -1,4 +1,5 @@
 import type { AccessPolicy } from '#core/access/access-policy.ts'
+import type { ClientRefusal } from '#core/audit/audit-event.ts'
 import type { Access } from '#core/access/access.ts'
 import type { Verifier } from '#core/credentials/verifier.ts'
 import type { PublishRates } from '../connection/publish-rate.ts'
@@ -48,16 +49,23 @@ export interface RecordVersion {
 /** Empty where nobody changes records between two looks at them. */
 export type Basis = readonly RecordVersion[]
 
-/** Why somebody stays out. Clients see one answer for everything that is wrong with a credential. */
-export type Refusal =
-  /** unknown organization, unknown user, wrong password, expired: one and the same to the outside */
-  | 'bad-credentials'
-  /** the organization or the user is suspended */
-  | 'suspended'
+/** Why somebody stays out. Clients see one answer for everything that is wrong with a name or a password. */
+export type Refusal = Extract<
+  ClientRefusal,
+  | 'malformed-username'
+  | 'unknown-organization'
+  | 'unknown-user'
+  /** a temporary one that never was, has ended, or was revoked */
+  | 'unknown-credential'
+  | 'wrong-password'
+  | 'credential-expired'
+  | 'organization-suspended'
+  | 'user-suspended'
   /** the credential is for another client id */
-  | 'client-id'
+  | 'wrong-client-id'
   /** the records can not be read, or are not there yet */
   | 'unavailable'
+>
 
 export type Admitted =
   | { readonly admission: Admission; readonly basis: Basis }

@@ -16,7 +16,7 @@ import type { ConnectionBounds } from '../cluster/client-registry.ts'
 import type { Standing, WillAuthor } from '../cluster/stored-will.ts'
 import { AccessMemo } from './access-memo.ts'
 import { AdmissionRecords, type Candidate, type Known, type ValidVerifier } from './admission-records.ts'
-import type { Admission, Admitted } from './admission.ts'
+import type { Admission, Admitted, Refusal } from './admission.ts'
 
 export interface AdmissionsOptions {
   readonly identities: IdentityReader
@@ -63,11 +63,13 @@ export class Admissions {
     return unlessUnavailable(async () => {
       const name = { local: former.source.name, organization: former.organizationId }
       const { organization, candidate } = await this.#records.read(name)
-      if (organization === undefined || candidate === undefined) return this.#refuseUnknown()
+      if (organization === undefined || candidate === undefined) {
+        return this.#refuseUnknown(unknownOf(name, organization))
+      }
       const still = this.#validVerifiers(candidate).find(({ verifier }) =>
         isDeepStrictEqual(verifier, former.verifier),
       )
-      if (still === undefined || candidate.uid !== former.uid) return refused('bad-credentials')
+      if (still === undefined || candidate.uid !== former.uid) return refused('wrong-password')
       const clientId = former.attributes['client_id'] ?? ''
       return this.#letIn(name, organization, candidate, still, clientId)
     })
@@ -126,15 +128,15 @@ export class Admissions {
       name === undefined ? {} : await this.#records.read(name)
     const verifier = await this.#verifierOf(candidate, password, name)
     if (name === undefined || organization === undefined || candidate === undefined) {
-      return this.#refuseUnknown()
+      return this.#refuseUnknown(unknownOf(name, organization))
     }
-    if (verifier === undefined) return refused('bad-credentials')
+    if (verifier === undefined) return refused('wrong-password')
     return this.#letIn(name, organization, candidate, verifier, clientId)
   }
 
   /** Nobody drops a good password because the records are still on their way. */
-  async #refuseUnknown(): Promise<Admitted> {
-    return (await this.#records.isReady()) ? refused('bad-credentials') : refused('unavailable')
+  async #refuseUnknown(refusal: Refusal): Promise<Admitted> {
+    return refused((await this.#records.isReady()) ? refusal : 'unavailable')
   }
 
   async #letIn(
@@ -158,9 +160,10 @@ export class Admissions {
   ): Admitted {
     const { issuedAt, principal, policy, uid } = candidate
     const expiresAt = smaller(candidate.expiresAt, notAfter)
-    if (expiresAt !== undefined && expiresAt <= this.#now()) return refused('bad-credentials')
-    if (organization.suspended || candidate.suspended) return refused('suspended')
-    if (candidate.clientId !== undefined && candidate.clientId !== clientId) return refused('client-id')
+    if (expiresAt !== undefined && expiresAt <= this.#now()) return refused('credential-expired')
+    if (organization.suspended) return refused('organization-suspended')
+    if (candidate.suspended) return refused('user-suspended')
+    if (candidate.clientId !== undefined && candidate.clientId !== clientId) return refused('wrong-client-id')
     const attributes = attributesOfConnection(candidate.attributes, name, clientId)
     const admission: Admission = {
       organizationId: name.organization,
@@ -238,8 +241,14 @@ function smaller(one: number | undefined, other: number | undefined): number | u
   return least === Infinity ? undefined : least
 }
 
-function refused(refusal: 'bad-credentials' | 'suspended' | 'client-id' | 'unavailable'): Admitted {
+function refused(refusal: Refusal): Admitted {
   return { refusal }
+}
+
+function unknownOf(name: Username | undefined, organization: OrganizationRecord | undefined): Refusal {
+  if (name === undefined) return 'malformed-username'
+  if (organization === undefined) return 'unknown-organization'
+  return isTemporary(name.local) ? 'unknown-credential' : 'unknown-user'
 }
 
 /** The same work for a name that can not be one. */

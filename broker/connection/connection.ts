@@ -2,6 +2,7 @@ import { errorFields } from '#core/process/logger.ts'
 import type { AedesClient } from '../aedes/aedes-client.ts'
 import type { Message, RoutedMessage } from '../aedes/messages.ts'
 import type { Deliver } from '../aedes/organization-aedes.ts'
+import { reportEnd } from '../audit/report-end.ts'
 import { handleConnect } from '../handlers/connect.ts'
 import { handlers } from '../handlers/index.ts'
 import type { Summons } from '../persistence/summons.ts'
@@ -51,6 +52,8 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   version: ProtocolVersion = 4
   /** Set once CONNECT was accepted. */
   session: Session | undefined
+  /** It was told so. */
+  isLetIn = false
   /** The client's Maximum Packet Size (MQTT 5 §3.1.2.11.4). */
   maxSendBytes = Infinity
   #source: ConnectionSource | undefined
@@ -347,10 +350,10 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     this.#review.end()
     this.session?.publishing.close()
     this.#sayGoodbye(cause)
+    reportEnd(this, this.session, cause)
     if (this.#source !== undefined) this.options.live.remove(this.#source, this)
     if (this.session === undefined) return this.options.newcomers.leave(this.transport.remoteAddress)
     this.options.metrics.ended(this.transport.listener, cause)
-    this.options.log.debug({ ...this.#names(), cause }, 'a client is gone')
     try {
       await endSession(this, this.session, cause)
     } catch (error) {

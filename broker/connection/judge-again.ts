@@ -16,7 +16,7 @@ export async function judgeAgain(connection: Connection, session: Session): Prom
     } else {
       session.subscriptions.delete(subscription.topic)
       lost.push(subscription.topic)
-      connection.options.denials.reportSubscription(session, subscription.topic)
+      connection.options.denials.reportSubscription(connection, session, subscription.topic)
     }
   }
   session.delivery.judgeAgain()

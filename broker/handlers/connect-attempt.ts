@@ -3,7 +3,7 @@ import type { Admission, Basis } from '../admission/admission.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { Session } from '../connection/session.ts'
 import type { ConnectPacket } from '../wire/packets.ts'
-import type { ReasonCode } from '../wire/reason-codes.ts'
+import type { ConnectRefusal } from './connect-refusal.ts'
 
 /** A CONNECT on its way through the steps. */
 export interface Attempt {
@@ -16,7 +16,9 @@ export interface Attempt {
   basis: Basis
   session?: Session
   sessionPresent: boolean
+  /** What is behind a refusal, for the log. */
+  cause?: unknown
 }
 
 /** Resolves with why the client is refused; with nothing when the next step may follow. */
-export type Step = (attempt: Attempt) => Promise<ReasonCode | void> | ReasonCode | void
+export type Step = (attempt: Attempt) => Promise<ConnectRefusal | void> | ConnectRefusal | void

@@ -1,19 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import { isTopicName, levelsOf } from '#core/access/topic-filter.ts'
 import { errorFields } from '#core/process/logger.ts'
+import { reportLogin, reportRefusal } from '../audit/report-connect.ts'
 import type { Admission } from '../admission/admission.ts'
-import type { NotArrived } from '../cluster/client-registry.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { Session } from '../connection/session.ts'
 import type { ConnectPacket } from '../wire/packets.ts'
-import { connackReturnCode, reason, type ReasonCode } from '../wire/reason-codes.ts'
+import { connackReturnCode, reason } from '../wire/reason-codes.ts'
 import { admit, admitAgain, judge } from './admit.ts'
 import type { Attempt, Step } from './connect-attempt.ts'
+import { type ConnectRefusal, refusalCodes } from './connect-refusal.ts'
 import { createSession } from './create-session.ts'
 import { resumeSession } from './resume-session.ts'
 import { storedWill, takeOver } from './take-over.ts'
-
-type Full = Exclude<NotArrived, 'records-changed'>
 
 const longestClientId = 256
 /** Looks at the records, for one connection. */
@@ -31,6 +30,7 @@ const connectSteps: readonly Step[] = [
   resume,
   lookAgain,
   acknowledge,
+  reportLogin,
   subscribeAgain,
   replay,
 ]
@@ -47,9 +47,9 @@ export async function handleConnect(connection: Connection, packet: ConnectPacke
   for (const step of connectSteps) {
     const result = attemptStep(step, attempt)
     // Most steps have nothing to wait for, and waiting for nothing costs as much as some of them.
-    const code = result instanceof Promise ? await result : result
+    const refusal = result instanceof Promise ? await result : result
     if (connection.closed) return leaveNothing(attempt)
-    if (code !== undefined) return refuse(attempt, code)
+    if (refusal !== undefined) return refuse(attempt, refusal)
   }
   tellFormerPassword(attempt)
   const looking = connection.opened()
@@ -72,12 +72,14 @@ function attemptStep(step: Step, attempt: Attempt): ReturnType<Step> {
   }
 }
 
-function failed(step: Step, { connection, clientId }: Attempt, error: unknown): ReasonCode {
+function failed(step: Step, attempt: Attempt, error: unknown): ConnectRefusal {
+  const { connection, clientId } = attempt
+  attempt.cause = error
   connection.options.log.warn(
     { step: step.name, clientId, ...errorFields(error) },
     'a CONNECT could not be served',
   )
-  return reason.serverUnavailable
+  return 'unavailable'
 }
 
 /** It may have ended while it was being registered. */
@@ -85,34 +87,37 @@ function leaveNothing({ connection, session }: Attempt): void {
   session?.broker.unregister(connection)
 }
 
-async function refuse({ connection }: Attempt, code: ReasonCode): Promise<void> {
+async function refuse(attempt: Attempt, refusal: ConnectRefusal): Promise<void> {
+  const { connection } = attempt
+  reportRefusal(attempt, refusal)
+  const code = refusalCodes[refusal]
   const answer = connection.version === 5 ? { reasonCode: code } : { returnCode: connackReturnCode(code) }
   connection.send({ cmd: 'connack', sessionPresent: false, ...answer })
   await connection.end('refused')
 }
 
-function refuseExtendedAuthentication({ packet }: Attempt): ReasonCode | void {
-  if (packet.properties?.authenticationMethod !== undefined) return reason.badAuthenticationMethod
+function refuseExtendedAuthentication({ packet }: Attempt): ConnectRefusal | void {
+  if (packet.properties?.authenticationMethod !== undefined) return 'authentication-method'
 }
 
 /** [MQTT-3.1.3-6] to [MQTT-3.1.3-8] */
-function nameClient(attempt: Attempt): ReasonCode | void {
+function nameClient(attempt: Attempt): ConnectRefusal | void {
   const { packet, clientId } = attempt
-  if (clientId.length > longestClientId) return reason.clientIdentifierNotValid
+  if (clientId.length > longestClientId) return 'malformed-client-id'
   if (clientId !== '') return
   // 3.1 knows no empty one.
   if (packet.protocolVersion === 3 || (packet.protocolVersion === 4 && !packet.clean)) {
-    return reason.clientIdentifierNotValid
+    return 'malformed-client-id'
   }
   attempt.clientId = `auto-${randomUUID()}`
 }
 
-function readWill(attempt: Attempt): ReasonCode | void {
+function readWill(attempt: Attempt): ConnectRefusal | void {
   const { will } = attempt.packet
   if (will === undefined) return
   const { limits } = attempt.connection.options
-  if (!isTopicName(will.topic)) return reason.topicNameInvalid
-  if (levelsOf(will.topic) > limits.maxTopicLevels) return reason.topicNameInvalid
+  if (!isTopicName(will.topic)) return 'malformed-will'
+  if (levelsOf(will.topic) > limits.maxTopicLevels) return 'malformed-will'
   const { topic, payload, qos, retain, propertyBytes } = will
   attempt.will = {
     topic,
@@ -136,7 +141,7 @@ async function openSession(attempt: Attempt): Promise<void> {
   connection.open(attempt.session, serverKeepAlive(attempt) ?? packet.keepalive)
 }
 
-async function claim(attempt: Attempt): Promise<ReasonCode | void> {
+async function claim(attempt: Attempt): Promise<ConnectRefusal | void> {
   for (let tries = 0; tries < mostTries; tries += 1) {
     const { connection, packet, clientId, admission, session, basis, will } = attempt
     if (session === undefined || admission === undefined || connection.closed) return
@@ -144,32 +149,19 @@ async function claim(attempt: Attempt): Promise<ReasonCode | void> {
     const kept = will && storedWill(will, admission, { packet, clientId, expirySeconds })
     const problem = await takeOver(connection, session, basis, packet.clean === true, kept)
     if (problem === undefined) return
-    if (problem !== 'records-changed') return refuseFull(attempt, problem)
-    const code = await judgeNow(attempt, session)
-    if (code !== undefined) return code
+    if (problem !== 'records-changed') return problem
+    const refusal = await judgeNow(attempt, session)
+    if (refusal !== undefined) return refusal
   }
   // Whoever changes records that fast may be met in another moment.
-  return reason.serverUnavailable
-}
-
-function refuseFull({ connection, admission, clientId }: Attempt, refusal: Full): ReasonCode {
-  const { log, metrics } = connection.options
-  metrics.refused(refusal)
-  const fields = {
-    organization: admission?.organizationId,
-    principal: admission?.principal,
-    clientId,
-    refusal,
-  }
-  log.info(fields, 'a client was refused')
-  return reason.quotaExceeded
+  return 'unavailable'
 }
 
 /** The records are not those any more that the client was let in by. */
-async function judgeNow(attempt: Attempt, former: Session): Promise<ReasonCode | void> {
+async function judgeNow(attempt: Attempt, former: Session): Promise<ConnectRefusal | void> {
   const { connection, clientId } = attempt
-  const code = await admitAgain(attempt)
-  if (code !== undefined) return code
+  const refusal = await admitAgain(attempt)
+  if (refusal !== undefined) return refusal
   attempt.session = createSession(attempt, attempt.admission as Admission, former.broker, clientId)
   connection.session = attempt.session
   connection.armExpiry()

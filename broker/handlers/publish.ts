@@ -156,8 +156,7 @@ function refuse(
   packet: Publish,
   verdict: Refused,
 ): Promise<void> | undefined {
-  const { admission, clientId } = session
-  connection.options.denials.report({ admission, clientId, action: 'publish', topic: packet.topic, verdict })
+  connection.options.denials.report(connection, session, { action: 'publish', topic: packet.topic, verdict })
   const answer = (): void => acknowledge(connection, packet, reason.notAuthorized)
   // [MQTT-4.6.0-2]
   if (packet.qos === 1) return session.publishing.add(undefined, answer, () => {})

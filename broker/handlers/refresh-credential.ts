@@ -1,7 +1,7 @@
 import { renewCredential, type RenewalRefusal } from '#core/credentials/renew-credential.ts'
 import { isTopicName } from '#core/access/topic-filter.ts'
-import { errorFields } from '#core/process/logger.ts'
 import { RateExceeded } from '#core/stores/rate-limiter.ts'
+import { clientFields } from '../audit/audited-client.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { Session } from '../connection/session.ts'
 import { lifeOf, sendOwn } from '../own-topics/own-message.ts'
@@ -54,7 +54,7 @@ export async function refreshCredential(
   session: Session,
   packet: Publish,
 ): Promise<ReasonCode> {
-  const { metrics, log, now } = connection.options
+  const { metrics, audit, now } = connection.options
   const outcome = await refresh(connection, session, packet)
   const { responseTopic, correlation } = requestProperties(packet.properties?.bytes)
   const isAnswerable = responseTopic !== undefined && isTopicName(responseTopic)
@@ -62,18 +62,19 @@ export async function refreshCredential(
     topic: isAnswerable ? responseTopic : ownTopics.refreshed,
     properties: correlation,
   }
-  const { organizationId, source } = session.admission
-  const names = { organization: organizationId, credential: source.name, clientId: session.clientId }
+  const { organization, principal, credential, clientId, address } = clientFields(connection, session)
+  const names = { organization, principal, credential, clientId, address }
   if ('expiresAt' in outcome) {
     metrics.renewed('renewed')
-    log.debug({ ...names, expiresAt: outcome.expiresAt }, 'a credential was renewed over its connection')
+    const expiresAt = new Date(outcome.expiresAt).toISOString()
+    audit.record({ event: 'credential.renewed', ...names, expiresAt })
     sendOwn(connection, session, { ...answer, body: lifeOf(outcome.expiresAt, now()) })
     return reason.success
   }
   const { refusal, detail, cause } = outcome
   metrics.renewed(refusal)
-  const fields = { ...names, outcome: refusal, ...(cause === undefined ? {} : errorFields(cause)) }
-  if (refusal !== 'rate_limited') log.info(fields, 'a renewal was refused')
+  const why = { reason: refusal, detail: cause instanceof Error ? cause.message : undefined }
+  audit.record({ event: 'credential.renewal-refused', ...names, ...why })
   sendOwn(connection, session, { ...answer, body: { code: refusal, detail } })
   return codeOf(refusal)
 }

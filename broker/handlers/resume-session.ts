@@ -38,7 +38,7 @@ export async function resumeSession(
     if (granted === undefined) lost.push(stored.topic)
     else session.subscriptions.set(granted)
   }
-  for (const filter of lost) connection.options.denials.reportSubscription(session, filter)
+  for (const filter of lost) connection.options.denials.reportSubscription(connection, session, filter)
   await persistence.removeSubscriptions(session, lost)
   session.delivery.resume(opened.sent)
   return true

@@ -66,11 +66,12 @@ async function openQueue(connection: Connection, session: Session): Promise<void
 }
 
 function judge(
-  { options }: Connection,
+  connection: Connection,
   session: Session,
   requested: RequestedSubscription,
   identifier: number | undefined,
 ): Verdict {
+  const { options } = connection
   const { topic, qos, nl, rap, rh } = requested
   const filter = filterOf(topic)
   if (filter === undefined || !isTopicFilter(filter)) return { code: reason.topicFilterInvalid }
@@ -89,7 +90,7 @@ function judge(
   }
   const subscription = grant(wanted, session.admission.access)
   if (subscription !== undefined) return { subscription, isNew }
-  options.denials.reportSubscription(session, topic)
+  options.denials.reportSubscription(connection, session, topic)
   return { code: reason.notAuthorized }
 }
 

@@ -1,5 +1,5 @@
 import { Counter, type Registry } from 'prom-client'
-import type { AuditEvent, AuditEventName } from './audit-event.ts'
+import type { AuditEventName } from './audit-event.ts'
 
 /** As many organizations as have a label of their own; all after them are `other`. */
 const mostOrganizations = 200
@@ -31,11 +31,10 @@ export class AuditCounts {
     })
   }
 
-  add(event: AuditEvent): void {
-    const byEvent = this.#of(event.organization ?? 'none')
-    let byOutcome = byEvent.get(event.event)
-    if (byOutcome === undefined) byEvent.set(event.event, (byOutcome = new Map()))
-    const outcome = 'reason' in event ? event.reason : 'success'
+  add(event: AuditEventName, outcome: string, organization = 'none'): void {
+    const byEvent = this.#of(organization)
+    let byOutcome = byEvent.get(event)
+    if (byOutcome === undefined) byEvent.set(event, (byOutcome = new Map()))
     byOutcome.set(outcome, (byOutcome.get(outcome) ?? 0) + 1)
   }
 

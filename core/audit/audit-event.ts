@@ -86,9 +86,8 @@ interface AuditEventKind<Fields extends TProperties> {
    * - `routine`: all is as it should be; not written with CLOUDSIGNAL_AUDIT=refusals
    * - `ending`:  somebody's access ended
    * - `refusal`: whoever floods them is written down a few times a minute, and counted
-   * - `denial`:  whoever reports them has a limit of its own
    */
-  readonly nature: 'routine' | 'ending' | 'refusal' | 'denial'
+  readonly nature: 'routine' | 'ending' | 'refusal'
 }
 
 const kind = <const Fields extends TProperties>(
@@ -114,7 +113,7 @@ export const auditEvents = {
   'client.taken-over': kind('routine', 'a client was replaced by a later connection', client),
   'client.expired': kind('ending', 'the credential of a client ended', client),
   'client.revoked': kind('ending', 'the access of a client was taken away', client),
-  'access.denied': kind('denial', 'an access list denied a request', {
+  'access.denied': kind('refusal', 'an access list denied a request', {
     ...client,
     action: Type.Enum(['publish', 'subscribe']),
     topic: text,
@@ -169,6 +168,8 @@ export const auditEvents = {
     omitted,
   }),
 } as const satisfies Record<string, AuditEventKind<TProperties>>
+
+export type ClientRefusal = (typeof clientRefusals)[number]
 
 export type AuditEventName = keyof typeof auditEvents
 

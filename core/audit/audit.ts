@@ -1,15 +1,15 @@
 import type { Registry } from 'prom-client'
 import type { Clock } from '#core/clock.ts'
-import { type AuditEvent, auditEvents } from './audit-event.ts'
+import { type AuditEvent, type AuditEventName, auditEvents } from './audit-event.ts'
 import { AuditCounts } from './audit-counts.ts'
 import { FloodGate } from './flood-gate.ts'
 
 /** Where events go. No method throws. */
 export interface Audit {
-  /** Counted, and written down as far as the level and the flood gate allow. */
-  record(event: AuditEvent): void
-  /** Counted only: whoever reports it has decided that it is not worth a line. */
-  count(event: AuditEvent): void
+  /** Counts it, and writes it down as far as the level and the flood gate allow: whether it was. */
+  record(event: AuditEvent): boolean
+  /** Only counts it: whoever reports it has decided that it is not worth a line. */
+  count(event: AuditEventName, outcome: string, organization: string | undefined): void
   /** Writes down what was left out so far. */
   flush(): void
 }
@@ -33,16 +33,17 @@ export function createAudit({ level, write, registry, now }: AuditOptions): Audi
   const gate = new FloodGate({ now, write: line })
   return {
     record(event) {
-      counts.add(event)
-      if (level === 'off') return
+      counts.add(event.event, 'reason' in event ? event.reason : 'success', event.organization)
       const { nature } = auditEvents[event.event]
-      if (nature === 'routine' && level === 'refusals') return
-      if (nature !== 'refusal' || gate.admits(event)) line(event)
+      if (level === 'off' || (nature === 'routine' && level === 'refusals')) return false
+      if (nature === 'refusal' && !gate.admits(event)) return false
+      line(event)
+      return true
     },
-    count: (event) => counts.add(event),
+    count: (event, outcome, organization) => counts.add(event, outcome, organization),
     flush: () => gate.flush(),
   }
 }
 
 /** Neither writes nor counts. */
-export const silentAudit: Audit = { record() {}, count() {}, flush() {} }
+export const silentAudit: Audit = { record: () => false, count() {}, flush() {} }

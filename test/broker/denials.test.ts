@@ -1,13 +1,16 @@
 import type { IClientOptions } from 'mqtt'
 import { Registry } from 'prom-client'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { silentAudit } from '#core/audit/audit.ts'
+import type { AuditEvent } from '#core/audit/audit-event.ts'
 import type { Refused } from '#core/access/verdict.ts'
 import { resolveAccess, emptyPolicy } from '#core/access/access-policy.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
-import { type Log, silentLog } from '#core/process/logger.ts'
 import type { Admission } from '../../broker/admission/admission.ts'
+import type { AuditedClient, Peer } from '../../broker/audit/audited-client.ts'
 import { type Denial, Denials } from '../../broker/denials.ts'
 import { createBrokerMetrics } from '../../broker/metrics.ts'
+import { type CapturingAudit, capturingAudit } from '../fixtures/audit.ts'
 import {
   allow,
   connectClient,
@@ -19,31 +22,30 @@ import {
 import { eventually } from '../fixtures/eventually.ts'
 import { anOrganization, anOrganizationId as org, anotherOrganizationId } from '../fixtures/records.ts'
 
-type Line = Readonly<Record<string, unknown>>
-
-function capturingLog(): { readonly lines: Line[]; readonly log: Log } {
-  const lines: Line[] = []
-  const info = (fields: object, message: string): void => void lines.push({ ...fields, message })
-  return { lines, log: { ...silentLog, info } }
-}
-
-const denied = 'an access list denied a request'
+const denied = 'access.denied'
+const peer = { transport: { remoteAddress: '192.0.2.1', listener: 'mqtts' }, version: 5 } as Peer
 
 describe('what is denied', () => {
   let now: number
   let counted: string[]
-  let lines: Line[]
+  let lines: AuditEvent[]
+  let isWritten: boolean
   let denials: Denials
 
   beforeEach(() => {
     now = 1_700_000_000_000
     counted = []
-    const capturing = capturingLog()
-    lines = capturing.lines
+    lines = []
+    isWritten = true
+    const record = (event: AuditEvent): boolean => {
+      if (isWritten) lines.push(JSON.parse(JSON.stringify(event)) as AuditEvent)
+      return isWritten
+    }
+    const audit = { ...silentAudit, record }
     const metrics = {
       denied: (action: string, organization: string) => void counted.push(`${organization} ${action}`),
     }
-    denials = new Denials({ metrics, log: capturing.log, now: () => now })
+    denials = new Denials({ metrics, audit, now: () => now })
   })
 
   const admission = (organizationId: OrganizationId = org, local = 'ada'): Admission => ({
@@ -61,29 +63,36 @@ describe('what is denied', () => {
     rates: {},
   })
   const verdict: Refused = { allowed: false, reason: 'deny-rule', rule: { list: 'people', index: 1 } }
-  const report = (over: Partial<Denial> = {}): void =>
-    denials.report({ admission: admission(), clientId: 'c', action: 'publish', topic: 'a', verdict, ...over })
+  const report = (over: Partial<Denial & AuditedClient> = {}): void => {
+    const { admission: as = admission(), clientId = 'c', ...denial } = over
+    const client = { admission: as, clientId }
+    denials.report(peer, client, { action: 'publish', topic: 'a', verdict, ...denial })
+  }
 
   test('is counted every time and logged once for a client and a rule, with the rule', () => {
     for (let time = 0; time < 3; time += 1) report({ topic: `a/${time}` })
     expect(counted).toEqual([`${org} publish`, `${org} publish`, `${org} publish`])
     expect(lines).toEqual([
       {
+        event: denied,
         organization: org,
-        user: 'ada',
+        username: `ada@${org}`,
+        principal: 'user:ada',
         clientId: 'c',
+        address: '192.0.2.1',
+        protocol: 'mqtts',
+        version: '5',
         action: 'publish',
         topic: 'a/0',
         reason: 'deny-rule',
         list: 'people',
         rule: 1,
-        message: denied,
       },
     ])
   })
 
   test('is logged again for another client, user, action, reason, list or rule', () => {
-    const others: Partial<Denial>[] = [
+    const others: Partial<Denial & AuditedClient>[] = [
       {},
       { clientId: 'd' },
       { admission: admission(org, 'bob') },
@@ -107,19 +116,14 @@ describe('what is denied', () => {
     expect(lines).toHaveLength(2)
   })
 
-  test('fills no log: so many lines a minute for each organization, then one that says so', () => {
-    for (let client = 0; client < 50; client += 1) report({ clientId: `c${client}` })
-    expect(lines).toHaveLength(21)
-    expect(lines[20]).toEqual({ organization: org, message: 'more was denied than is logged in a minute' })
-    report({ admission: admission(anotherOrganizationId) })
-    expect(lines).toHaveLength(22)
-    now += 59_999
-    report({ clientId: 'c30' })
-    expect(lines).toHaveLength(22)
-    now += 1
-    report({ clientId: 'c30' })
-    expect(lines[22]).toMatchObject({ clientId: 'c30' })
-    expect(counted).toHaveLength(53)
+  test('is tried again where the audit left it out', () => {
+    isWritten = false
+    report()
+    isWritten = true
+    report()
+    report()
+    expect(lines).toHaveLength(1)
+    expect(counted).toHaveLength(3)
   })
 
   test('takes no more memory than so many clients and rules', () => {
@@ -134,7 +138,7 @@ describe('what is denied', () => {
 
   test('is shown with the beginning of a long topic', () => {
     report({ topic: 'x'.repeat(60_000) })
-    expect(String(lines[0]?.['topic'])).toHaveLength(256)
+    expect((lines[0] as { topic?: string }).topic).toHaveLength(256)
   })
 })
 
@@ -156,14 +160,13 @@ test('two hundred organizations are counted by name, all others together', async
 describe('a broker tells', () => {
   let broker: TestBroker
   let registry: Registry
-  let lines: Line[]
+  let capturing: CapturingAudit
   const clients: TestClient[] = []
 
   beforeEach(async () => {
     registry = new Registry()
-    const capturing = capturingLog()
-    lines = capturing.lines
-    broker = await startTestBroker({ registry, log: capturing.log })
+    capturing = capturingAudit()
+    broker = await startTestBroker({ registry, audit: capturing.audit })
     await broker.addOrganization()
     await setRules('open')
     await broker.addUser('ada', [], { access: { ...emptyPolicy, lists: ['people'] } })
@@ -192,7 +195,7 @@ describe('a broker tells', () => {
     clients.push(client)
     return client
   }
-  const told = (): Line[] => lines.filter(({ message }) => message === denied)
+  const told = (): AuditEvent[] => capturing.lines.filter(({ event }) => event === denied)
   const count = async (action: string): Promise<number> => {
     const label = `cloudsignal_broker_denied_total{organization="${org}",action="${action}"} `
     const line = (await registry.metrics()).split('\n').find((each) => each.startsWith(label))
@@ -207,7 +210,10 @@ describe('a broker tells', () => {
     await ada.mqtt.subscribeAsync('foreign/#').catch(() => {})
     expect(told()).toMatchObject([
       {
-        user: 'ada',
+        username: `ada@${org}`,
+        address: expect.stringContaining('127.0.0.1'),
+        protocol: 'mqtt',
+        version: '5',
         clientId: 'device',
         action: 'publish',
         topic: 'own/log',

@@ -1,32 +1,15 @@
-import { Registry } from 'prom-client'
 import { Check } from 'typebox/value'
 import { describe, expect, test } from 'vitest'
-import { type AuditLevel, createAudit } from '#core/audit/audit.ts'
+import type { AuditLevel } from '#core/audit/audit.ts'
 import { type AuditEvent, auditEvents } from '#core/audit/audit-event.ts'
 import { createAuditWriter } from '#core/process/logger.ts'
+import { capturingAudit } from '../../fixtures/audit.ts'
 
 const minute = 60_000
 
 function world(level: AuditLevel = 'all') {
-  const lines: AuditEvent[] = []
-  const registry = new Registry()
   let now = 0
-  const write = (event: AuditEvent): void => void lines.push(event)
-  const audit = createAudit({ level, write, registry, now: () => now })
-  return {
-    audit,
-    lines,
-    pass: (ms: number) => void (now += ms),
-    async counted(): Promise<Record<string, number>> {
-      const [metric] = await registry.getMetricsAsJSON()
-      return Object.fromEntries(
-        (metric?.values ?? []).map(({ labels, value }) => [
-          [labels['event'], labels['outcome'], labels['organization']].join(' '),
-          value,
-        ]),
-      )
-    },
-  }
+  return { ...capturingAudit(() => now, level), pass: (ms: number) => void (now += ms) }
 }
 
 const refused = (over: Partial<AuditEvent> = {}): AuditEvent =>
@@ -76,7 +59,7 @@ describe('an audit', () => {
 
   test('counts without a line what somebody else has decided to leave out', async () => {
     const { audit, lines, counted } = world()
-    audit.count(refused())
+    audit.count('client.refused', 'wrong-password', 'org_a')
     expect(lines).toEqual([])
     expect(await counted()).toEqual({ 'client.refused wrong-password org_a': 1 })
   })

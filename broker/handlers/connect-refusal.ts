@@ -1,0 +1,31 @@
+import type { ClientRefusal } from '#core/audit/audit-event.ts'
+import { reason, type ReasonCode } from '../wire/reason-codes.ts'
+
+/** Why a CONNECT is refused. */
+export type ConnectRefusal = Exclude<ClientRefusal, EarlyEnd>
+
+/** What a connection may end by before there was a CONNECT: it is told nothing. */
+export type EarlyEnd = 'malformed-packet' | 'protocol-error' | 'packet-too-large' | 'connect-timeout'
+
+/** What the client is told: one answer for everything that is wrong with a name or a password. */
+export const refusalCodes: Readonly<Record<ConnectRefusal, ReasonCode>> = {
+  'malformed-username': reason.badUserNameOrPassword,
+  'unknown-organization': reason.badUserNameOrPassword,
+  'unknown-user': reason.badUserNameOrPassword,
+  'unknown-credential': reason.badUserNameOrPassword,
+  'wrong-password': reason.badUserNameOrPassword,
+  'credential-expired': reason.badUserNameOrPassword,
+  'organization-suspended': reason.notAuthorized,
+  'user-suspended': reason.notAuthorized,
+  'wrong-client-id': reason.clientIdentifierNotValid,
+  'malformed-client-id': reason.clientIdentifierNotValid,
+  'authentication-method': reason.badAuthenticationMethod,
+  'origin-not-allowed': reason.notAuthorized,
+  'will-not-allowed': reason.notAuthorized,
+  'malformed-will': reason.topicNameInvalid,
+  'organization-full': reason.quotaExceeded,
+  'principal-full': reason.quotaExceeded,
+  'throttled-name': reason.quotaExceeded,
+  'throttled-address': reason.quotaExceeded,
+  unavailable: reason.serverUnavailable,
+}
