@@ -60,6 +60,7 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   #parser: PacketParser | undefined
   #ended: Promise<void> | undefined
   #isAnswered = false
+  #isOpened = false
   #lastReceived = performance.now()
   /** Names the message that was delivered last: kept itself, it would keep all alive that was read with it. */
   #lastCounter = -1
@@ -73,7 +74,8 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   readonly #topics = new TopicMemo()
   readonly #packets: PacketQueue
   readonly #review = new ConnectionReview(this)
-  readonly #expiry = new ExpiryWatch(this)
+  /** Made for who has an end. */
+  #expiry: ExpiryWatch | undefined
 
   constructor(transport: Transport, options: ConnectionOptions) {
     const { limits } = options
@@ -105,6 +107,11 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
 
   get closed(): boolean {
     return this.#ended !== undefined
+  }
+
+  /** CONNACK is sent, and all that goes with it. */
+  get isOpened(): boolean {
+    return this.#isOpened
   }
 
   get pending(): number {
@@ -155,7 +162,9 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
 
   /** CONNACK is sent: what was asked for meanwhile is done. */
   opened(): Promise<void> | undefined {
-    this.#expiry.open()
+    this.#isOpened = true
+    // Nothing is said before CONNACK.
+    this.#expiry?.arm()
     return this.#review.begin()
   }
 
@@ -166,12 +175,13 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
 
   /** Ends the connection when its credential ends, however quiet it is. */
   armExpiry(): void {
-    this.#expiry.arm()
+    if (this.session?.admission.expiresAt !== undefined) this.#expiry ??= new ExpiryWatch(this)
+    this.#expiry?.arm()
   }
 
   /** The client has subscribed to what is said when its credential ends soon. */
   askedForExpiry(): void {
-    this.#expiry.asked()
+    this.#expiry?.asked()
   }
 
   /** Looks at the records again and follows them; while it is still connecting, once it is open. */
@@ -345,7 +355,7 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
 
   async #end(cause: EndCauseName): Promise<void> {
     for (const timer of [this.#connectTimer, this.#keepAlive]) clearTimeout(timer)
-    this.#expiry.close()
+    this.#expiry?.close()
     this.#packets.clear()
     this.#review.end()
     this.session?.publishing.close()

@@ -15,18 +15,11 @@ type Ending = Admission & { readonly expiresAt: number }
 export class ExpiryWatch {
   readonly #connection: Connection
   #timer: NodeJS.Timeout | undefined
-  #isOpen = false
   /** The end that was spoken of last. */
   #told: number | undefined
 
   constructor(connection: Connection) {
     this.#connection = connection
-  }
-
-  /** CONNACK is sent: nothing is said before. */
-  open(): void {
-    this.#isOpen = true
-    if (this.#timer !== undefined) this.arm()
   }
 
   close(): void {
@@ -39,7 +32,7 @@ export class ExpiryWatch {
     this.close()
     const ending = this.#ending()
     if (ending === undefined) return
-    const isToldNext = this.#isOpen && this.#told !== ending.expiresAt
+    const isToldNext = this.#connection.isOpened && this.#told !== ending.expiresAt
     const next = isToldNext ? this.#noticeAt(ending) : ending.expiresAt
     const left = Math.min(Math.max(next - this.#connection.options.now(), 0), longestTimerMs)
     this.#timer = setTimeout(() => this.#passed(), left)
@@ -56,7 +49,7 @@ export class ExpiryWatch {
     if (ending === undefined) return
     const now = this.#connection.options.now()
     if (now >= ending.expiresAt) return void this.#expire()
-    if (this.#isOpen && this.#told !== ending.expiresAt && now >= this.#noticeAt(ending)) this.#tell(ending)
+    if (this.#connection.isOpened && this.#told !== ending.expiresAt && now >= this.#noticeAt(ending)) this.#tell(ending)
     this.arm()
   }
 
