@@ -39,6 +39,8 @@ export interface BrokerOptions {
   readonly audit: Audit
   readonly registry: Registry
   readonly limits?: Partial<Limits>
+  /** Exchanges and renewals a minute of one person. */
+  readonly perSubject?: number
 }
 
 export interface Broker {
@@ -93,7 +95,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const connections = new Set<Connection>()
   const shared = {
     admissions,
-    renewals: { identities, credentials, perSubject: defaultPerSubject },
+    renewals: { identities, credentials, perSubject: options.perSubject ?? defaultPerSubject },
     organizations,
     clients,
     wills,

@@ -92,6 +92,7 @@ await runProgram({
       log,
       audit,
       registry,
+      perSubject: settings.subjectPerMinute,
       limits: { expiryNoticeMs: settings.expiryNoticeSeconds * 1_000 },
     })
     shutdown.add('broker', () => broker?.close())

@@ -1,3 +1,4 @@
+import { defaultPerSubject } from '#core/credentials/renew-credential.ts'
 import { commonSettings } from '#core/process/common-settings.ts'
 import { port, type Setting, text, wholeNumber } from '#core/process/settings.ts'
 
@@ -36,6 +37,13 @@ export const brokerSettings = {
       'How long before its credential ends a client is told on $cloudsignal/credential/expiring; never earlier than in the last tenth of its life.',
     parse: wholeNumber(1, 86_400),
     default: 300,
+  } satisfies Setting<number>,
+  subjectPerMinute: {
+    name: 'CLOUDSIGNAL_BROKER_SUBJECT_PER_MINUTE',
+    description:
+      'Exchanges and renewals a minute of one person, for renewals over MQTT: as CLOUDSIGNAL_TOKEN_SERVICE_SUBJECT_PER_MINUTE, with which they are counted.',
+    parse: wholeNumber(1, 1_000_000_000),
+    default: defaultPerSubject,
   } satisfies Setting<number>,
   tlsCertFile: file('CLOUDSIGNAL_BROKER_TLS_CERT_FILE', 'PEM file with the certificate chain.'),
   tlsKeyFile: file('CLOUDSIGNAL_BROKER_TLS_KEY_FILE', 'PEM file with its private key.'),

@@ -49,7 +49,8 @@ export class ExpiryWatch {
     if (ending === undefined) return
     const now = this.#connection.options.now()
     if (now >= ending.expiresAt) return void this.#expire()
-    if (this.#connection.isOpened && this.#told !== ending.expiresAt && now >= this.#noticeAt(ending)) this.#tell(ending)
+    if (this.#connection.isOpened && this.#told !== ending.expiresAt && now >= this.#noticeAt(ending))
+      this.#tell(ending)
     this.arm()
   }
 
