@@ -96,7 +96,7 @@ export function buildApp({
   keyUses,
   ...dependencies
 }: AppDependencies): App {
-  const { log, now, registry, limiter } = dependencies
+  const { log, audit, now, registry, limiter } = dependencies
   const metrics = createTokenServiceMetrics(registry)
   const app = fastify({
     bodyLimit,
@@ -110,13 +110,15 @@ export function buildApp({
     exposeHeadRoutes: false,
   }).withTypeProvider<TypeBoxTypeProvider>()
   app.decorateRequest('caller', null)
-  app.addHook('onRequest', (_request, reply, done) => {
+  app.decorateRequest('audited')
+  app.addHook('onRequest', (request, reply, done) => {
+    request.audited = {}
     reply.header('cache-control', 'no-store')
     done()
   })
   answerPreflights(app)
   closeConnectionsAtEnd(app)
-  answerErrors(app, log)
+  answerErrors(app, log, audit)
   checkRequests(app)
 
   const keys = new IssuerKeys({ fetch: fetchDocument, now, onFetch: metrics.fetched })

@@ -12,7 +12,7 @@ export async function organizationOf(
 ): Promise<OrganizationRecord> {
   const record = await identities.get('organization', organization, organizationRecordName)
   if (record === undefined) {
-    if (await identities.isReady()) throw new ProblemError('invalid_api_key')
+    if (await identities.isReady()) throw new ProblemError('invalid_api_key', { why: 'organization-gone' })
     throw new DomainError('store-not-ready', 'the record of the organization is not there yet')
   }
   if (record.suspended) throw new ProblemError('organization_suspended')

@@ -65,6 +65,8 @@ export interface ProblemOptions {
   /** What is wrong with the caller's own request, field by field; for everybody. */
   readonly errors?: readonly Problem[]
   readonly headers?: Readonly<Record<string, string>>
+  /** For the audit log only: what exactly, where callers do not hear of it. */
+  readonly why?: string
 }
 
 /** A request that ends with this problem. */

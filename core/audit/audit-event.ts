@@ -39,9 +39,8 @@ export const clientRefusals = [
 const text = Type.String()
 const maybe = Type.Optional(text)
 const time = Type.Optional(Type.String({ description: 'RFC 3339' }))
-const count = Type.Optional(Type.Integer({ minimum: 0 }))
-/** How many like it were left out of the log since the last one; then it may stand for them alone. */
-const omitted = count
+/** How many like it were left out of the log in the last minute; it then stands for them alone. */
+const omitted = Type.Optional(Type.Integer({ minimum: 1 }))
 
 /** Only an organization that exists: nobody else can put a line into its log, or a label into a metric. */
 const organization = maybe
@@ -152,7 +151,6 @@ export const auditEvents = {
     subject: maybe,
     provider: maybe,
     issuedBefore: time,
-    endedConnections: count,
   }),
   'api-key.refused': kind('refusal', 'an API key was refused', {
     ...caller,

@@ -358,6 +358,6 @@ describe('a request that is wrong', () => {
     expect(text).toContain('tokens_total{kind="worker",outcome="issued"} 1')
     expect(text).toContain('tokens_total{kind="anonymous",outcome="anonymous_not_allowed"} 1')
     expect(text).not.toContain('billing')
-    expect(service.logged.join('\n')).toContain('a token was refused')
+    expect(service.logged.join('\n')).toContain('a credential was refused')
   })
 })

@@ -116,7 +116,7 @@ describe('an identity token is exchanged for a credential:', () => {
 })
 
 describe('what is kept of exchanges', () => {
-  test('are counts by type and outcome, without organization, provider or user', async () => {
+  test('are counts by type and outcome, without provider or user', async () => {
     await service.exchange({ token: await service.token() })
     await service.exchange({ token: await service.token({ aud: 'other' }) })
     await service.exchange({ token: await service.token(), provider: 'none-such' })
@@ -129,7 +129,7 @@ describe('what is kept of exchanges', () => {
       expect(text).toContain(`cloudsignal_token_service_exchanges_total{${labels}} 1`)
     }
     expect(text).toContain('issuer_fetches_total{document="jwks",outcome="success"} 1')
-    for (const name of [anOrganizationId, 'ada', 'none-such']) expect(text).not.toContain(name)
+    for (const name of ['ada', 'none-such']) expect(text).not.toContain(name)
   })
 
   test('are log lines without any secret', async () => {

@@ -14,7 +14,10 @@ const proven = new WeakSet<object>()
 /** Whose API key a secret is. A key that is unknown, malformed or revoked gets one answer, and takes as long. */
 export async function callerByApiKey(identities: IdentityReader, secret: string): Promise<FoundApiKey> {
   const kind = secretKindOf(secret)
-  if (kind !== 'sk' && kind !== 'pk') throw new ProblemError('invalid_api_key')
+  // A wrong checksum is a guess: not worth a question to the store.
+  if (kind !== 'sk' && kind !== 'pk') {
+    throw new ProblemError('invalid_api_key', { why: secret === '' ? 'missing' : 'malformed' })
+  }
   const found = await identities.findApiKey(secret)
   if (found !== undefined && proven.has(found.record)) return found
   const isRight = await verifySecret(
@@ -30,7 +33,7 @@ export async function callerByApiKey(identities: IdentityReader, secret: string)
   } else if (!(await identities.isReady())) {
     throw new DomainError('store-not-ready', 'the records of API keys are not there yet')
   }
-  throw new ProblemError('invalid_api_key')
+  throw new ProblemError('invalid_api_key', { why: 'unknown' })
 }
 
 /** Whether the key may do one of these, from where the request comes. */

@@ -26,13 +26,14 @@ export async function exchangeCaller(
   if (secret !== undefined) {
     const key = await countedCaller(identities, secret, request, reply)
     if (organization !== undefined && organization !== key.organization) {
-      throw new ProblemError('invalid_api_key')
+      throw new ProblemError('invalid_api_key', { why: 'other-organization' })
     }
     checkApiKey(key, ['exchange'], request, reply)
     return key
   }
   await limits.ofAddress(request.ip, reply)
   const { organization: id, open } = await callerWithoutKey(identities, organization ?? '', origin)
+  request.audited.organization = id
   allowOrigin(origin, reply)
   await limits.withoutKey(id, open.perMinute, reply)
   return { organization: id }

@@ -28,6 +28,8 @@ export interface RenewalRequest {
   readonly username: Username | undefined
   readonly proof: RenewalProof
   readonly ttlSeconds?: number | undefined
+  /** Hears of the credential before the proof is judged, for the audit log. */
+  readonly onFound?: (username: Username, former: IssuedCredential) => void
 }
 
 export type RenewalProof =
@@ -59,15 +61,17 @@ const problemsOfRefusals: Readonly<Record<Exclude<RenewalRefusal, 'not-ready' | 
  */
 export async function renewCredential(
   dependencies: RenewalDependencies,
-  { username, proof, ttlSeconds }: RenewalRequest,
+  { username, proof, ttlSeconds, onFound }: RenewalRequest,
 ): Promise<Renewal> {
   // A wrong checksum is a guess: not worth a question to the store.
   const isGuess = 'password' in proof && secretKindOf(proof.password) !== 'mp'
   if (username === undefined || !isTemporary(username.local) || isGuess) {
-    throw new ProblemError('invalid_credential')
+    throw new ProblemError('invalid_credential', { why: 'malformed' })
   }
   const { organization, local: id } = username
   const former = await dependencies.credentials.get(organization, id)
+  const isCallersOwn = 'password' in proof || proof.caller.organization === organization
+  if (former !== undefined && isCallersOwn) onFound?.(username, former)
   const fresh =
     'password' in proof
       ? await checkPassword(username, former, proof.password)
@@ -94,7 +98,8 @@ async function checkPassword(
 ): Promise<undefined> {
   const binding = { kind: 'temporary', name: formatUsername(username) } as const
   const isRight = await verifySecret(password, former?.verifier ?? dummyVerifier, binding)
-  if (former === undefined || !isRight) throw new ProblemError('invalid_credential')
+  if (former === undefined) throw new ProblemError('invalid_credential', { why: 'unknown-credential' })
+  if (!isRight) throw new ProblemError('invalid_credential', { why: 'wrong-password' })
 }
 
 /** One answer for all that is not the caller's own: nobody learns which credentials there are. */

@@ -4,7 +4,9 @@ import { ProblemError } from '../problems.ts'
 /** A request that comes too early, and when it would not. */
 export function rateLimited(limits: readonly RateLimit[], verdict: RateVerdict): ProblemError {
   const retryAfter = String(Math.max(1, Math.ceil(verdict.waitMs / 1000)))
+  const empty = limits.find((_, index) => (verdict.left[index]?.remaining ?? 0) < 1)
   return new ProblemError('rate_limited', {
+    why: empty?.name ?? 'unknown',
     headers: { 'retry-after': retryAfter, ...rateHeaders(limits, verdict) },
   })
 }

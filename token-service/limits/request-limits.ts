@@ -106,9 +106,9 @@ export class RequestLimits {
   }
 
   #refusal(limits: readonly RateLimit[], verdict: RateVerdict): ProblemError {
-    const empty = limits.find((_, index) => (verdict.left[index]?.remaining ?? 0) < 1)
-    this.#options.onLimited(empty?.name ?? 'unknown')
-    return rateLimited(limits, verdict)
+    const problem = rateLimited(limits, verdict)
+    this.#options.onLimited(problem.options.why ?? 'unknown')
+    return problem
   }
 }
 

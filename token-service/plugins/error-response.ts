@@ -1,6 +1,8 @@
 import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Audit } from '#core/audit/audit.ts'
 import { errorFields, type Log } from '#core/process/logger.ts'
+import { refusalEvent } from '../audit/refusal-event.ts'
 import { isTrusted } from '../callers/caller.ts'
 import type { Answerable, Face } from '../faces/face.ts'
 import { problemJson } from '../faces/problem-json.ts'
@@ -15,9 +17,13 @@ declare module 'fastify' {
   }
 }
 
-/** Answers everything that goes wrong, in the words of the route's face. */
-export function answerErrors(app: FastifyInstance, log: Log): void {
-  app.setErrorHandler((error, request, reply) => answer(error, request, reply, log))
+/** Answers everything that goes wrong, in the words of the route's face, and writes down what is a refusal. */
+export function answerErrors(app: FastifyInstance, log: Log, audit: Audit): void {
+  app.setErrorHandler((error, request, reply) => {
+    const event = refusalEvent(error, request)
+    if (event !== undefined) audit.record(event)
+    return answer(error, request, reply, log)
+  })
   app.setNotFoundHandler((request, reply) => answer(new ProblemError('not_found'), request, reply, log))
 }
 

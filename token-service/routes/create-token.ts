@@ -1,6 +1,7 @@
+import type { FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
-import { errorFields } from '#core/process/logger.ts'
 import type { App } from '../app.ts'
+import { auditedFields, noteCredential, timeOf } from '../audit/audited-request.ts'
 import type { Caller } from '../callers/caller.ts'
 import { createToken, type CreatedToken } from '../issuing/create-token.ts'
 import type { TokenRequest } from '../issuing/token-request.ts'
@@ -100,6 +101,7 @@ export function createTokenRoute(app: App, options: ExchangeRouteOptions): void 
       schema: { body: CreateBody, response: { 201: CreateAnswer } },
       onRequest: requireApiKey(options.identities, 'tokens:create', 'exchange'),
       config: {
+        refusal: 'credential.refused',
         docs: {
           tag: 'Tokens',
           summary: 'Issue a credential to an agent, a worker or an anonymous visitor',
@@ -122,9 +124,10 @@ export function createTokenRoute(app: App, options: ExchangeRouteOptions): void 
         },
       },
     },
-    async ({ body, caller }, reply) => {
+    async (request, reply) => {
+      const { body, caller } = request
       if (caller === null) throw new ProblemError('invalid_api_key')
-      const created = await watchCreation(options, caller, requestOf(body))
+      const created = await watchCreation(options, request, caller, requestOf(body))
       const { kind, attributes, actors } = created.issued
       const answer: Static<typeof CreateAnswer> = {
         ...answerOf(answeredCredential(created, created.ttlSeconds), caller.organization, options.endpoints),
@@ -162,23 +165,29 @@ function agentRequest(body: Static<typeof AgentBody>): Partial<TokenRequest> {
   }
 }
 
-/** Counted, and logged where it is refused: also for the other faces that create. */
+/** Counted and written down: also for the other faces that create. */
 export async function watchCreation(
   options: ExchangeRouteOptions,
+  request: FastifyRequest,
   caller: Caller,
-  request: TokenRequest,
+  asked: TokenRequest,
 ): Promise<CreatedToken> {
-  const { metrics, log } = options
-  const { kind } = request
+  const { metrics, audit } = options
+  const { kind } = asked
+  request.audited.kind = kind
   try {
-    const created = await createToken(options, caller, request)
+    const created = await createToken(options, caller, asked)
     metrics.created(kind, 'issued')
+    const { id, issued } = created
+    noteCredential(request, id, issued)
+    audit.record({
+      event: 'credential.issued',
+      ...auditedFields(request),
+      expiresAt: timeOf(issued.expiresAt),
+    })
     return created
   } catch (error) {
-    const { code } = problemOf(error)
-    metrics.created(kind, code)
-    const { organization, name: apiKey } = caller
-    log.info({ organization, apiKey, kind, outcome: code, ...errorFields(error) }, 'a token was refused')
+    metrics.created(kind, problemOf(error).code)
     throw error
   }
 }

@@ -40,6 +40,7 @@ export function exchangeTokenRoute(app: App, options: ExchangeRouteOptions): voi
       schema: { body: ExchangeBody, response: { 200: ExchangeAnswer } },
       onRequest: requireApiKey(options.identities, 'exchange'),
       config: {
+        refusal: 'credential.refused',
         docs: {
           tag: 'Tokens',
           summary: 'Exchange an identity token for an MQTT credential',
@@ -57,9 +58,10 @@ export function exchangeTokenRoute(app: App, options: ExchangeRouteOptions): voi
         },
       },
     },
-    async ({ body, caller }): Promise<Static<typeof ExchangeAnswer>> => {
+    async (request): Promise<Static<typeof ExchangeAnswer>> => {
+      const { body, caller } = request
       if (caller === null) throw new ProblemError('invalid_api_key')
-      const exchange = await watchExchange(options, caller, {
+      const exchange = await watchExchange(options, request, caller, {
         token: body.token,
         provider: body.provider,
         ttlSeconds: body.ttl,

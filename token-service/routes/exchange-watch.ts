@@ -1,5 +1,7 @@
+import type { FastifyRequest } from 'fastify'
+import type { Audit } from '#core/audit/audit.ts'
 import type { ProviderRecord } from '#core/identity/provider-record.ts'
-import { errorFields, type Log } from '#core/process/logger.ts'
+import { auditedFields, noteCredential, timeOf } from '../audit/audited-request.ts'
 import type { Caller } from '../callers/caller.ts'
 import {
   type Exchange,
@@ -12,33 +14,39 @@ import { problemOf } from '../problem-of.ts'
 
 export interface ExchangeWatch {
   readonly metrics: TokenServiceMetrics
-  readonly log: Log
+  readonly audit: Audit
 }
 
-/** An exchange that is counted, and logged where it is refused: every face exchanges through here. */
+/** An exchange that is counted and written down: every face exchanges through here. */
 export async function watchExchange(
   dependencies: ExchangeDependencies & ExchangeWatch,
+  request: FastifyRequest,
   caller: Caller,
-  request: ExchangeRequest,
+  asked: ExchangeRequest,
 ): Promise<Exchange> {
-  const { metrics, log } = dependencies
+  const { metrics, audit } = dependencies
   const started = performance.now()
-  let chosen: { readonly name: string; readonly record: ProviderRecord } | undefined
+  let chosen: ProviderRecord | undefined
   const finish = (outcome: Parameters<TokenServiceMetrics['exchanged']>[1]): void =>
-    metrics.exchanged(chosen?.record.type ?? 'none', outcome, (performance.now() - started) / 1000)
+    metrics.exchanged(chosen?.type ?? 'none', outcome, (performance.now() - started) / 1000)
+  request.audited.kind = 'exchange'
   try {
-    const onProvider = (name: string, record: ProviderRecord): void => void (chosen = { name, record })
-    const exchange = await exchangeIdentity(dependencies, caller, { ...request, onProvider })
+    const onProvider = (name: string, record: ProviderRecord): void => {
+      chosen = record
+      request.audited.provider = name
+    }
+    const exchange = await exchangeIdentity(dependencies, caller, { ...asked, onProvider })
     finish('issued')
+    const { id, issued } = exchange
+    noteCredential(request, id, issued)
+    audit.record({
+      event: 'credential.issued',
+      ...auditedFields(request),
+      expiresAt: timeOf(issued.expiresAt),
+    })
     return exchange
   } catch (error) {
-    const { code } = problemOf(error)
-    finish(code)
-    const { organization, name: apiKey } = caller
-    log.info(
-      { organization, apiKey, provider: chosen?.name, outcome: code, ...errorFields(error) },
-      'an exchange was refused',
-    )
+    finish(problemOf(error).code)
     throw error
   }
 }

@@ -1,8 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
-import { parseUsername } from '#core/credentials/username.ts'
-import { errorFields, type Log } from '#core/process/logger.ts'
+import type { Audit } from '#core/audit/audit.ts'
+import type { IssuedCredential } from '#core/credentials/credential-record.ts'
+import { parseUsername, type Username } from '#core/credentials/username.ts'
 import type { App } from '../app.ts'
+import { auditedFields, noteCredential, timeOf } from '../audit/audited-request.ts'
 import {
   type Renewal,
   type RenewalDependencies,
@@ -23,7 +25,7 @@ import { closed, ttl } from './request-fields.ts'
 
 export interface RefreshRouteOptions extends RenewalDependencies {
   readonly metrics: TokenServiceMetrics
-  readonly log: Log
+  readonly audit: Audit
   readonly endpoints: Endpoints
 }
 
@@ -66,6 +68,7 @@ export function refreshTokenRoute(app: App, options: RefreshRouteOptions): void 
     {
       schema: { params: RefreshParams, body: RefreshBody, response: { 200: RefreshAnswer } },
       config: {
+        refusal: 'credential.renewal-refused',
         docs: {
           tag: 'Tokens',
           summary: 'Renew a credential',
@@ -111,14 +114,14 @@ export function refreshTokenRoute(app: App, options: RefreshRouteOptions): void 
   )
 }
 
-/** Counted, and logged where it is refused: also for the other face that renews. */
+/** Counted and written down: also for the other face that renews. */
 export async function watchRenewal(
   options: RefreshRouteOptions,
   asked: Omit<RenewalRequest, 'proof'> & { readonly proof: () => Promise<RenewalProof> },
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<Renewal> {
-  const { metrics, log, identities } = options
+  const { metrics, audit, identities } = options
   const { organization } = asked.username ?? {}
   try {
     const proof = await asked.proof()
@@ -126,13 +129,20 @@ export async function watchRenewal(
       await request.server.limits.ofAddress(request.ip, reply)
       await allowOriginOf(organization, request.headers.origin, identities, reply)
     }
-    const renewal = await renewCredential(options, { ...asked, proof })
+    const onFound = ({ organization, local }: Username, former: IssuedCredential): void => {
+      request.audited.organization = organization
+      noteCredential(request, local, former)
+    }
+    const renewal = await renewCredential(options, { ...asked, proof, onFound })
     metrics.renewed('renewed')
+    audit.record({
+      event: 'credential.renewed',
+      ...auditedFields(request),
+      expiresAt: timeOf(renewal.renewed.expiresAt),
+    })
     return renewal
   } catch (error) {
-    const { code } = problemOf(error)
-    metrics.renewed(code)
-    log.info({ organization, outcome: code, ...errorFields(error) }, 'a renewal was refused')
+    metrics.renewed(problemOf(error).code)
     throw error
   }
 }

@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox'
+import type { Audit } from '#core/audit/audit.ts'
 import type { BarrierTarget } from '#core/credentials/barrier.ts'
 import { isLocalPart, isTemporary } from '#core/credentials/username.ts'
 import type { Log } from '#core/process/logger.ts'
@@ -7,6 +8,7 @@ import type { ControlLogWitness } from '#core/stores/control-log.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { App } from '../app.ts'
+import { auditedFields } from '../audit/audited-request.ts'
 import type { TokenServiceMetrics } from '../metrics.ts'
 import { organizationOf } from '../organization-of.ts'
 import { bodyProblems, keyProblems } from '../openapi/route-docs.ts'
@@ -21,6 +23,7 @@ export interface RevocationsRouteOptions {
   readonly control: ControlLogWitness
   readonly metrics: TokenServiceMetrics
   readonly log: Log
+  readonly audit: Audit
 }
 
 /** How long a call waits for the replicas of the broker. */
@@ -66,7 +69,7 @@ const RevocationAnswer = Type.Object({
 })
 
 export function revocationsRoute(app: App, options: RevocationsRouteOptions): void {
-  const { identities, control, metrics, log } = options
+  const { identities, control, metrics, log, audit } = options
   app.post(
     '/v1/revocations',
     {
@@ -86,11 +89,13 @@ export function revocationsRoute(app: App, options: RevocationsRouteOptions): vo
         },
       },
     },
-    async ({ body, caller }): Promise<Static<typeof RevocationAnswer>> => {
+    async (request): Promise<Static<typeof RevocationAnswer>> => {
+      const { body, caller } = request
       if (caller === null) throw new ProblemError('invalid_api_key')
       await organizationOf(identities, caller)
       checkTarget(body)
       const { at, position } = await revoke(options, caller.organization, body)
+      audit.record({ event: 'credential.revoked', ...auditedFields(request), ...targetOf(body) })
       const { ended, missing } = await control.applied(position, confirmWithinMs)
       metrics.revoked()
       if (missing.length > 0) {
@@ -116,6 +121,15 @@ function checkTarget(body: Static<typeof RevocationRequest>): void {
     const remedy = 'leave it out: the id names one credential'
     throw new ProblemError('invalid_request', { errors: [{ field: 'issued_before', remedy }] })
   }
+}
+
+function targetOf({ id, principal, user_id, provider, issued_before }: Static<typeof RevocationRequest>) {
+  const issuedBefore = issued_before
+  if (id !== undefined) return { target: 'credential', credential: id } as const
+  if (principal !== undefined) return { target: 'principal', principal, issuedBefore } as const
+  if (user_id !== undefined) return { target: 'subject', subject: user_id, issuedBefore } as const
+  if (provider !== undefined) return { target: 'provider', provider, issuedBefore } as const
+  return { target: 'organization', issuedBefore } as const
 }
 
 /** Resolves with when, and with the position of the last entry in the control log. */

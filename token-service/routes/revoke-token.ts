@@ -1,9 +1,11 @@
 import { Type } from 'typebox'
+import type { Audit } from '#core/audit/audit.ts'
 import { isLocalPart, isTemporary } from '#core/credentials/username.ts'
 import type { ControlLogWitness } from '#core/stores/control-log.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { App } from '../app.ts'
+import { auditedFields } from '../audit/audited-request.ts'
 import type { TokenServiceMetrics } from '../metrics.ts'
 import { organizationOf } from '../organization-of.ts'
 import { keyProblems } from '../openapi/route-docs.ts'
@@ -16,13 +18,14 @@ export interface RevokeRouteOptions {
   readonly credentials: CredentialStore
   readonly control: ControlLogWitness
   readonly metrics: TokenServiceMetrics
+  readonly audit: Audit
 }
 
 const RevokeParams = Type.Object({ id: Type.String({ description: 'The id that the exchange gave.' }) })
 
 export function revokeTokenRoute(
   app: App,
-  { identities, credentials, control, metrics }: RevokeRouteOptions,
+  { identities, credentials, control, metrics, audit }: RevokeRouteOptions,
 ): void {
   app.delete(
     '/v1/tokens/:id',
@@ -47,7 +50,9 @@ export function revokeTokenRoute(
         },
       },
     },
-    async ({ params: { id }, caller }, reply) => {
+    async (request, reply) => {
+      const { caller } = request
+      const { id } = request.params
       if (caller === null) throw new ProblemError('invalid_api_key')
       await organizationOf(identities, caller)
       if (!isTemporary(id) || !isLocalPart(id)) throw new ProblemError('credential_not_found')
@@ -55,6 +60,8 @@ export function revokeTokenRoute(
       const { wasThere, position } = await credentials.revoke(caller.organization, id)
       if (!wasThere) throw new ProblemError('credential_not_found')
       metrics.revoked()
+      const target = { target: 'credential', credential: id } as const
+      audit.record({ event: 'credential.revoked', ...auditedFields(request), ...target })
       const { missing } = await control.applied(position, confirmWithinMs)
       if (missing.length > 0) reply.header('cloudsignal-unconfirmed-replicas', missing.join(', '))
       return reply.code(204).send(null)

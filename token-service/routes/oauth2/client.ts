@@ -24,7 +24,9 @@ export function clientOf(request: FastifyRequest, { client_id, client_secret }: 
   }
   if (!/^basic /i.test(authorization)) return { organization: client_id, secret: bearerOf(request) }
   const [name, secret] = basicOf(authorization)
-  if (client_id !== undefined && client_id !== name) throw new ProblemError('invalid_api_key')
+  if (client_id !== undefined && client_id !== name) {
+    throw new ProblemError('invalid_api_key', { why: 'other-organization' })
+  }
   return { organization: name, secret }
 }
 
@@ -35,7 +37,7 @@ function basicOf(authorization: string): readonly [string, string] {
   try {
     return [decode(text.slice(0, Math.max(colon, 0))), decode(text.slice(colon + 1))]
   } catch {
-    throw new ProblemError('invalid_api_key')
+    throw new ProblemError('invalid_api_key', { why: 'malformed' })
   }
 }
 

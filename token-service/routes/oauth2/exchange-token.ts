@@ -53,6 +53,7 @@ export function oauthTokenRoute(app: App, options: ExchangeRouteOptions): void {
       config: {
         isForm: true,
         face: oauth,
+        refusal: 'credential.refused',
         docs: {
           tag: 'OAuth',
           summary: 'Exchange an identity token as RFC 8693 says',
@@ -83,7 +84,7 @@ export function oauthTokenRoute(app: App, options: ExchangeRouteOptions): void {
       const { body } = request
       const caller = await exchangeCaller(options.identities, clientOf(request, body), request, reply)
       checkTargets(body, caller.organization, options.endpoints)
-      const exchange = await watchExchange(options, caller, {
+      const exchange = await watchExchange(options, request, caller, {
         token: body.subject_token,
         provider: undefined,
         byIssuer: true,

@@ -37,6 +37,7 @@ export function v2CreateTokenRoute(app: App, options: ExchangeRouteOptions): voi
       schema: { body: CreateBody, response: { 200: V2TokenAnswer } },
       config: {
         face: hosted,
+        refusal: 'credential.refused',
         docs: {
           tag: 'Hosted',
           summary: 'Issue a token to an address',
@@ -54,10 +55,11 @@ export function v2CreateTokenRoute(app: App, options: ExchangeRouteOptions): voi
     async (request, reply): Promise<Static<typeof V2TokenAnswer>> => {
       const { organization_id, secret_key, user_email, replace_existing = true } = request.body
       const caller = await countedCaller(options.identities, secret_key, request, reply)
-      if (caller.organization !== organization_id) throw new ProblemError('invalid_api_key')
+      if (caller.organization !== organization_id)
+        throw new ProblemError('invalid_api_key', { why: 'other-organization' })
       await allowOriginOf(caller.organization, request.headers.origin, options.identities, reply)
       checkApiKey(caller, ['tokens:create'], request, reply)
-      const created = await watchCreation(options, caller, {
+      const created = await watchCreation(options, request, caller, {
         kind: 'worker',
         name: user_email,
         attributes: { email: user_email },

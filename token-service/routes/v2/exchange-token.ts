@@ -32,6 +32,7 @@ export function v2ExchangeTokenRoute(app: App, options: ExchangeRouteOptions): v
       schema: { body: ExchangeBody, response: { 200: V2TokenAnswer } },
       config: {
         face: hosted,
+        refusal: 'credential.refused',
         docs: {
           tag: 'Hosted',
           summary: 'Exchange an identity token',
@@ -56,7 +57,7 @@ export function v2ExchangeTokenRoute(app: App, options: ExchangeRouteOptions): v
         organization: body.organization_id,
       }
       const caller = await exchangeCaller(options.identities, claim, request, reply)
-      const exchange = await watchExchange(options, caller, {
+      const exchange = await watchExchange(options, request, caller, {
         token: body.token,
         provider: body.integration_id,
         byIssuer: true,

@@ -18,6 +18,7 @@ export function v2RefreshTokenRoute(app: App, options: RefreshRouteOptions): voi
       schema: { body: RefreshBody, response: { 200: V2TokenAnswer } },
       config: {
         face: hosted,
+        refusal: 'credential.renewal-refused',
         docs: {
           tag: 'Hosted',
           summary: 'Renew a token by its own password',

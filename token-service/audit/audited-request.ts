@@ -1,0 +1,44 @@
+import type { FastifyRequest } from 'fastify'
+import type { IssuedCredential } from '#core/credentials/credential-record.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
+
+/** What became known of a request on its way, for the event that it ends with. */
+export interface AuditedRequest {
+  /** One that exists. */
+  organization?: OrganizationId
+  kind?: string
+  provider?: string
+  principal?: string
+  subject?: string | undefined
+  credential?: string
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    audited: AuditedRequest
+  }
+  interface FastifyContextConfig {
+    /** What a refusal of this route is; without it, only keys and limits are written down. */
+    readonly refusal?: 'credential.refused' | 'credential.renewal-refused'
+  }
+}
+
+/** Who asks, and for whom, as far as it is known. */
+export function auditedFields(request: FastifyRequest) {
+  const { caller, audited, ip } = request
+  return { organization: caller?.organization, apiKey: caller?.name, address: ip, ...audited }
+}
+
+export function noteCredential(request: FastifyRequest, id: string, issued: IssuedCredential): void {
+  const { kind, provider, principal, attributes } = issued
+  const ofProvider = provider === undefined ? {} : { provider }
+  Object.assign(request.audited, {
+    kind,
+    principal,
+    credential: id,
+    subject: attributes['user_id'],
+    ...ofProvider,
+  })
+}
+
+export const timeOf = (ms: number): string => new Date(ms).toISOString()
