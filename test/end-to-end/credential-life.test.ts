@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import type { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { emptyPolicy } from '#core/access/access-policy.ts'
@@ -186,6 +188,33 @@ test('whoever is renewed in time, in whatever way, keeps the connections on both
   for (const local of names) await onBoth(local, { clientId: `${local}-again` })
   await expect(onBoth('tmp_not')).rejects.toThrow()
 }, 20_000)
+
+test.each([
+  ['by its Response Topic', 'mqttv5', 'answers/mine'],
+  ['in 3.1.1 too', 'mqttv311', '$cloudsignal/credential/refreshed'],
+])(
+  'mosquitto_rr renews the credential of its connection, and finds the answer %s',
+  async (_what, version, topic) => {
+    await issue('tmp_rr', 20)
+    const { stdout } = await promisify(execFile)('mosquitto_rr', [
+      ...[
+        '-h',
+        'localhost',
+        '-p',
+        String(replicas[1]?.mqtts),
+        '--cafile',
+        certificate.certFile,
+        '-V',
+        version,
+      ],
+      ...['-u', `tmp_rr@${org}`, '-P', passwords.get('tmp_rr') ?? '', '-q', '1', '-W', '10'],
+      ...['-t', '$cloudsignal/credential/refresh', '-e', topic, '-m', '{"ttl":600}'],
+    ])
+    expect(JSON.parse(stdout)).toMatchObject({ expires_in: 600 })
+    expect((await credentials.get(org, 'tmp_rr'))?.expiresAt).toBeGreaterThan(Date.now() + 590_000)
+    await credentials.revoke(org, 'tmp_rr')
+  },
+)
 
 test('of both replicas each tells its own clients that their credential ends soon', async () => {
   await issue('tmp_soon', 2)
