@@ -196,20 +196,10 @@ test.each([
   'mosquitto_rr renews the credential of its connection, and finds the answer %s',
   async (_what, version, topic) => {
     await issue('tmp_rr', 20)
-    const { stdout } = await promisify(execFile)('mosquitto_rr', [
-      ...[
-        '-h',
-        'localhost',
-        '-p',
-        String(replicas[1]?.mqtts),
-        '--cafile',
-        certificate.certFile,
-        '-V',
-        version,
-      ],
-      ...['-u', `tmp_rr@${org}`, '-P', passwords.get('tmp_rr') ?? '', '-q', '1', '-W', '10'],
-      ...['-t', '$cloudsignal/credential/refresh', '-e', topic, '-m', '{"ttl":600}'],
-    ])
+    const where = `-h localhost -p ${replicas[1]?.mqtts} --cafile ${certificate.certFile} -V ${version}`
+    const who = `-u tmp_rr@${org} -P ${passwords.get('tmp_rr')} -q 1 -W 10`
+    const what = `-t $cloudsignal/credential/refresh -e ${topic} -m {"ttl":600}`
+    const { stdout } = await promisify(execFile)('mosquitto_rr', `${where} ${who} ${what}`.split(' '))
     expect(JSON.parse(stdout)).toMatchObject({ expires_in: 600 })
     expect((await credentials.get(org, 'tmp_rr'))?.expiresAt).toBeGreaterThan(Date.now() + 590_000)
     await credentials.revoke(org, 'tmp_rr')
