@@ -32,6 +32,8 @@ describe.skipIf(missing !== undefined)('in Chromium', () => {
     for (const path of Object.keys(paths)) expect(text).toContain(path)
     // Its style was applied, which its policy might forbid.
     expect(await page.styleOf('table', 'borderCollapse')).toBe('collapse')
+    // And it fits on a phone.
+    expect(await page.widthIn(390)).toBe(390)
     expect(page.problems).toEqual([])
   })
 

@@ -11,6 +11,7 @@ a { color: var(--accent); } code, pre { font: .875rem/1.45 ui-monospace, monospa
 pre { background: var(--soft); padding: .75rem; overflow: auto; border-radius: 6px; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 td, th { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-top: 1px solid var(--line); }
+td, li, p { overflow-wrap: anywhere; }
 .method { color: var(--accent); } .soft { opacity: .75; } summary { cursor: pointer; }
 `
 
