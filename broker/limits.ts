@@ -42,7 +42,7 @@ export const defaultLimits: Limits = {
   maxTopicLevels: 100,
   expiryNoticeMs: 300_000,
   maxSubscriptions: 1_000,
-  maxTopicAliases: 32,
+  maxTopicAliases: 10,
   maxInflight: 1_000,
   maxPublishing: 256,
   maxWaiting: 10_000,

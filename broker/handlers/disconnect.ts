@@ -15,7 +15,7 @@ export async function handleDisconnect(
     if (session.expirySeconds === 0 && expiry > 0) return connection.end('protocol-error')
     session.expirySeconds = Math.min(expiry, session.admission.organization.sessionMaxExpiry)
   }
-  // [MQTT-3.14.4-3]: only a normal disconnection forgets the will.
+  // [MQTT-3.14.4-3]: only a normal disconnection forgets the will. Nobody reads an answer to any other code.
   const isNormal = (packet.reasonCode ?? reason.success) === reason.success
   await connection.end(isNormal ? 'disconnected' : 'disconnected-with-will')
 }

@@ -63,16 +63,16 @@ const parsers: Readonly<Record<number, Parse>> = {
 const answersToPublish = new Set([0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99])
 /** MQTT 5 §3.6.2.1 and §3.7.2.1: of PUBREL and PUBCOMP [MQTT-3.6.2-1] [MQTT-3.7.2-1]. */
 const laterAnswers = new Set([0x00, 0x92])
-/** MQTT 5 §3.14.2.1: of a client's DISCONNECT [MQTT-3.14.2-1]. */
-const goodbyes = new Set([0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99])
 
 const typesOfClients: ReadonlySet<number> = new Set(Object.keys(parsers).map((first) => Number(first) >> 4))
 
 /** Reads one complete frame that is neither CONNECT nor PUBLISH; throws a PacketFault. */
 export function parsePacket(frame: Buffer, version: ProtocolVersion): ClientPacket {
   const first = frame[0] ?? 0
-  // A second CONNECT [MQTT-3.1.0-2], AUTH without a method, and what only servers send.
-  if (first >= 0x10 && !typesOfClients.has(first >> 4)) throw protocolError('not for a client to send')
+  // A second CONNECT [MQTT-3.1.0-2], AUTH without a method, what only servers send, and what is none at all.
+  if (first < 0x10 || ((first & 0x0f) === 0 && !typesOfClients.has(first >> 4))) {
+    throw protocolError('not for a client to send')
+  }
   const parse = parsers[first]
   if (parse === undefined) throw malformed('flags that this packet must not have')
   const reader = new PacketReader(frame)
@@ -125,7 +125,7 @@ function unsubscribe(reader: PacketReader, version: ProtocolVersion): Unsubscrib
 
 function disconnect(reader: PacketReader, version: ProtocolVersion): DisconnectPacket {
   if (version < 5 || reader.isAtEnd) return { cmd: 'disconnect' }
-  const reasonCode = reasonOf(reader, goodbyes)
+  const reasonCode = reader.byte()
   if (reader.isAtEnd) return { cmd: 'disconnect', reasonCode }
   return { cmd: 'disconnect', reasonCode, properties: readProperties(reader, 'disconnect').values }
 }

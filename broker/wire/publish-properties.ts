@@ -46,8 +46,9 @@ const pair: Reader = (frame, at, end) => text(frame, text(frame, at, end), end)
 
 const variableInteger: Reader = (frame, at, end) => readVariableInteger(frame, at, end).end
 
-const flag: Reader = (frame, at) => {
-  if ((frame[at] ?? 0) > 1) throw new PacketFault('protocol-error', 'the payload format is neither 0 nor 1')
+const flag: Reader = (frame, at, end) => {
+  if (at < end && (frame[at] ?? 0) > 1)
+    throw new PacketFault('protocol-error', 'the payload format is neither 0 nor 1')
   return at + 1
 }
 

@@ -155,7 +155,11 @@ describe('an MQTT 5 connection is told why it is closed when it', () => {
   test.each([
     ['sends a packet over the limit', bytes(0x30, 0x81, 0x20), 0x95],
     ['sends what can not be parsed', bytes(0x30, 4, 0, 1, 0x23, 0x78), 0x81],
-    ['uses a topic alias', encode({ ...publish, properties: { topicAlias: 1 } }, 5), 0x94],
+    [
+      'uses a topic alias above what was offered',
+      encode({ ...publish, properties: { topicAlias: 11 } }, 5),
+      0x94,
+    ],
     [
       'sends a subscription identifier',
       encode({ ...publish, properties: { subscriptionIdentifier: 1 } }, 5),

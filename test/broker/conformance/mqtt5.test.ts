@@ -61,7 +61,7 @@ describe('an MQTT 5 client', () => {
     expect(await client.next('connack')).toMatchObject({
       reasonCode: 0,
       sessionPresent: false,
-      properties: { receiveMaximum: 5, topicAliasMaximum: 32 },
+      properties: { receiveMaximum: 5, topicAliasMaximum: 10 },
     })
     for (const name of ['subscriptionIdentifiersAvailable', 'sharedSubscriptionAvailable']) {
       expect(client.packets[0]).not.toMatchObject({ properties: { [name]: false } })

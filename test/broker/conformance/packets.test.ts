@@ -14,7 +14,7 @@ describe.each([4, 5] as const)('with protocol level %i', (version) => {
   }
   const ping = (client: RawClient): Promise<unknown> => ask(client, { cmd: 'pingreq' }, 'pingresp', version)
 
-  test('topics are compared letter by letter, and no wildcard reaches a $ topic [MQTT-4.7.2-1] [MQTT-4.7.3-4] [MQTT-3.3.2-3] [MQTT3-4.7.2-1] [MQTT3-4.7.3-4] [MQTT3-3.3.2-3]', async () => {
+  test('topics are compared letter by letter, and no wildcard reaches a $ topic [MQTT-4.7.2-1] [MQTT-4.7.3-4] [MQTT-3.3.2-3] [MQTT3-4.7.2-1] [MQTT3-4.7.3-4] [MQTT3-3.3.2-3] [MQTT3-3.8.3-2]', async () => {
     const client = await connected(version)
     await subscribe(client, ['/a/+', 0], ['é', 0], ['+/x', 0])
     const topics = ['/a/b', '/a/', 'a/b', '/A/b', '/a', 'e\u0301', 'é', '$x/x', 'y/x']
@@ -144,6 +144,43 @@ describe.each([4, 5] as const)('with protocol level %i', (version) => {
   })
 })
 
+test.each([
+  [4, ['9003000702', '50020001', '70020001', '340700017800016869', '62020001', 'd000']],
+  [5, ['900400070002', '50020001', '70020001', '34080001780001006869', '62020001', 'd000']],
+] as const)(
+  'every packet has its flags, and no properties are said by a length of zero (level %i) [MQTT3-2.2.2-1] [MQTT-2.2.2-1]',
+  async (version, expected) => {
+    const client = await connected(version)
+    const subscriptions = [{ topic: 'x', qos: 2 as const }]
+    await ask(client, { cmd: 'subscribe', messageId: 7, subscriptions }, 'suback', version)
+    client.send(encode({ ...message, topic: 'x', payload: 'hi', qos: 2, messageId: 1 }, version))
+    await client.next('pubrec')
+    client.send(encode({ cmd: 'pubrel', messageId: 1 }, version))
+    await client.next('pubcomp')
+    await client.next('publish')
+    client.send(encode({ cmd: 'pubrec', messageId: 1 }, version))
+    await client.next('pubrel')
+    await ask(client, { cmd: 'pingreq' }, 'pingresp', version)
+    // What answers the publisher and what the subscriber gets may come in either order.
+    let rest = client.hex()
+    for (const packet of expected) rest = rest.replace(packet, '')
+    expect(rest).toMatch(/^20(02|..00)/)
+    expect(rest).toHaveLength(client.hex().length - expected.join('').length)
+  },
+)
+
+test('a client without a will has none published [MQTT3-3.1.2-12]', async () => {
+  const watcher = await connected(4, { clientId: 'watcher' })
+  const subscriptions = [{ topic: '#', qos: 0 as const }]
+  await ask(watcher, { cmd: 'subscribe', messageId: 1, subscriptions }, 'suback')
+  const client = await connected(4)
+  client.destroy()
+  const again = await connected(4)
+  again.send(encode(message))
+  await watcher.next('publish')
+  expect(publishes(watcher).map(({ topic }) => topic)).toEqual([message.topic])
+})
+
 test('a 3.1 client is served, without Session Present', async () => {
   for (const _time of ['first', 'second']) {
     const client = await raw(4)
@@ -169,7 +206,8 @@ describe('with MQTT 5', () => {
     ['a response topic with a wildcard [MQTT-3.3.2-14]', '08 0001 23', 0x82],
     ['an ill-formed content type [MQTT-3.3.2-19]', '03 0002 c080', 0x81],
     ['a subscription identifier [MQTT-3.3.4-6]', '0b 01', 0x82],
-    ['a topic alias above what was offered', '23 0021', 0x94],
+    ['a topic alias above what was offered', '23 000b', 0x94],
+    ['half a payload format', '01', 0x81],
     ['the topic alias 0 [MQTT-3.3.2-8]', '23 0000', 0x94],
   ])('a PUBLISH with %s is answered with the reason', async (_name, hex, reasonCode) => {
     const client = await connected(5)
@@ -185,12 +223,35 @@ describe('with MQTT 5', () => {
     ['PUBREC [MQTT-3.5.2-1]', '50040001ff00'],
     ['PUBREL [MQTT-3.6.2-1]', '6204000187 00'],
     ['PUBCOMP [MQTT-3.7.2-1]', '7003000110'],
-    ['DISCONNECT [MQTT-3.14.2-1]', 'e00187'],
   ])('a reason code that does not belong into %s is a protocol error', async (_name, hex) => {
     const client = await connected(5)
     client.send(Buffer.from(hex.replaceAll(' ', ''), 'hex'))
     expect(await client.next('disconnect')).toMatchObject({ reasonCode: 0x82 })
     await client.untilClosed()
+  })
+
+  test.each([
+    ['90020000', 0x82],
+    ['91020000', 0x81],
+    ['00020000', 0x82],
+    ['08020000', 0x82],
+  ])('what no client sends is an error: %s', async (hex, reasonCode) => {
+    const client = await connected(5)
+    client.send(Buffer.from(hex, 'hex'))
+    expect(await client.next('disconnect')).toMatchObject({ reasonCode })
+    await client.untilClosed()
+  })
+
+  test('a goodbye with a code that is not no client has publishes the will, and is not answered [MQTT-3.14.2-1]', async () => {
+    const watcher = await connected(5, { clientId: 'watcher' })
+    const subscriptions = [{ topic: 'will', qos: 0 as const }]
+    await ask(watcher, { cmd: 'subscribe', messageId: 1, subscriptions }, 'suback', 5)
+    const will = { topic: 'will', payload: Buffer.from('gone'), qos: 0, retain: false } as const
+    const client = await connected(5, { will })
+    client.send(Buffer.from('e00187', 'hex'))
+    await client.untilClosed()
+    expect(client.packets.map(({ cmd }) => cmd)).toEqual(['connack'])
+    await watcher.next('publish')
   })
 
   test('a client that wants no problem information and no response information gets none [MQTT-3.1.2-28] [MQTT-3.1.2-29]', async () => {
@@ -223,6 +284,17 @@ describe('with MQTT 5', () => {
     client.destroy()
     const { properties: got } = (await watcher.next('publish')) as { properties?: unknown }
     expect(JSON.stringify(got)).toBe(JSON.stringify(properties))
+  })
+
+  test('the packet id of a message that was refused is another message [MQTT-4.3.3-9]', async () => {
+    const client = await connected(5)
+    const subscriptions = [{ topic: '#', qos: 0 as const }]
+    await ask(client, { cmd: 'subscribe', messageId: 1, subscriptions }, 'suback', 5)
+    const refused = await ask(client, { ...message, topic: '$x', qos: 2, messageId: 1 }, 'pubrec', 5)
+    expect(refused).toMatchObject({ reasonCode: 0x87 })
+    const taken = await ask(client, { ...message, qos: 2, messageId: 1 }, 'pubrec', 5)
+    expect(taken).toMatchObject({ messageId: 1, reasonCode: 0 })
+    await client.next('publish')
   })
 
   test('a PUBACK or PUBREC with a failure ends the message [MQTT-4.4.0-2]', async () => {
