@@ -1,9 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import { createAudit } from '#core/audit/audit.ts'
+import { createAuditLines } from '#core/audit/audit-lines.ts'
 import { systemClock } from '#core/clock.ts'
 import { isDomainError } from '#core/errors.ts'
-import { createAuditWriter, errorFields, type Log } from '#core/process/logger.ts'
+import { errorFields, type Log } from '#core/process/logger.ts'
 import { startProbeServer } from '#core/process/probe-server.ts'
 import { runProgram } from '#core/process/program.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
@@ -37,7 +38,7 @@ await runProgram({
     const certificate = await readCertificate(files)
     const registry = new Registry()
     collectDefaultMetrics({ register: registry })
-    const write = createAuditWriter('broker')
+    const write = createAuditLines('broker', registry)
     const audit = createAudit({ level: settings.audit, write, registry, now: systemClock })
     shutdown.add('audit', async () => audit.flush())
     const tls = redisTls(settings)

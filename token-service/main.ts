@@ -1,8 +1,8 @@
 import type { AddressInfo } from 'node:net'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import { createAudit } from '#core/audit/audit.ts'
+import { createAuditLines } from '#core/audit/audit-lines.ts'
 import { systemClock } from '#core/clock.ts'
-import { createAuditWriter } from '#core/process/logger.ts'
 import { listenError, startProbeServer } from '#core/process/probe-server.ts'
 import { type ProgramContext, runProgram } from '#core/process/program.ts'
 import { RedisApiKeyUses } from '#core/stores/redis-api-key-uses.ts'
@@ -31,7 +31,7 @@ await runProgram({
 async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promise<void> {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
-  const write = createAuditWriter('token-service')
+  const write = createAuditLines('token-service', registry)
   const audit = createAudit({ level: settings.audit, write, registry, now: systemClock })
   shutdown.add('audit', async () => audit.flush())
   const redis = connectRedis(settings.redisUrl, 'token-service', log, redisTls(settings))

@@ -1,6 +1,4 @@
 import pino from 'pino'
-import type { AuditWriter } from '#core/audit/audit.ts'
-import { auditVersion } from '#core/audit/audit-event.ts'
 import { describeProblem, isDomainError } from '#core/errors.ts'
 
 /** What parts of the product need of a logger. Fields hold names, codes and counts; never a secret or a payload. */
@@ -26,19 +24,6 @@ export function createLogger(program: string, level: LogLevel): Log {
     formatters: { level: (label) => ({ level: label }) },
     redact: { paths: neverLogged.flatMap((name) => [name, `*.${name}`]), censor: '[redacted]' },
   })
-}
-
-/** Audit lines, beside those of the logger and whatever its level is. */
-export function createAuditWriter(program: string, destination?: pino.DestinationStream): AuditWriter {
-  const lines = pino(
-    {
-      base: { program, audit: auditVersion },
-      timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-    },
-    destination,
-  )
-  return (event, message) => lines.info(event, message)
 }
 
 /** Says nothing. */

@@ -1,9 +1,11 @@
 import { Check } from 'typebox/value'
+import { Registry } from 'prom-client'
 import { describe, expect, test } from 'vitest'
 import type { AuditLevel } from '#core/audit/audit.ts'
 import { type AuditEvent, auditEvents } from '#core/audit/audit-event.ts'
-import { createAuditWriter } from '#core/process/logger.ts'
+import { createAuditLines } from '#core/audit/audit-lines.ts'
 import { capturingAudit } from '../../fixtures/audit.ts'
+import { eventually } from '../../fixtures/eventually.ts'
 
 const minute = 60_000
 
@@ -22,7 +24,7 @@ const refused = (over: Partial<AuditEvent> = {}): AuditEvent =>
     ...over,
   }) as AuditEvent
 
-const connected: AuditEvent = { event: 'client.connected', organization: 'org_a', clientId: 'c1' }
+const connected = { event: 'client.connected', organization: 'org_a', clientId: 'c1' } as const
 
 describe('an audit', () => {
   test('writes down and counts every event', async () => {
@@ -124,21 +126,27 @@ describe('a flood of refusals', () => {
   })
 })
 
-test('a line says which program wrote it, when, and by which version of the contract', () => {
-  const lines: string[] = []
-  const write = createAuditWriter('broker', { write: (line) => void lines.push(line) })
-  write({ ...connected, clientId: 'a\r\n\u001b[31m' } as AuditEvent, auditEvents['client.connected'].message)
-  expect(lines).toHaveLength(1)
-  expect(lines[0]).not.toMatch(/[\r\u001b]|\n./)
-  expect(JSON.parse(lines[0] ?? '')).toEqual({
-    level: 'info',
-    time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]{12}Z$/),
-    program: 'broker',
-    audit: 1,
-    event: 'client.connected',
-    organization: 'org_a',
-    clientId: 'a\r\n\u001b[31m',
-    msg: 'a client was let in',
+describe('a line', () => {
+  test('says which program wrote it, when, and by which version of the contract', async () => {
+    const written: string[] = []
+    const write = createAuditLines('broker', new Registry(), (bytes) => {
+      written.push(bytes.toString())
+      return bytes.length
+    })
+    const odd = 'a\r\n\u001b[31m"\ud800'
+    write({ ...connected, clientId: odd, principal: undefined }, auditEvents['client.connected'].message)
+    await eventually('it is written', () => written.length === 1)
+    expect(written[0]).toMatch(/^[^\r\n\u001b]+\n$/)
+    expect(JSON.parse(written[0] ?? '')).toEqual({
+      level: 'info',
+      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]{12}Z$/),
+      program: 'broker',
+      audit: 1,
+      event: 'client.connected',
+      organization: 'org_a',
+      clientId: odd,
+      msg: 'a client was let in',
+    })
   })
 })
 
