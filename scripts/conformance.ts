@@ -1,11 +1,20 @@
 /**
  * `npm run conformance`: the normative statements that a server has to keep, the tests that name each in their
- * title, what became of them, and as the last line `N statements, N tested, N red`.
+ * title, what became of them, and as the last line `N statements, N tested, N red`. With `--replicas 2` the tests on bare
+ * sockets have their clients on two replicas in turn.
  */
 import { relative } from 'node:path'
+import { parseArgs } from 'node:util'
 import { startVitest, type TestCase } from 'vitest/node'
 import { prepareTests } from '../test/prerequisites.ts'
 import { type Statement, statements } from '../test/conformance/statements.ts'
+
+const { values } = parseArgs({ options: { replicas: { type: 'string', default: '1' } } })
+if (!['1', '2'].includes(values.replicas)) {
+  console.error(`--replicas is 1 or 2, not ${JSON.stringify(values.replicas)}`)
+  process.exit(2)
+}
+process.env['CLOUDSIGNAL_TEST_REPLICAS'] = values.replicas
 
 const tagPattern = /\[(MQTT3?-[\d.]+-\d+)\]/g
 
