@@ -20,8 +20,9 @@ export class IntegrationWorld {
     this.directory = directory
   }
 
-  static async build(): Promise<IntegrationWorld> {
-    const directory = await mkdtemp(join(tmpdir(), 'cloudsignal-integration-'))
+  /** The directory lies in `parent`, whose `node_modules` are then found. */
+  static async build(parent: string = tmpdir()): Promise<IntegrationWorld> {
+    const directory = await mkdtemp(join(parent, 'cloudsignal-integration-'))
     return new IntegrationWorld(await Stage.set(), directory)
   }
 
@@ -66,7 +67,7 @@ export class IntegrationWorld {
     blocks: readonly PageBlock[],
     fill: (text: string) => string = (text) => text,
   ): Promise<number> {
-    const files = blocks.filter(({ name }) => /\.(m?js|ts|html)$/.test(name))
+    const files = blocks.filter(({ name }) => /\.(m?js|tsx?|html)$/.test(name))
     for (const { name, text } of files) {
       const path = join(this.directory, name)
       await mkdir(dirname(path), { recursive: true })

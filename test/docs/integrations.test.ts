@@ -105,7 +105,7 @@ describe('the page about Next.js, step by step:', () => {
       .replace('https://tokens.example.com', world.tokenService)
       .replace('cs_sk_...', await world.key('web-backend'))
     for (const [, name = '', value = ''] of settings.matchAll(/^(\w+)=(.*)$/gm)) vi.stubEnv(name, value)
-    expect(await world.write(page.blocks)).toBe(1)
+    await world.write(page.blocks)
     const file = pathToFileURL(join(world.directory, 'app/api/mqtt-credential/route.ts')).href
     const { POST } = (await import(/* @vite-ignore */ file)) as {
       POST: (request: Request) => Promise<Response>
