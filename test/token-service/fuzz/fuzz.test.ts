@@ -2,6 +2,7 @@ import { connect } from 'node:net'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { problems } from '../../../token-service/problems.ts'
+import { eventually } from '../../fixtures/eventually.ts'
 import type { Answer } from '../app-under-test.ts'
 import { expectDocumentedBy } from '../documented-answers.ts'
 import { FuzzedService } from './fuzzed-service.ts'
@@ -51,8 +52,8 @@ test(
     expect(reached).toEqual(expect.arrayContaining(['POST /v1/token/exchange', 'POST /v1/tokens']))
     const counted = JSON.stringify(Object.fromEntries(statuses))
     expect(statuses.get(200) ?? 0, counted).toBeGreaterThan(sum / 50)
-    expect(statuses.get(201) ?? 0, counted).toBeGreaterThan(3)
-    expect(statuses.get(204) ?? 0, counted).toBeGreaterThan(3)
+    expect(statuses.get(201) ?? 0, counted).toBeGreaterThan(0)
+    expect(statuses.get(204) ?? 0, counted).toBeGreaterThan(0)
     await expectWell()
   },
 )
@@ -103,7 +104,7 @@ function expectNoOperation(method: string, answer: Answer, about: string): void 
   const { status, headers, body, text } = answer
   if (method === 'OPTIONS' && status === 204) return
   if (String(headers['content-type']).startsWith('text/html') && status === 200) return
-  expect([400, 404, 405, 413, 415, 429], about).toContain(status)
+  expect([400, 404, 405, 413, 415, 429, 503], about).toContain(status)
   if (method === 'HEAD') return
   expect(text, about).not.toBe('')
   const code = String(body['code'] ?? body['error'])
@@ -111,7 +112,8 @@ function expectNoOperation(method: string, answer: Answer, about: string): void 
 }
 
 async function expectWell(): Promise<void> {
-  expect((await service.exchange()).status).toBe(200)
+  // It may be shedding load for a moment still.
+  await eventually('an exchange', async () => (await service.exchange()).status === 200)
   const output = service.program.output()
   expect(output).not.toContain('caught by nobody')
   expect(output).not.toContain('a request failed')
