@@ -2,6 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { apiKeyLookup, secretKindOf } from '#core/credentials/secret.ts'
 import { verifierOfGenerated } from '#core/credentials/verifier.ts'
+import { RedisApiKeyUses } from '#core/stores/redis-api-key-uses.ts'
+import { redisKeys } from '#core/stores/redis-keys.ts'
 import type { ControlEntry } from '#core/stores/control-log.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import { whyNoControlPlane } from '../fixtures/kubernetes.ts'
@@ -139,6 +141,24 @@ describe.skipIf(whyNoControlPlane !== undefined)('the operator against a real AP
       const user = await cluster.get<{ status: object }>('mqttuser', namespace, 'rotating')
       return user !== undefined && 'previousPasswordExpiry' in user.status
     })
+  })
+
+  test('an API key shows when the token service last saw it', async () => {
+    interface ApiKey {
+      readonly metadata: { readonly uid: string }
+      readonly status: { readonly lastUsed?: string }
+    }
+    const key = async (): Promise<ApiKey | undefined> => cluster.get<ApiKey>('apikey', namespace, 'backend')
+    const uid = (await key())?.metadata.uid ?? ''
+    const at = Date.parse('2026-11-24T12:00:00.500Z')
+    await new RedisApiKeyUses(cluster.redis, redisKeys()).note(org, uid, at)
+    // It looks again in a quarter of an hour, or when the key changes.
+    const limits = { perMinute: 1_000 }
+    const spec = { organizationRef, accessListRefs, type: 'secret', scopes: ['exchange'], limits }
+    await cluster.apply(manifest('ApiKey', 'backend', spec))
+    await eventually('it is shown', async () => (await key())?.status.lastUsed === '2026-11-24T12:00:00Z')
+    const { stdout } = await cluster.plane.kubectl(['get', 'apikeys', '-n', namespace])
+    expect(stdout).toMatch(/LAST USED/)
   })
 
   test('an API key is found by the text in its Secret', async () => {
