@@ -7,6 +7,7 @@ import { defaultPerSubject } from '#core/credentials/renew-credential.ts'
 import type { CredentialRenewer } from '#core/stores/credential-store.ts'
 import type { FormerPasswordMarks } from '#core/stores/former-password-marks.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
+import { ConnectThrottle, defaultThrottleLimits, type ThrottleLimits } from './admission/connect-throttle.ts'
 import { Admissions } from './admission/admissions.ts'
 import { confirmClaims } from './cluster/confirm-claims.ts'
 import { returnToGroups } from './cluster/return-to-groups.ts'
@@ -39,6 +40,7 @@ export interface BrokerOptions {
   readonly audit: Audit
   readonly registry: Registry
   readonly limits?: Partial<Limits>
+  readonly throttle?: Partial<ThrottleLimits>
   /** Exchanges and renewals a minute of one person. */
   readonly perSubject?: number
 }
@@ -106,6 +108,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     formerPasswords: new FormerPasswords({ marks: options.formerPasswords, metrics, log, now }),
     frames: new FrameCache(),
     newcomers: new Newcomers(limits.maxNewcomers),
+    throttle: new ConnectThrottle({ ...defaultThrottleLimits, ...options.throttle }, () => performance.now()),
     log,
     audit,
     now,

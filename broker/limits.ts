@@ -2,6 +2,10 @@
 export interface Limits {
   /** Until CONNECT has arrived whole. */
   readonly connectTimeoutMs: number
+  /** After CONNECT, a client is told no sooner that its name or password is wrong. */
+  readonly refusalMs: number
+  /** The same, where there were too many attempts. */
+  readonly throttledMs: number
   /** Connections of one address at a time that have not signed in yet. */
   readonly maxNewcomers: number
   /**
@@ -35,6 +39,8 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   connectTimeoutMs: 10_000,
+  refusalMs: 100,
+  throttledMs: 1_000,
   maxNewcomers: 10_000,
   maxKeepAliveSeconds: 3_600,
   maxConnectBytes: 65_536,

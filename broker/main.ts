@@ -94,6 +94,11 @@ await runProgram({
       audit,
       registry,
       perSubject: settings.subjectPerMinute,
+      throttle: {
+        perClient: settings.failedPerClient,
+        perName: settings.failedPerName,
+        perAddress: settings.failedPerAddress,
+      },
       limits: { expiryNoticeMs: settings.expiryNoticeSeconds * 1_000 },
     })
     shutdown.add('broker', () => broker?.close())

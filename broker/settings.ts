@@ -1,7 +1,9 @@
 import { defaultPerSubject } from '#core/credentials/renew-credential.ts'
 import { commonSettings } from '#core/process/common-settings.ts'
 import { port, type Setting, text, wholeNumber } from '#core/process/settings.ts'
+import { defaultThrottleLimits } from './admission/connect-throttle.ts'
 
+const attempts = wholeNumber(0, 1_000_000)
 const file = (name: string, description: string): Setting<string> => ({ name, description, parse: text })
 
 /** Every setting of the broker, read once from the environment. */
@@ -44,6 +46,27 @@ export const brokerSettings = {
       'Exchanges and renewals a minute of one person, for renewals over MQTT: as CLOUDSIGNAL_TOKEN_SERVICE_SUBJECT_PER_MINUTE, with which they are counted.',
     parse: wholeNumber(1, 1_000_000_000),
     default: defaultPerSubject,
+  } satisfies Setting<number>,
+  failedPerClient: {
+    name: 'CLOUDSIGNAL_BROKER_FAILED_CONNECTS_PER_CLIENT',
+    description:
+      'Attempts a minute with a wrong name or password, with one name from one address (of IPv6: from one /64), before further ones are refused unseen; 0 for no limit. This and the next two count at each replica.',
+    parse: attempts,
+    default: defaultThrottleLimits.perClient,
+  } satisfies Setting<number>,
+  failedPerName: {
+    name: 'CLOUDSIGNAL_BROKER_FAILED_CONNECTS_PER_NAME',
+    description:
+      'The same with one name from everywhere. Addresses from which it signed in within a day are not refused.',
+    parse: attempts,
+    default: defaultThrottleLimits.perName,
+  } satisfies Setting<number>,
+  failedPerAddress: {
+    name: 'CLOUDSIGNAL_BROKER_FAILED_CONNECTS_PER_ADDRESS',
+    description:
+      'The same from one address with any name. Names that signed in from it within a day are not refused. Give 0 where all clients seem to come from one address.',
+    parse: attempts,
+    default: defaultThrottleLimits.perAddress,
   } satisfies Setting<number>,
   tlsCertFile: file('CLOUDSIGNAL_BROKER_TLS_CERT_FILE', 'PEM file with the certificate chain.'),
   tlsKeyFile: file('CLOUDSIGNAL_BROKER_TLS_KEY_FILE', 'PEM file with its private key.'),

@@ -42,12 +42,14 @@ const inOrganization: ReadonlySet<ClientRefusal> = new Set<ClientRefusal>([
 ])
 
 /** Whom the client says to be. What is no username is not shown: it may be a password in the wrong field. */
-function claimed({ packet }: Attempt, refusal: ConnectRefusal) {
+function claimed({ packet, connection }: Attempt, refusal: ConnectRefusal) {
   const name = parseUsername(packet.username ?? '')
   if (name === undefined) return {}
+  const username = formatUsername(name)
+  const isThere = inOrganization.has(refusal) || connection.options.throttle.knowsOrganizationOf(username)
   return {
-    organization: inOrganization.has(refusal) ? name.organization : undefined,
-    username: formatUsername(name),
+    organization: isThere ? name.organization : undefined,
+    username,
     credential: isTemporary(name.local) ? name.local : undefined,
   }
 }

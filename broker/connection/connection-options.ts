@@ -2,6 +2,7 @@ import type { Audit } from '#core/audit/audit.ts'
 import type { Clock } from '#core/clock.ts'
 import type { RenewalDependencies } from '#core/credentials/renew-credential.ts'
 import type { Log } from '#core/process/logger.ts'
+import type { ConnectThrottle } from '../admission/connect-throttle.ts'
 import type { Admissions } from '../admission/admissions.ts'
 import type { ClientRegistry } from '../cluster/client-registry.ts'
 import type { WillPublisher } from '../cluster/will-publisher.ts'
@@ -31,6 +32,7 @@ export interface ConnectionOptions {
   readonly formerPasswords: FormerPasswords
   readonly frames: FrameCache
   readonly newcomers: Newcomers
+  readonly throttle: ConnectThrottle
   readonly log: Log
   readonly audit: Audit
   /** The stores' time: expiry is theirs. */

@@ -4,17 +4,25 @@ import type { Admitted } from '../admission/admission.ts'
 import type { Claim } from '../admission/admissions.ts'
 import { isOriginAllowed } from '../listeners/origin.ts'
 import type { Attempt } from './connect-attempt.ts'
-import type { ConnectRefusal } from './connect-refusal.ts'
+import { type ConnectRefusal, isFailedGuess } from './connect-refusal.ts'
 
-/** Lets the client in by its username and password, or says why not. */
+/** Lets the client in by its username and password, or says why not: nothing is read or hashed for one who tried too often. */
 export async function admit(attempt: Attempt): Promise<ConnectRefusal | void> {
   const { connection, packet } = attempt
+  const { throttle, admissions } = connection.options
+  const { remoteAddress } = connection.transport
   const name = parseUsername(packet.username ?? '')
+  const throttled = throttle.refuses(name && packet.username, remoteAddress)
+  if (throttled !== undefined) return throttled
   if (name !== undefined) {
     const type = isTemporary(name.local) ? 'credential' : 'user'
     connection.dependsOn({ organization: name.organization, type, name: name.local })
   }
-  return letIn(attempt, await connection.options.admissions.admit(claimOf(attempt)))
+  const refusal = letIn(attempt, await admissions.admit(claimOf(attempt)))
+  if (refusal === undefined) throttle.succeeded(packet.username ?? '', remoteAddress)
+  else if (isFailedGuess(refusal))
+    throttle.failed(name && packet.username, remoteAddress, refusal !== 'unknown-organization')
+  return refusal
 }
 
 /** As admit, when the records are not those any more that the client was let in by. */

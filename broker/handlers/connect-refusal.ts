@@ -1,4 +1,5 @@
 import type { ClientRefusal } from '#core/audit/audit-event.ts'
+import type { Limits } from '../limits.ts'
 import { reason, type ReasonCode } from '../wire/reason-codes.ts'
 
 /** Why a CONNECT is refused. */
@@ -25,7 +26,22 @@ export const refusalCodes: Readonly<Record<ConnectRefusal, ReasonCode>> = {
   'malformed-will': reason.topicNameInvalid,
   'organization-full': reason.quotaExceeded,
   'principal-full': reason.quotaExceeded,
-  'throttled-name': reason.quotaExceeded,
-  'throttled-address': reason.quotaExceeded,
+  'throttled-name': reason.connectionRateExceeded,
+  'throttled-address': reason.connectionRateExceeded,
   unavailable: reason.serverUnavailable,
+}
+
+const wrongName = reason.badUserNameOrPassword
+
+/** Somebody who guesses: it counts against the name and the address. */
+export const isFailedGuess = (refusal: ConnectRefusal): boolean => refusalCodes[refusal] === wrongName
+
+/**
+ * How long after its CONNECT a client is told: of a wrong name or password always the same, so that nobody learns from
+ * the time it takes which of them it was; one too many a little later, so that it does not try again at once.
+ */
+export function answerAfterMs(refusal: ConnectRefusal, limits: Limits): number {
+  const code = refusalCodes[refusal]
+  if (code === wrongName) return limits.refusalMs
+  return code === reason.connectionRateExceeded ? limits.throttledMs : 0
 }

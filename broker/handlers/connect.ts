@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import { isTopicName, levelsOf } from '#core/access/topic-filter.ts'
 import { errorFields } from '#core/process/logger.ts'
 import { reportLogin, reportRefusal } from '../audit/report-connect.ts'
@@ -9,7 +10,7 @@ import type { ConnectPacket } from '../wire/packets.ts'
 import { connackReturnCode, reason } from '../wire/reason-codes.ts'
 import { admit, admitAgain, judge } from './admit.ts'
 import type { Attempt, Step } from './connect-attempt.ts'
-import { type ConnectRefusal, refusalCodes } from './connect-refusal.ts'
+import { answerAfterMs, type ConnectRefusal, refusalCodes } from './connect-refusal.ts'
 import { createSession } from './create-session.ts'
 import { resumeSession } from './resume-session.ts'
 import { storedWill, takeOver } from './take-over.ts'
@@ -90,6 +91,10 @@ function leaveNothing({ connection, session }: Attempt): void {
 async function refuse(attempt: Attempt, refusal: ConnectRefusal): Promise<void> {
   const { connection } = attempt
   reportRefusal(attempt, refusal)
+  const waitMs =
+    answerAfterMs(refusal, connection.options.limits) - (performance.now() - connection.lastReceived)
+  if (waitMs > 0) await pause(waitMs, undefined, { ref: false })
+  if (connection.closed) return
   const code = refusalCodes[refusal]
   const answer = connection.version === 5 ? { reasonCode: code } : { returnCode: connackReturnCode(code) }
   connection.send({ cmd: 'connack', sessionPresent: false, ...answer })
