@@ -7,13 +7,15 @@ const standardOutput: WriteSome = (bytes) => writeSync(1, bytes)
 
 /** PIPE_BUF: a pipe takes that much whole or not at all, so that no other line comes in between. */
 const largestChunk = 4_096
+/** A write costs as much as a dozen lines: those of a moment share it. */
+const gatherMs = 20
 const mostWaiting = 4 * 1024 * 1024
 const retryMs = 10
 const mostLastTries = 100
 
 /**
- * Lines on standard output. What one turn of the event loop has to say is written together at its end; a reader that is
- * slow holds up nobody, but beyond so many bytes that wait for it, lines are lost.
+ * Lines on standard output. What is said within a moment is written together; a reader that is slow holds up nobody, but
+ * beyond so many bytes that wait for it, lines are lost.
  */
 export class LineOutput {
   lost = 0
@@ -40,7 +42,7 @@ export class LineOutput {
     this.#waiting += line.length
     if (this.#isDue) return
     this.#isDue = true
-    setImmediate(() => this.#flush())
+    setTimeout(() => this.#flush(), gatherMs).unref()
   }
 
   #cut(): void {

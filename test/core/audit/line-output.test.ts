@@ -26,7 +26,7 @@ const numbers = (count: number): number[] => Array.from({ length: count }, (_, i
 const all = (count: number): string => numbers(count).map(line).join('')
 
 describe('lines on standard output', () => {
-  test('of one turn are written together, and never at once', async () => {
+  test('of one moment are written together, and never at once', async () => {
     for (const number of numbers(3)) output.add(line(number))
     expect(chunks).toEqual([])
     await eventually('they are written', () => chunks.length > 0)
