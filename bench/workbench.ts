@@ -27,6 +27,9 @@ export interface Tool {
   stop(signal?: NodeJS.Signals): Promise<void>
 }
 
+/** Characters of a process' output that are kept. */
+const mostOutput = 1_048_576
+
 /** Starts processes on their cores and makes sure that none outlives the run. */
 export class Workbench {
   readonly options: WorkbenchOptions
@@ -58,6 +61,8 @@ export class Workbench {
     let output = ''
     const add = (chunk: Buffer): void => {
       output += chunk.toString()
+      // A broker writes a line for each login.
+      if (output.length > mostOutput) output = output.slice(-mostOutput / 2)
     }
     child.stdout.on('data', add)
     child.stderr.on('data', add)
