@@ -2,7 +2,7 @@ import type { Registry } from 'prom-client'
 import type { Audit } from '#core/audit/audit.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Log } from '#core/process/logger.ts'
-import type { ControlLogReader } from '#core/stores/control-log.ts'
+import { type ControlLogReader, longestStalenessMs } from '#core/stores/control-log.ts'
 import { defaultPerSubject } from '#core/credentials/renew-credential.ts'
 import type { CredentialRenewer } from '#core/stores/credential-store.ts'
 import type { FormerPasswordMarks } from '#core/stores/former-password-marks.ts'
@@ -17,6 +17,7 @@ import { FrameCache } from './connection/frame-cache.ts'
 import { LiveConnections } from './connection/live-connections.ts'
 import { Newcomers } from './connection/newcomers.ts'
 import { controlLogHandler } from './control/follow-control-log.ts'
+import { StalenessWatch } from './control/staleness-watch.ts'
 import { Denials } from './denials.ts'
 import { FormerPasswords } from './former-passwords.ts'
 import { defaultLimits, type Limits } from './limits.ts'
@@ -43,13 +44,15 @@ export interface BrokerOptions {
   readonly throttle?: Partial<ThrottleLimits>
   /** Exchanges and renewals a minute of one person. */
   readonly perSubject?: number
+  /** Nobody is served while the control log could not be read for so long. */
+  readonly maxStalenessMs?: number
 }
 
 export interface Broker {
   /** The port of each listener that was asked for. */
   readonly ports: Readonly<Partial<Record<ListenerName, number>>>
-  /** Ms since the control log was last read to its end. */
-  staleness(): number
+  /** The control log could not be read for too long: nobody is served. */
+  isStale(): boolean
   /** For the TLS handshakes to come. */
   useCertificate(certificate: Certificate): void
   /** Takes no new connections, tells those there goodbye, and resolves when all are gone. */
@@ -95,6 +98,14 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     log,
   })
   const connections = new Set<Connection>()
+  const watch = new StalenessWatch({
+    staleness: () => control.staleness(),
+    mostMs: options.maxStalenessMs ?? longestStalenessMs,
+    endAll: () => {
+      for (const connection of connections) if (connection.isLetIn) void connection.end('unavailable')
+    },
+    log,
+  })
   const shared = {
     admissions,
     renewals: { identities, credentials, perSubject: options.perSubject ?? defaultPerSubject },
@@ -109,6 +120,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     frames: new FrameCache(),
     newcomers: new Newcomers(limits.maxNewcomers),
     throttle: new ConnectThrottle({ ...defaultThrottleLimits, ...options.throttle }, () => performance.now()),
+    watch,
     log,
     audit,
     now,
@@ -122,6 +134,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     maxFrameBytes: limits.maxPacketBytes,
     handshakeTimeoutMs: limits.connectTimeoutMs,
   }).catch(async (error) => {
+    watch.close()
     await wills.close()
     await membership.close()
     await control.close()
@@ -129,11 +142,12 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   })
   return {
     ports: Object.fromEntries([...listeners].map(([name, { port }]) => [name, port])),
-    staleness: () => control.staleness(),
+    isStale: () => watch.isStale,
     useCertificate(certificate) {
       for (const listener of listeners.values()) listener.useCertificate?.(certificate)
     },
     async close() {
+      watch.close()
       await Promise.all([...listeners.values()].map((listener) => listener.close()))
       await Promise.all([...connections].map((connection) => connection.end('shutting-down')))
       await wills.close()

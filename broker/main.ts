@@ -23,8 +23,6 @@ import { redisCluster } from './organizations/cluster.ts'
 import { reportRedis } from './persistence/report-redis.ts'
 import { brokerSettings } from './settings.ts'
 
-/** A replica whose knowledge of revocations is older than this takes no new clients. */
-const longestStalenessMs = 60_000
 const retryMs = 1_000
 
 await runProgram({
@@ -60,10 +58,7 @@ await runProgram({
         process: () => (shutdown.signal.aborted ? 'shutting down' : undefined),
         redis: () => (clock.reachable() && subscriber.status === 'ready' ? undefined : 'not reachable'),
         broker: () => (broker === undefined ? 'not started' : undefined),
-        'control log': () =>
-          broker !== undefined && broker.staleness() > longestStalenessMs
-            ? 'not read for too long'
-            : undefined,
+        'control log': () => (broker?.isStale() === true ? 'not read for too long' : undefined),
       },
     })
     shutdown.add('probes', () => probes.close())
@@ -99,6 +94,7 @@ await runProgram({
         perName: settings.failedPerName,
         perAddress: settings.failedPerAddress,
       },
+      maxStalenessMs: settings.maxStalenessSeconds * 1_000,
       limits: { expiryNoticeMs: settings.expiryNoticeSeconds * 1_000 },
     })
     shutdown.add('broker', () => broker?.close())

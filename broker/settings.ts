@@ -2,6 +2,7 @@ import { defaultPerSubject } from '#core/credentials/renew-credential.ts'
 import { commonSettings } from '#core/process/common-settings.ts'
 import { port, type Setting, text, wholeNumber } from '#core/process/settings.ts'
 import { defaultThrottleLimits } from './admission/connect-throttle.ts'
+import { longestStalenessMs } from '#core/stores/control-log.ts'
 
 const attempts = wholeNumber(0, 1_000_000)
 const file = (name: string, description: string): Setting<string> => ({ name, description, parse: text })
@@ -67,6 +68,13 @@ export const brokerSettings = {
       'The same from one address with any name. Names that signed in from it within a day are not refused. Give 0 where all clients seem to come from one address.',
     parse: attempts,
     default: defaultThrottleLimits.perAddress,
+  } satisfies Setting<number>,
+  maxStalenessSeconds: {
+    name: 'CLOUDSIGNAL_BROKER_MAX_STALENESS_SECONDS',
+    description:
+      'How long the control log may be unreadable until this replica, which can not know any more who was revoked, sends its clients away and takes no new ones.',
+    parse: wholeNumber(3, longestStalenessMs / 1_000),
+    default: longestStalenessMs / 1_000,
   } satisfies Setting<number>,
   tlsCertFile: file('CLOUDSIGNAL_BROKER_TLS_CERT_FILE', 'PEM file with the certificate chain.'),
   tlsKeyFile: file('CLOUDSIGNAL_BROKER_TLS_KEY_FILE', 'PEM file with its private key.'),

@@ -6,6 +6,7 @@ import type { ConnectThrottle } from '../admission/connect-throttle.ts'
 import type { Admissions } from '../admission/admissions.ts'
 import type { ClientRegistry } from '../cluster/client-registry.ts'
 import type { WillPublisher } from '../cluster/will-publisher.ts'
+import type { StalenessWatch } from '../control/staleness-watch.ts'
 import type { Denials } from '../denials.ts'
 import type { FormerPasswords } from '../former-passwords.ts'
 import type { Limits } from '../limits.ts'
@@ -33,6 +34,8 @@ export interface ConnectionOptions {
   readonly frames: FrameCache
   readonly newcomers: Newcomers
   readonly throttle: ConnectThrottle
+  /** Whether this replica may serve anybody. */
+  readonly watch: Pick<StalenessWatch, 'isStale'>
   readonly log: Log
   readonly audit: Audit
   /** The stores' time: expiry is theirs. */

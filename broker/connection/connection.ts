@@ -81,7 +81,12 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     const { limits } = options
     this.options = options
     this.transport = transport
-    this.#writer = new Writer(transport)
+    this.#writer = new Writer(transport, () => {
+      if (!options.watch.isStale) return true
+      // Writing is part of ending.
+      setImmediate(() => void this.end('unavailable'))
+      return false
+    })
     this.#framer = new Framer(limits.maxConnectBytes)
     this.#packets = new PacketQueue(transport, limits.maxQueuedPackets, (packet) => this.#handle(packet))
     this.deliver = (message, done) => {

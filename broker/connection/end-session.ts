@@ -58,7 +58,9 @@ export async function leaveCluster(
     claim,
     isDue ? { publish: true, atMostSeconds: expirySeconds } : { publish: false },
   )
-  if (due !== undefined) await options.wills.publish(due, admission.access)
+  // By the records of now where what is known here may be too old.
+  if (due !== undefined)
+    await options.wills.publish(due, options.watch.isStale ? undefined : admission.access)
 }
 
 /** [MQTT-3.1.2-23]: the state of a session that has ended is deleted. */

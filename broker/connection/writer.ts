@@ -30,9 +30,13 @@ export class Writer {
   /** It keeps what it is given until later, as TLS does: then a workspace would be lost with each write. */
   #isKeeping = false
   #isClosed = false
+  #hasMessages = false
+  readonly #mayDeliver: () => boolean
 
-  constructor(transport: Transport) {
+  /** `mayDeliver` is asked once for what a turn of the event loop has; what may not be delivered is dropped. */
+  constructor(transport: Transport, mayDeliver: () => boolean = always) {
     this.#transport = transport
+    this.#mayDeliver = mayDeliver
   }
 
   write(bytes: Buffer): void {
@@ -41,7 +45,9 @@ export class Writer {
 
   /** With a packet id of its own above QoS 0, marked as sent before when it was [MQTT-3.3.1-1]. */
   publish(encoded: EncodedPublish, messageId: number, isDuplicate: boolean): void {
-    if (!this.#isClosed) this.#open().publish(encoded, messageId, isDuplicate)
+    if (this.#isClosed) return
+    this.#hasMessages = true
+    this.#open().publish(encoded, messageId, isDuplicate)
   }
 
   acknowledge(name: AcknowledgementName, messageId: number): void {
@@ -56,11 +62,14 @@ export class Writer {
   flush(): void {
     const batch = this.#batch
     if (batch === undefined) return
-    const bytes = batch.asOnePiece() ?? gather(batch, !this.#isKeeping)
+    const isDropped = this.#hasMessages && !this.#mayDeliver()
+    const bytes = isDropped ? undefined : (batch.asOnePiece() ?? gather(batch, !this.#isKeeping))
     batch.clear()
     if (unused.length < mostUnused) unused.push(batch)
     // Emptied before writing: a write may end the connection, which flushes again.
     this.#batch = undefined
+    this.#hasMessages = false
+    if (bytes === undefined) return
     this.#transport.write(bytes)
     // What was not taken at once is still needed.
     this.#isKeeping = this.#transport.pending > 0
@@ -84,6 +93,8 @@ export class Writer {
     return this.#batch
   }
 }
+
+const always = (): boolean => true
 
 function gather(batch: WriteBatch, mayShare: boolean): Buffer {
   const { bytes } = batch

@@ -21,6 +21,7 @@ const mostTries = 4
 
 /** In the order in which they may depend on each other; nothing is read from a store before `admit`. */
 const connectSteps: readonly Step[] = [
+  refuseWhileStale,
   refuseExtendedAuthentication,
   nameClient,
   readWill,
@@ -99,6 +100,11 @@ async function refuse(attempt: Attempt, refusal: ConnectRefusal): Promise<void> 
   const answer = connection.version === 5 ? { reasonCode: code } : { returnCode: connackReturnCode(code) }
   connection.send({ cmd: 'connack', sessionPresent: false, ...answer })
   await connection.end('refused')
+}
+
+/** Who was revoked is not known here. */
+function refuseWhileStale({ connection }: Attempt): ConnectRefusal | void {
+  if (connection.options.watch.isStale) return 'unavailable'
 }
 
 function refuseExtendedAuthentication({ packet }: Attempt): ConnectRefusal | void {

@@ -13,6 +13,9 @@ export interface ControlEntry {
   readonly name: string
 }
 
+/** A replica that could not read the log for so long serves nobody; until then it may still have clients. */
+export const longestStalenessMs = 60_000
+
 export interface ControlLogWriter {
   /** Resolves with the entry's position once it is in the log; rejects with `store-unavailable`. */
   append(entry: ControlEntry): Promise<string>

@@ -7,6 +7,7 @@ import {
   type ControlLog,
   type ControlLogHandler,
   type ControlLogSubscription,
+  longestStalenessMs,
 } from './control-log.ts'
 import { ControlReport, type Outcome } from './control-report.ts'
 import { duplicateConnection, fromRedis, type RedisConnection } from './redis-connection.ts'
@@ -18,8 +19,6 @@ const blockMs = 1_000
 const pauseMs = 250
 const entriesPerRead = 500
 const longestWaitMs = 16
-/** A replica that is cut off from Redis may still have clients, until it knows nothing of revocations for so long. */
-const longestCutMs = 60_000
 
 export class RedisControlLog implements ControlLog {
   readonly #redis: RedisConnection
@@ -68,8 +67,8 @@ export class RedisControlLog implements ControlLog {
     const [seconds] = await this.#redis.time()
     const now = Number(seconds) * 1_000
     const [live, gone] = await Promise.all([
-      this.#redis.zrangebyscore(this.#keys.replicas, `(${now - longestCutMs}`, '+inf'),
-      this.#redis.zrangebyscore(this.#keys.goneReplicas, `(${now - longestCutMs}`, '+inf'),
+      this.#redis.zrangebyscore(this.#keys.replicas, `(${now - longestStalenessMs}`, '+inf'),
+      this.#redis.zrangebyscore(this.#keys.goneReplicas, `(${now - longestStalenessMs}`, '+inf'),
     ])
     const names = [...new Set([...live, ...gone])]
     if (names.length === 0) return []

@@ -92,6 +92,22 @@ describe('while Redis', () => {
     await untilServed()
   })
 
+  test('can not say for too long who was revoked, nobody is served, until it can', async () => {
+    await replica.program.kill()
+    replica = await startReplica(server.url, certificate, { CLOUDSIGNAL_BROKER_MAX_STALENESS_SECONDS: '3' })
+    const client = await connect()
+    server.suspend()
+    const hungAt = performance.now()
+    await eventually('the client is sent away', () => client.closed(), 10_000)
+    expect(performance.now() - hungAt).toBeGreaterThan(1_500)
+    expect(client.goodbyes).toEqual([0x89])
+    const reasons = await (await fetch(`http://127.0.0.1:${replica.probes}/readyz`)).text()
+    expect(reasons).toContain('control log: not read for too long')
+    await expect(connect()).rejects.toMatchObject({ code: 0x88 })
+    server.resume()
+    await untilServed()
+  })
+
   test('is full, what has to be stored is not acknowledged, and all goes on when it has room again', async () => {
     await leaveSession()
     const [one, other] = [await connect(), await connect()]
