@@ -116,8 +116,8 @@ export class RedisClientRegistry implements ClientRegistry {
     organization: OrganizationId,
     arrivals: readonly Judged[],
   ): Promise<(Arrived | NotArrived)[]> {
-    const keys = scripts.sharedRecords.map((type) => this.#keys.identity(type, organization))
-    keys.push(this.#keys.barriers(organization))
+    const places = scripts.sharedRecords.map((type) => this.#keys.identity(type, organization))
+    places.push(this.#keys.barriers(organization))
     const values = arrivals.flatMap(([{ id, isCleanStart, will }, basis, bounds]) => [
       id,
       isCleanStart ? '1' : '',
@@ -125,14 +125,14 @@ export class RedisClientRegistry implements ClientRegistry {
       bounds.organization ?? '',
       bounds.principal ?? '',
       basis.length,
-      ...basis.flatMap(({ type, name, version }) => [type, name, version]),
+      ...basis.flatMap(({ type, name, version }) => [
+        type,
+        type === 'credential' ? this.#keys.credential(organization, name) : name,
+        version,
+      ]),
     ])
-    for (const [, basis] of arrivals) {
-      for (const { type, name } of basis) {
-        if (type === 'credential') keys.push(this.#keys.credential(organization, name))
-      }
-    }
-    const answers = await this.#run(scripts.arrive, organization, [this.#replica, claimMs, ...values], keys)
+    const given = [this.#replica, claimMs, ...places, ...values]
+    const answers = await this.#run(scripts.arrive, organization, given)
     return (answers as (readonly [string, number, HandedOut] | NotArrived)[]).map((answer, index) => {
       if (typeof answer === 'string') return answer
       const [epoch, hasSession, former] = answer
@@ -229,11 +229,10 @@ export class RedisClientRegistry implements ClientRegistry {
     script: typeof scripts.arrive,
     organization: OrganizationId,
     values: readonly (string | number)[],
-    others: readonly string[] = [],
   ): Promise<unknown> {
     const keys = (['owners', 'wills', 'due'] as const).map((name) => this.#key(organization, name))
     keys.push(`${this.#keys.messaging(organization)}sessions`, this.#key(organization, 'counts'))
-    return fromRedis(() => script(this.#redis, [...keys, ...others], values))
+    return fromRedis(() => script(this.#redis, keys, values))
   }
 
   #key(organization: OrganizationId, name: 'owners' | 'wills' | 'due' | 'counts'): string {

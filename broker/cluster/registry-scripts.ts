@@ -47,33 +47,32 @@ end
 
 const script = (body: string): ReturnType<typeof redisScript> => redisScript(prelude + body)
 
-/** In this order they follow the keys above; then the barriers, then the credentials in the order of their names. */
+/** Where records of these types lie is said in this order, then where the barriers do. */
 export const sharedRecords = ['organization', 'user', 'access-list'] as const
 
 /**
- * replica, claimMs, (id, clean start, delay, will, most connections of the organization and of the principal or '',
- * count, (type, name, version)*count)*: for each `{epoch, 1 when it may have a stored session, {field, attempts,
+ * replica, claimMs, where the shared records and the barriers lie, (id, clean start, delay, will, most connections of
+ * the organization and of the principal or '', count, (type, name, version)*count)*: for a credential its key is its
+ * name. What others write is named here and not among the keys: those have to be writable where Redis has users. For each `{epoch, 1 when it may have a stored session, {field, attempts,
  * will}?}`, or why nothing was taken.
  */
 export const arrive = script(`
 local versions = {}
-local credentials = 0
 local function versionOf(type, name)
   if type == 'credential' then
-    credentials = credentials + 1
-    local text = redis.call('GET', KEYS[9 + credentials])
+    local text = redis.call('GET', name)
     return text and redis.sha1hex(text) or ''
   end
   local known = versions[type .. ' ' .. name]
   if known then return known end
-  local places = { organization = 6, user = 7, ['access-list'] = 8 }
-  local text = redis.call('HGET', KEYS[places[type]], name)
+  local places = { organization = 3, user = 4, ['access-list'] = 5 }
+  local text = redis.call('HGET', ARGV[places[type]], name)
   versions[type .. ' ' .. name] = text and redis.sha1hex(text) or ''
   return versions[type .. ' ' .. name]
 end
 local function holds(type, name, version)
   if type ~= 'barrier' then return versionOf(type, name) == version end
-  local raised = redis.call('ZSCORE', KEYS[9], name)
+  local raised = redis.call('ZSCORE', ARGV[6], name)
   return not raised or tonumber(raised) < tonumber(version)
 end
 local function fullFor(id, most, mostOfPrincipal)
@@ -107,7 +106,7 @@ local function arriveAs(id, isClean, delay, will)
   return {epoch, redis.call('ZSCORE', KEYS[4], id) and 1 or 0, handedOut}
 end
 local answers = {}
-local at = 3
+local at = 7
 while at <= #ARGV do
   local id = ARGV[at]
   local last = at + 6 + ARGV[at + 6] * 3
