@@ -28,6 +28,7 @@ import { answerBrokenRequest, answerErrors, answerFrameworkError } from './plugi
 import { collectMethods } from './plugins/known-methods.ts'
 import { defaultMostPerSubject } from './issuing/exchange-identity.ts'
 import { sheddingServer } from './plugins/overload.ts'
+import { requestIds, tellRequestIds } from './plugins/request-ids.ts'
 import { checkRequests } from './plugins/request-schema.ts'
 import { createTokenRoute } from './routes/create-token.ts'
 import type { Endpoints } from './routes/credential-answer.ts'
@@ -108,6 +109,7 @@ export function buildApp({
     clientErrorHandler: answerBrokenRequest,
     routerOptions: { maxParamLength: 128 },
     exposeHeadRoutes: false,
+    genReqId: requestIds(),
   }).withTypeProvider<TypeBoxTypeProvider>()
   app.decorateRequest('caller', null)
   app.decorateRequest('audited')
@@ -116,6 +118,7 @@ export function buildApp({
     reply.header('cache-control', 'no-store')
     done()
   })
+  tellRequestIds(app)
   answerPreflights(app)
   closeConnectionsAtEnd(app)
   answerErrors(app, log, audit)

@@ -65,6 +65,8 @@ const caller = {
   /** Name of the ApiKey, never the key. */
   apiKey: maybe,
   address: maybe,
+  /** As the answer's Request-Id says it. */
+  request: maybe,
 }
 const issued = {
   ...caller,

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { emptyPolicy } from '#core/access/access-policy.ts'
 import type { AccessRule } from '#core/access/access-rule.ts'
+import { type AuditEvent, auditEvents, type AuditEventName, auditVersion } from '#core/audit/audit-event.ts'
 import { verifierOfChosen } from '#core/credentials/verifier.ts'
 import type { UserRecord } from '#core/credentials/user-record.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
@@ -11,6 +12,7 @@ import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
+import { asWritten } from '../fixtures/audit.ts'
 import { allow, connectClient, everything, type TestClient } from '../fixtures/broker.ts'
 import { type Replica, startReplica } from '../fixtures/broker-process.ts'
 import { makeCertificate, type TestCertificate } from '../fixtures/certificates.ts'
@@ -321,4 +323,38 @@ test('nobody learns from the answer or from its time who is there, on either rep
   }
   const medians = times.map((all) => all.toSorted((a, b) => a - b)[rounds / 2] ?? 0)
   expect(Math.max(...medians) / Math.min(...medians)).toBeLessThan(1.3)
+})
+
+test('all of this stands in the audit of the replicas, as its contract says and without a secret', async () => {
+  const lines = replicas
+    .flatMap(({ program }) => program.output().trim().split('\n'))
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter(({ audit }) => audit === auditVersion)
+  const frame = ['level', 'time', 'program', 'audit', 'msg']
+  const events = lines.map((line) => {
+    const event = Object.fromEntries(Object.entries(line).filter(([name]) => !frame.includes(name)))
+    const { program, msg } = line
+    expect({ program, msg }).toEqual({
+      program: 'broker',
+      msg: auditEvents[event['event'] as AuditEventName].message,
+    })
+    return asWritten(event as unknown as AuditEvent)
+  })
+  const reasons = events.map((event) => ('reason' in event ? `${event.event} ${event.reason}` : event.event))
+  for (const reason of [
+    'client.connected',
+    'client.expired',
+    'client.revoked',
+    'client.refused wrong-password',
+    'client.refused unknown-user',
+    'client.refused unknown-credential',
+    'client.refused unknown-organization',
+    'client.refused malformed-username',
+    'client.refused user-suspended',
+    'client.refused organization-suspended',
+    'access.denied no-rule',
+  ]) {
+    expect(reasons).toContain(reason)
+  }
+  expect(/(?<!wrong)-password"|"secret"/.test(JSON.stringify(lines))).toBe(false)
 })

@@ -74,7 +74,8 @@ describe('a guess', () => {
     let lookups = 0
     const findApiKey = async (): Promise<undefined> => void (lookups += 1)
     const counting = await startApp({ identities: withMethods(service.identities, { findApiKey }) })
-    await counting.exchange({}, 'cs_sk_'.padEnd(55, 'x'))
+    const mistyped = generateSecret('sk').replace(/.$/, (last) => (last === '0' ? '1' : '0'))
+    for (const guess of ['cs_sk_'.padEnd(55, 'x'), mistyped]) await counting.exchange({}, guess)
     expect(lookups).toBe(0)
     await counting.exchange({}, generateSecret('sk'))
     expect(lookups).toBe(1)

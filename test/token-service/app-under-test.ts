@@ -14,6 +14,7 @@ import { organizationRecordName } from '#core/stores/identity-records.ts'
 import type { App, AppDependencies } from '../../token-service/app.ts'
 import { buildApp } from '../../token-service/app.ts'
 import { guardedFetch } from '../../token-service/verifier/guarded-fetch.ts'
+import { asWritten } from '../fixtures/audit.ts'
 import { type Issuer, startIssuer } from '../fixtures/issuer.ts'
 import { expectDocumented } from './documented-answers.ts'
 import { anApiKey, anOrganization, anOrganizationId, aProvider } from '../fixtures/records.ts'
@@ -88,7 +89,12 @@ export async function startApp(over: Partial<AppDependencies> = {}): Promise<App
     fetchDocument: guardedFetch({ allowPrivateIssuers: true }),
     now: () => now,
     log: capturing,
-    audit: createAudit({ level: 'all', write: capturing.info, registry, now: () => now }),
+    audit: createAudit({
+      level: 'all',
+      write: (event, message) => capturing.info(asWritten(event), message),
+      registry,
+      now: () => now,
+    }),
     registry,
     ...over,
   })

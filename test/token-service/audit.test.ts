@@ -15,7 +15,8 @@ beforeEach(async () => {
 afterEach(() => service.close())
 
 const address = '127.0.0.1'
-const byBackend = { organization: org, apiKey: 'backend', address }
+const request = expect.stringMatching(/^[0-9a-f]{12}-[0-9a-z]+$/)
+const byBackend = { organization: org, apiKey: 'backend', address, request }
 
 /** What was written since the last call; none of it holds what proves anything. */
 function written(...secrets: readonly unknown[]): AuditEvent[] {
@@ -182,15 +183,24 @@ test('whoever asks too often is written down with the limit, and a flood of it i
   const lines = written()
   expect(lines.filter(({ event }) => event === 'api-key.refused')).toHaveLength(5)
   expect(lines.filter(({ event }) => event === 'request.limited')).toHaveLength(10)
-  expect(lines.at(-1)).toEqual({ event: 'request.limited', address, reason: 'address' })
+  expect(lines.at(-1)).toEqual({ event: 'request.limited', address, request, reason: 'address' })
   audited.audit.flush()
   expect(written()).toEqual([{ event: 'request.limited', address, reason: 'address', omitted: 85 }])
   expect((await audited.counted())['request.limited address none']).toBe(95)
 })
 
+test('whoever asks why can say which request it was', async () => {
+  const answers = [await service.exchange({ token: 'x' }), await service.exchange({ token: 'y' })]
+  const ids = answers.map(({ headers }) => headers['request-id'])
+  expect(written().map((line) => 'request' in line && line.request)).toEqual(ids)
+  expect(new Set(ids).size).toBe(2)
+})
+
 test('an organization that does not exist has no line and no label', async () => {
   await service.post('/v2/tokens/exchange', { organization_id: 'org_aaaaaaaaaaaa', token: 'x' }, '')
-  expect(written()).toEqual([{ event: 'credential.refused', address, reason: 'organization_not_found' }])
+  expect(written()).toEqual([
+    { event: 'credential.refused', address, request, reason: 'organization_not_found' },
+  ])
   expect(await audited.counted()).toEqual({ 'credential.refused organization_not_found none': 1 })
 })
 

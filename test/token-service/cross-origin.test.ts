@@ -61,7 +61,9 @@ describe('pages may read the answer', () => {
     const bad = await service.exchange({ token: 'x' }, service.publishableKey, { origin })
     for (const answer of [good, bad]) {
       expect(readableBy(answer)).toBe(origin)
-      expect(answer.headers['access-control-expose-headers']).toBe('ratelimit, ratelimit-policy, retry-after')
+      expect(answer.headers['access-control-expose-headers']).toBe(
+        'ratelimit, ratelimit-policy, request-id, retry-after',
+      )
       expect(answer.headers['vary']).toBe('Origin')
     }
     const foreign = await service.exchange({ token: 'x' }, service.publishableKey, { origin: evil })

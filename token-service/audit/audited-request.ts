@@ -25,8 +25,8 @@ declare module 'fastify' {
 
 /** Who asks, and for whom, as far as it is known. */
 export function auditedFields(request: FastifyRequest) {
-  const { caller, audited, ip } = request
-  return { organization: caller?.organization, apiKey: caller?.name, address: ip, ...audited }
+  const { caller, audited, ip, id } = request
+  return { organization: caller?.organization, apiKey: caller?.name, address: ip, request: id, ...audited }
 }
 
 export function noteCredential(request: FastifyRequest, id: string, issued: IssuedCredential): void {

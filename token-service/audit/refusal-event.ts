@@ -15,8 +15,8 @@ const ofKeys: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
 export function refusalEvent(error: unknown, request: FastifyRequest): AuditEvent | undefined {
   const problem = problemOf(error)
   const { code } = problem
-  const { organization, apiKey, address, ...subject } = auditedFields(request)
-  const caller = { organization, apiKey, address }
+  const { organization, apiKey, address, request: id, ...subject } = auditedFields(request)
+  const caller = { organization, apiKey, address, request: id }
   const { why } = problem.options
   if (code === 'rate_limited') return { event: 'request.limited', ...caller, reason: why ?? code }
   const detail = detailOf(error)

@@ -33,7 +33,7 @@ export function allowOrigin(origin: string | undefined, reply: FastifyReply): vo
   if (origin === undefined) return
   reply.headers({
     'access-control-allow-origin': origin,
-    'access-control-expose-headers': 'ratelimit, ratelimit-policy, retry-after',
+    'access-control-expose-headers': 'ratelimit, ratelimit-policy, request-id, retry-after',
   })
 }
 
