@@ -5,47 +5,25 @@ import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import type { RoutedMessage } from '../../../broker/aedes/messages.ts'
 import { RedisBus } from '../../../broker/bus/redis-bus.ts'
+import { aRoutedMessage, type BusReplicas, startBusReplicas } from '../../fixtures/bus-replicas.ts'
 import { eventually } from '../../fixtures/eventually.ts'
 import { anOrganizationId, anotherOrganizationId } from '../../fixtures/records.ts'
-import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
+import { startRedisServer } from '../../fixtures/redis-server.ts'
 
-let server: RedisServer
-const connections: Redis[] = []
-const buses: RedisBus[] = []
+let replicas: BusReplicas
 
 beforeAll(async () => {
-  server = await startRedisServer()
+  replicas = await startBusReplicas()
 })
 
-afterAll(async () => {
-  for (const bus of buses) bus.close()
-  for (const redis of connections) redis.disconnect()
-  await server.stop()
-})
-
-async function connection(): Promise<Redis> {
-  const redis = connectRedis(server.url, 'test', silentLog)
-  connections.push(redis)
-  await untilReady(redis, AbortSignal.timeout(10_000))
-  return redis
-}
+afterAll(() => replicas.stop())
 
 async function replica(onForeignData: () => void = () => {}): Promise<RedisBus> {
-  const [publisher, subscriber] = [await connection(), await connection()]
   const metrics = { foreignData: onForeignData, interrupted() {}, asked() {}, lost() {} }
-  const bus = new RedisBus({ publisher, subscriber, keys: redisKeys(), log: silentLog, metrics })
-  buses.push(bus)
-  return bus
+  return (await replicas.replica({ metrics })).bus
 }
 
-const message = (topic: string): RoutedMessage => ({
-  topic,
-  payload: Buffer.from('x'),
-  qos: 1,
-  retain: false,
-  brokerId: 'x',
-  brokerCounter: 1,
-})
+const message = (topic: string): RoutedMessage => aRoutedMessage({ topic })
 
 async function follow(bus: RedisBus, organization = anOrganizationId): Promise<string[]> {
   const topics: string[] = []
@@ -95,7 +73,7 @@ describe('between replicas', () => {
     let foreign = 0
     const [one, two] = [await replica(), await replica(() => (foreign += 1))]
     const seen = await follow(two)
-    const raw = await connection()
+    const raw = await replicas.connection()
     for (const data of ['', 'hello', Buffer.from([0x43, 0x53, 1, 2, 3]), Buffer.alloc(1_000, 0xff)]) {
       await raw.publish(`${redisKeys().messaging(anOrganizationId)}bus`, data)
     }

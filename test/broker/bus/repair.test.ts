@@ -2,63 +2,32 @@ import { once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { silentLog } from '#core/process/logger.ts'
-import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
-import { redisKeys } from '#core/stores/redis-keys.ts'
 import type { RoutedMessage } from '../../../broker/aedes/messages.ts'
-import { RedisBus, type RedisBusOptions } from '../../../broker/bus/redis-bus.ts'
+import type { RedisBusOptions } from '../../../broker/bus/redis-bus.ts'
+import {
+  aRoutedMessage,
+  type BusReplica,
+  type BusReplicas,
+  startBusReplicas,
+} from '../../fixtures/bus-replicas.ts'
 import { eventually } from '../../fixtures/eventually.ts'
 import { anOrganizationId, anotherOrganizationId } from '../../fixtures/records.ts'
-import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
 
-const keys = redisKeys()
-let server: RedisServer
+let replicas: BusReplicas
 let control: Redis
-let connections: Redis[]
-let buses: RedisBus[]
 
 beforeEach(async () => {
-  server = await startRedisServer()
-  ;[connections, buses] = [[], []]
-  control = await connection()
+  replicas = await startBusReplicas()
+  control = await replicas.connection()
 })
 
-afterEach(async () => {
-  for (const bus of buses) bus.close()
-  for (const redis of connections) redis.disconnect()
-  await server.stop()
-})
+afterEach(() => replicas.stop())
 
-async function connection(): Promise<Redis> {
-  const redis = connectRedis(server.url, 'test', silentLog)
-  connections.push(redis)
-  await untilReady(redis, AbortSignal.timeout(10_000))
-  return redis
-}
+const replica = (over?: Partial<RedisBusOptions>): Promise<BusReplica> => replicas.replica(over)
 
-interface TestReplica {
-  readonly bus: RedisBus
-  readonly publisher: Redis
-  readonly subscriber: Redis
-}
+const message = (topic: string): RoutedMessage => aRoutedMessage({ topic })
 
-async function replica(over: Partial<RedisBusOptions> = {}): Promise<TestReplica> {
-  const [publisher, subscriber] = [await connection(), await connection()]
-  const bus = new RedisBus({ publisher, subscriber, keys, log: silentLog, ...over })
-  buses.push(bus)
-  return { bus, publisher, subscriber }
-}
-
-const message = (topic: string): RoutedMessage => ({
-  topic,
-  payload: Buffer.from('x'),
-  qos: 1,
-  retain: false,
-  brokerId: 'x',
-  brokerCounter: 1,
-})
-
-async function follow({ bus }: TestReplica, lost: (batches: number) => void = () => {}): Promise<string[]> {
+async function follow({ bus }: BusReplica, lost: (batches: number) => void = () => {}): Promise<string[]> {
   const topics: string[] = []
   await bus.join(anOrganizationId, ({ topic }) => topics.push(topic), lost)
   return topics
@@ -67,7 +36,7 @@ async function follow({ bus }: TestReplica, lost: (batches: number) => void = ()
 const named = (first: number, count: number): string[] =>
   Array.from({ length: count }, (_, index) => `t/${first + index}`)
 
-async function send({ bus }: TestReplica, topics: readonly string[]): Promise<void> {
+async function send({ bus }: BusReplica, topics: readonly string[]): Promise<void> {
   for (const topic of topics) await bus.send(anOrganizationId, message(topic))
 }
 
@@ -109,9 +78,9 @@ describe('a lost connection', () => {
       }
     })()
     await eventually('messages flow', () => sent.length > 200)
-    await server.kill()
+    await replicas.server.kill()
     await pause(300)
-    await server.start()
+    await replicas.server.start()
     await sending
     await eventually('all have arrived', () => sent.every((topic) => seen.includes(topic)))
     expect(sent.length).toBeGreaterThan(300)

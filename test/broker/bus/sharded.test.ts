@@ -6,6 +6,7 @@ import { connectRedis, nodeOf, type RedisConnection, untilReady } from '#core/st
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import type { RoutedMessage } from '../../../broker/aedes/messages.ts'
 import { RedisBus } from '../../../broker/bus/redis-bus.ts'
+import { aRoutedMessage } from '../../fixtures/bus-replicas.ts'
 import { eventually } from '../../fixtures/eventually.ts'
 import { anOrganizationId, anotherOrganizationId } from '../../fixtures/records.ts'
 import { type RedisCluster, startRedisCluster } from '../../fixtures/redis-cluster.ts'
@@ -36,14 +37,7 @@ async function replica(): Promise<RedisBus> {
   return bus
 }
 
-const message = (topic: string): RoutedMessage => ({
-  topic,
-  payload: Buffer.from('x'),
-  qos: 1,
-  retain: false,
-  brokerId: 'x',
-  brokerCounter: 1,
-})
+const message = (topic: string): RoutedMessage => aRoutedMessage({ topic })
 
 const keys = redisKeys()
 const channel = `${keys.messaging(anOrganizationId)}bus`

@@ -1,51 +1,31 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { silentLog } from '#core/process/logger.ts'
-import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import type { RoutedMessage } from '../../../broker/aedes/messages.ts'
 import type { Leave } from '../../../broker/bus/bus.ts'
 import { encodeBatch, senderBytes } from '../../../broker/bus/frames.ts'
-import { RedisBus } from '../../../broker/bus/redis-bus.ts'
+import type { RedisBus } from '../../../broker/bus/redis-bus.ts'
+import { aRoutedMessage, type BusReplicas, startBusReplicas } from '../../fixtures/bus-replicas.ts'
 import { eventually } from '../../fixtures/eventually.ts'
 import { anOrganizationId } from '../../fixtures/records.ts'
-import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
 
 const keys = redisKeys()
 const channel = `${keys.messaging(anOrganizationId)}bus`
-let server: RedisServer
+let replicas: BusReplicas
 let control: Redis
-let connections: Redis[]
-let buses: RedisBus[]
 /** As the membership would know it. */
 let serving: Set<RedisBus>
 
 beforeEach(async () => {
-  server = await startRedisServer()
-  ;[connections, buses, serving] = [[], [], new Set()]
-  control = await connection()
+  replicas = await startBusReplicas()
+  serving = new Set()
+  control = await replicas.connection()
 })
 
-afterEach(async () => {
-  for (const bus of buses) bus.close()
-  for (const redis of connections) redis.disconnect()
-  await server.stop()
-})
+afterEach(() => replicas.stop())
 
-async function connection(): Promise<Redis> {
-  const redis = connectRedis(server.url, 'test', silentLog)
-  connections.push(redis)
-  await untilReady(redis, AbortSignal.timeout(10_000))
-  return redis
-}
-
-async function replica(): Promise<RedisBus> {
-  const [publisher, subscriber] = [await connection(), await connection()]
-  const bus = new RedisBus({ publisher, subscriber, keys, log: silentLog })
-  buses.push(bus)
-  return bus
-}
+const replica = async (): Promise<RedisBus> => (await replicas.replica()).bus
 
 async function follow(bus: RedisBus): Promise<{ numbers: number[]; leave: Leave }> {
   const numbers: number[] = []
@@ -59,14 +39,8 @@ async function follow(bus: RedisBus): Promise<{ numbers: number[]; leave: Leave 
   return { numbers, leave }
 }
 
-const message = (number: number): RoutedMessage => ({
-  topic: 't',
-  payload: Buffer.from(String(number)),
-  qos: 1,
-  retain: false,
-  brokerId: 'x',
-  brokerCounter: number,
-})
+const message = (number: number): RoutedMessage =>
+  aRoutedMessage({ payload: Buffer.from(String(number)), brokerCounter: number })
 
 /** Sends until it is stopped; `sent` is how many were. */
 function keepSending(bus: RedisBus): { sent: number; unsent: number; stop: () => Promise<void> } {
@@ -152,7 +126,7 @@ test('a replica that does not answer holds nobody up who joins', async () => {
   const [one, two] = [await replica(), await replica()]
   await follow(one)
   // Somebody who follows and never greets.
-  await (await connection()).subscribe(channel)
+  await (await replicas.connection()).subscribe(channel)
   const before = performance.now()
   await follow(two)
   expect(performance.now() - before).toBeLessThan(1_000)
@@ -163,7 +137,7 @@ test('one that listens without having said so is sent to', async () => {
   await follow(one)
   const sending = keepSending(one)
   await untilAlone(sending)
-  await (await connection()).subscribe(channel)
+  await (await replicas.connection()).subscribe(channel)
   await pause(150)
   const before = sending.unsent
   await pause(300)
@@ -182,14 +156,13 @@ test('one that lives and is cut off is not forgotten', async () => {
 })
 
 test('a connection that is not this replica’s own does not stand for it', async () => {
-  const one = await replica()
+  const { bus: one, subscriber } = await replicas.replica()
   await follow(one)
   const sending = keepSending(one)
   await untilAlone(sending)
   // Its own subscription is lost while another one has the channel.
-  await (await connection()).subscribe(channel)
-  const subscriber = connections[2]
-  subscriber?.disconnect()
+  await (await replicas.connection()).subscribe(channel)
+  subscriber.disconnect()
   await pause(150)
   const before = sending.unsent
   await pause(300)

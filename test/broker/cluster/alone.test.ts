@@ -1,40 +1,29 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Redis } from 'ioredis'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { silentLog } from '#core/process/logger.ts'
-import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import type { RoutedMessage } from '../../../broker/aedes/messages.ts'
-import { RedisBus } from '../../../broker/bus/redis-bus.ts'
+import type { RedisBus } from '../../../broker/bus/redis-bus.ts'
 import { RedisClientRegistry } from '../../../broker/cluster/redis-client-registry.ts'
 import { RedisMembership, type LeaseTimes } from '../../../broker/cluster/redis-membership.ts'
+import { aRoutedMessage, type BusReplicas, startBusReplicas } from '../../fixtures/bus-replicas.ts'
 import { eventually } from '../../fixtures/eventually.ts'
 import { anOrganizationId as org } from '../../fixtures/records.ts'
-import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
 
 const keys = redisKeys()
-let server: RedisServer
-let connections: Redis[]
+let replicas: BusReplicas
 let ends: (() => unknown)[]
 
 beforeEach(async () => {
-  server = await startRedisServer()
-  ;[connections, ends] = [[], []]
+  replicas = await startBusReplicas()
+  ends = []
 })
 afterEach(async () => {
   for (const end of ends) await end()
-  for (const redis of connections) redis.disconnect()
-  await server.stop()
+  await replicas.stop()
 })
-async function connection(): Promise<Redis> {
-  const redis = connectRedis(server.url, 'test', silentLog)
-  connections.push(redis)
-  await untilReady(redis, AbortSignal.timeout(10_000))
-  return redis
-}
 async function replica(times?: LeaseTimes) {
-  const [publisher, subscriber] = [await connection(), await connection()]
-  const bus = new RedisBus({ publisher, subscriber, keys, log: silentLog })
+  const { bus, publisher, subscriber } = await replicas.replica()
   const registry = new RedisClientRegistry(publisher, keys, bus.replica)
   const membership = new RedisMembership({
     redis: publisher,
@@ -45,10 +34,7 @@ async function replica(times?: LeaseTimes) {
     ...(times ? { times } : {}),
   })
   await membership.enlist({ lapsed: () => {}, gone: async () => {} })
-  ends.push(
-    () => bus.close(),
-    () => membership.close(),
-  )
+  ends.push(() => membership.close())
   const numbers: number[] = []
   // As redisCluster's emitter does it.
   await membership.serves(org)
@@ -60,14 +46,8 @@ async function replica(times?: LeaseTimes) {
   )
   return { bus, publisher, subscriber, membership, numbers }
 }
-const message = (n: number): RoutedMessage => ({
-  topic: 't',
-  payload: Buffer.from(String(n)),
-  qos: 1,
-  retain: false,
-  brokerId: 'x',
-  brokerCounter: n,
-})
+const message = (n: number): RoutedMessage =>
+  aRoutedMessage({ payload: Buffer.from(String(n)), brokerCounter: n })
 function keepSending(bus: RedisBus) {
   const sending = { acknowledged: [] as number[], unsent: 0, stop: async () => {} }
   const stopping = new AbortController()
@@ -99,10 +79,10 @@ test('Redis that comes back empty: nothing acknowledged is lost for a replica wh
   const sending = keepSending(one.bus)
   await eventually('both hear each other', () => two.numbers.length > 20)
   expect(sending.unsent).toBe(0)
-  await server.kill()
+  await replicas.server.kill()
   two.subscriber.disconnect()
   const from = sending.acknowledged.at(-1)! + 1
-  await server.start()
+  await replicas.server.start()
   await eventually('one has a subscription again', () => one.subscriber.status === 'ready')
   await pause(900)
   await two.subscriber.connect()
@@ -139,7 +119,7 @@ test('a replica whose lease had ended says again whom it serves, though Redis fa
   const times = { leaseMs: 600, renewMs: 100 }
   const [one, two] = [await replica(times), await replica(times)]
   await pause(1_000)
-  const control = await connection()
+  const control = await replicas.connection()
   // Redis forgets; the first SADD after that fails once.
   const sadd = two.publisher.sadd.bind(two.publisher)
   let failures = 0

@@ -2,21 +2,19 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { silentLog } from '#core/process/logger.ts'
-import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import type { Membership } from '../../../broker/cluster/membership.ts'
 import { RedisClientRegistry } from '../../../broker/cluster/redis-client-registry.ts'
 import { RedisMembership } from '../../../broker/cluster/redis-membership.ts'
 import { arriveAt, aWill } from '../../contracts/client-registry.ts'
+import { type ConnectedRedis, startConnectedRedis } from '../../fixtures/connected-redis.ts'
 import { eventually } from '../../fixtures/eventually.ts'
 import { anOrganizationId } from '../../fixtures/records.ts'
-import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
 
 const keys = redisKeys()
 const times = { leaseMs: 600, renewMs: 100 }
-let server: RedisServer
+let place: ConnectedRedis
 let control: Redis
-let connections: Redis[]
 let members: Member[]
 
 interface Member {
@@ -27,26 +25,18 @@ interface Member {
 }
 
 beforeEach(async () => {
-  server = await startRedisServer('--appendonly', 'yes')
-  ;[connections, members] = [[], []]
-  control = await connection()
+  place = await startConnectedRedis('--appendonly', 'yes')
+  members = []
+  control = await place.connection()
 })
 
 afterEach(async () => {
   for (const { membership } of members) await membership.close()
-  for (const redis of connections) redis.disconnect()
-  await server.stop()
+  await place.stop()
 })
 
-async function connection(): Promise<Redis> {
-  const redis = connectRedis(server.url, 'test', silentLog)
-  connections.push(redis)
-  await untilReady(redis, AbortSignal.timeout(10_000))
-  return redis
-}
-
 async function join(replica: string): Promise<Member> {
-  const redis = await connection()
+  const redis = await place.connection()
   const registry = new RedisClientRegistry(redis, keys, replica)
   const options = { redis, keys, replica, registry, log: silentLog, times }
   const membership = new RedisMembership(options)
@@ -106,9 +96,9 @@ test('nobody takes anybody for gone because Redis was away, and all say again wh
   await arrive(one, 'a')
   await arrive(two, 'b')
   await pause(1_000)
-  await server.kill()
+  await place.server.kill()
   await pause(1_500)
-  await server.start()
+  await place.server.start()
   await eventually('both notice', () => one.lapses() > 0 && two.lapses() > 0)
   await pause(1_500)
   expect([...(await due(one)), ...(await due(two))]).toEqual([])
