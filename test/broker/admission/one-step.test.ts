@@ -1,73 +1,43 @@
 import type { Redis } from 'ioredis'
-import { Registry } from 'prom-client'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { emptyPolicy } from '#core/access/access-policy.ts'
-import { silentLog } from '#core/process/logger.ts'
-import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialRenewer, RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
-import { RedisIdentityReader, RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
+import type { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import type { BrokerOptions } from '../../../broker/broker.ts'
-import { noOtherReplica } from '../../../broker/bus/no-other-replica.ts'
-import { redisCluster } from '../../../broker/organizations/cluster.ts'
-import {
-  allow,
-  connectClient,
-  startTestBroker,
-  type TestBroker,
-  type TestClient,
-} from '../../fixtures/broker.ts'
+import { allow, connectClient, type TestBroker, type TestClient } from '../../fixtures/broker.ts'
+import { accessByChat as access, fillWithAda, startBrokerOnRedis } from '../../fixtures/broker-on-redis.ts'
+import { type ConnectedRedis, startConnectedRedis } from '../../fixtures/connected-redis.ts'
 import { aCredential, anOrganization, anOrganizationId as org, aUser } from '../../fixtures/records.ts'
-import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
 
 /** A replica that never hears of changes: what it knows of them it knows from the step in which it lets somebody in. */
 const deaf: BrokerOptions['controlLog'] = {
   follow: async () => ({ staleness: () => 0, close: async () => {} }),
 }
 const keys = redisKeys()
-const access = { ...emptyPolicy, lists: ['chat'] }
-let server: RedisServer
+let place: ConnectedRedis
 let redis: Redis
 let identities: RedisIdentityStore
 let credentials: RedisCredentialStore
 let broker: TestBroker
 
 beforeAll(async () => {
-  server = await startRedisServer()
-  redis = connectRedis(server.url, 'test', silentLog)
-  await untilReady(redis, AbortSignal.timeout(10_000))
+  place = await startConnectedRedis()
+  redis = await place.connection()
 })
 
 beforeEach(async () => {
-  await redis.flushall()
-  const log = new RedisControlLog(redis, keys)
-  identities = new RedisIdentityStore(redis, keys, log)
-  credentials = new RedisCredentialStore(redis, keys, log)
-  await identities.put('organization', org, 'organization', anOrganization())
-  await identities.put('access-list', org, 'chat', { rules: [allow(['publish', 'subscribe'], 'chat/#')] })
-  await identities.put('user', org, 'ada', aUser('ada', 'old', { access }))
-  await identities.markReady()
-  broker = await startOnRedis()
+  identities = await fillWithAda(redis)
+  credentials = new RedisCredentialStore(redis, keys, new RedisControlLog(redis, keys))
+  broker = await startDeaf()
 })
 
 afterEach(() => broker.stop())
 
-afterAll(async () => {
-  redis.disconnect()
-  await server.stop()
-})
+afterAll(() => place.stop())
 
-function startOnRedis(over: Partial<BrokerOptions> = {}): Promise<TestBroker> {
-  return startTestBroker({
-    identities: new RedisIdentityReader(redis, keys),
-    credentials: new RedisCredentialRenewer(redis, keys, new RedisControlLog(redis, keys)),
-    controlLog: deaf,
-    cluster: redisCluster(redis, redis, keys, noOtherReplica, silentLog),
-    registry: new Registry(),
-    ...over,
-  })
-}
+const startDeaf = (over: Partial<BrokerOptions> = {}): Promise<TestBroker> =>
+  startBrokerOnRedis(redis, { controlLog: deaf, ...over })
 
 async function connects(password: string, local = 'ada'): Promise<boolean> {
   const url = `mqtt://127.0.0.1:${broker.port}`
@@ -155,7 +125,7 @@ test.each<[string, () => Promise<unknown>]>([
   await broker.stop()
   const reader = new RedisCredentialRenewer(redis, keys, new RedisControlLog(redis, keys))
   let reads = 0
-  broker = await startOnRedis({
+  broker = await startDeaf({
     credentials: {
       async get(organization, local) {
         const found = await reader.get(organization, local)
