@@ -111,16 +111,18 @@ describe('what a publisher of a replicated organization waits for', () => {
   test('holds up nobody else, and nothing else of its own, while no replica answers', async () => {
     const [persistence, other] = [await organization(true), await organization(false)]
     replica.suspend()
-    const refused = publish(persistence).then(
-      () => 'confirmed',
-      () => 'refused',
-    )
-    const began = performance.now()
+    let isHeldUp = true
+    const refused = publish(persistence)
+      .then(
+        () => 'confirmed',
+        () => 'refused',
+      )
+      .finally(() => (isHeldUp = false))
     await publish(other)
     await persistence.storeRetained(aMessage({ qos: 0, retain: true }))
     await persistence.openSession({ id: 'user:bob/device' }, false, 60)
     expect(await Array.fromAsync(persistence.createRetainedStreamCombi(['#']))).toHaveLength(1)
-    expect(performance.now() - began).toBeLessThan(500)
+    expect(isHeldUp).toBe(true)
     expect(await refused).toBe('refused')
   })
 
