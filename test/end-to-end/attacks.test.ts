@@ -6,16 +6,13 @@ import { type AuditEvent, auditEvents, type AuditEventName, auditVersion } from 
 import { verifierOfChosen } from '#core/credentials/verifier.ts'
 import type { UserRecord } from '#core/credentials/user-record.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
-import { silentLog } from '#core/process/logger.ts'
-import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
-import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
-import { redisKeys } from '#core/stores/redis-keys.ts'
 import { asWritten } from '../fixtures/audit.ts'
 import { allow, connectClient, everything, type TestClient } from '../fixtures/broker.ts'
-import { type Replica, startReplica } from '../fixtures/broker-process.ts'
-import { makeCertificate, type TestCertificate } from '../fixtures/certificates.ts'
+import type { Replica } from '../fixtures/broker-process.ts'
+import { type BrokerReplicas, startBrokerReplicas } from '../fixtures/broker-replicas.ts'
+import type { TestCertificate } from '../fixtures/certificates.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import {
   aCredential,
@@ -24,11 +21,9 @@ import {
   anotherOrganizationId as otherOrg,
   aUser,
 } from '../fixtures/records.ts'
-import { type RedisServer, startRedisServer } from '../fixtures/redis-server.ts'
 
 /** Attack classes that have to hold between replicas: rights that end, names that are others', credentials used again. */
-const keys = redisKeys()
-let server: RedisServer
+let place: BrokerReplicas
 let redis: Redis
 let identities: RedisIdentityStore
 let credentials: RedisCredentialStore
@@ -37,29 +32,20 @@ let replicas: readonly Replica[]
 const clients: TestClient[] = []
 
 beforeAll(async () => {
-  ;[server, certificate] = await Promise.all([startRedisServer(), makeCertificate()])
-  redis = connectRedis(server.url, 'test', silentLog)
-  await untilReady(redis, AbortSignal.timeout(10_000))
-  const log = new RedisControlLog(redis, keys)
-  identities = new RedisIdentityStore(redis, keys, log)
-  credentials = new RedisCredentialStore(redis, keys, log)
+  place = await startBrokerReplicas()
+  ;({ redis, identities, credentials, certificate, replicas } = place)
   for (const each of [org, otherOrg]) {
     await identities.put('organization', each, 'organization', anOrganization())
     for (const local of ['ada', 'bob']) await addUser(local, everything, {}, each)
   }
   await identities.markReady()
-  replicas = await Promise.all([startReplica(server.url, certificate), startReplica(server.url, certificate)])
 })
 
 afterEach(async () => {
   await Promise.all(clients.splice(0).map((client) => client.end()))
 })
 
-afterAll(async () => {
-  await Promise.all((replicas ?? []).map(({ program }) => program.kill()))
-  redis?.disconnect()
-  await Promise.all([server?.stop(), certificate?.remove()])
-})
+afterAll(() => place?.stop())
 
 async function addUser(
   local: string,

@@ -10,12 +10,14 @@ import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { connectClient, deny, everything, type TestClient } from '../fixtures/broker.ts'
 import { type Replica, startReplica } from '../fixtures/broker-process.ts'
-import { makeCertificate, type TestCertificate } from '../fixtures/certificates.ts'
+import { type BrokerReplicas, startBrokerReplicas } from '../fixtures/broker-replicas.ts'
+import type { TestCertificate } from '../fixtures/certificates.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import { anOrganization, anOrganizationId, aUser } from '../fixtures/records.ts'
 import { type RedisServer, startRedisServer } from '../fixtures/redis-server.ts'
 
 const keys = redisKeys()
+let place: BrokerReplicas
 let server: RedisServer
 let redis: Redis
 let identities: RedisIdentityStore
@@ -26,11 +28,8 @@ const clients: TestClient[] = []
 beforeAll(async () => {
   // A subscriber that reads slowly is cut off soon.
   const limit = ['--client-output-buffer-limit', 'pubsub 2mb 1mb 1']
-  ;[server, certificate] = await Promise.all([startRedisServer(...limit), makeCertificate()])
-  redis = connectRedis(server.url, 'test', silentLog)
-  await untilReady(redis, AbortSignal.timeout(10_000))
-  identities = new RedisIdentityStore(redis, keys, new RedisControlLog(redis, keys))
-  replicas = await Promise.all([start(), start()])
+  place = await startBrokerReplicas(...limit)
+  ;({ server, redis, identities, certificate, replicas } = place)
   await identities.put('organization', anOrganizationId, 'organization', anOrganization())
   for (const local of ['ada', 'bob', 'carol', 'dan']) await addUser(local)
   await identities.markReady()
@@ -40,11 +39,7 @@ afterEach(async () => {
   await Promise.all(clients.splice(0).map((client) => client.end()))
 })
 
-afterAll(async () => {
-  await Promise.all((replicas ?? []).map(({ program }) => program.kill()))
-  redis?.disconnect()
-  await Promise.all([server?.stop(), certificate?.remove()])
-})
+afterAll(() => place?.stop())
 
 const start = (): Promise<Replica> => startReplica(server.url, certificate)
 

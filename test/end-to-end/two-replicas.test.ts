@@ -13,7 +13,8 @@ import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { allow, connectClient, everything, type TestClient } from '../fixtures/broker.ts'
 import { brokerEnvironment, type Replica, startReplica } from '../fixtures/broker-process.ts'
-import { makeCertificate, type TestCertificate } from '../fixtures/certificates.ts'
+import { type BrokerReplicas, startBrokerReplicas } from '../fixtures/broker-replicas.ts'
+import type { TestCertificate } from '../fixtures/certificates.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import { startProgram } from '../fixtures/program.ts'
 import {
@@ -26,6 +27,7 @@ import {
 import { type RedisServer, startRedisServer } from '../fixtures/redis-server.ts'
 
 const keys = redisKeys()
+let place: BrokerReplicas
 let server: RedisServer
 let redis: Redis
 let identities: RedisIdentityStore
@@ -35,13 +37,8 @@ let replicas: Replica[]
 const clients: TestClient[] = []
 
 beforeAll(async () => {
-  ;[server, certificate] = await Promise.all([startRedisServer(), makeCertificate()])
-  redis = connectRedis(server.url, 'test', silentLog)
-  await untilReady(redis, AbortSignal.timeout(10_000))
-  const log = new RedisControlLog(redis, keys)
-  identities = new RedisIdentityStore(redis, keys, log)
-  credentials = new RedisCredentialStore(redis, keys, log)
-  replicas = await Promise.all([startReplica(server.url, certificate), startReplica(server.url, certificate)])
+  place = await startBrokerReplicas()
+  ;({ server, redis, identities, credentials, certificate, replicas } = place)
   for (const organization of [anOrganizationId, anotherOrganizationId]) {
     await identities.put('organization', organization, 'organization', anOrganization())
     for (const local of ['ada', 'bob']) await addUser(local, organization)
@@ -53,11 +50,7 @@ afterEach(async () => {
   await Promise.all(clients.splice(0).map((client) => client.end()))
 })
 
-afterAll(async () => {
-  await Promise.all((replicas ?? []).map(({ program }) => program.kill()))
-  redis?.disconnect()
-  await Promise.all([server?.stop(), certificate?.remove()])
-})
+afterAll(() => place?.stop())
 
 async function addUser(local: string, organization: OrganizationId = anOrganizationId): Promise<void> {
   const access = { ...emptyPolicy, rules: [...everything] }
