@@ -12,6 +12,7 @@ import { eventually } from '../fixtures/eventually.ts'
 import { whyNoControlPlane } from '../fixtures/kubernetes.ts'
 import { type OperatorCluster, startOperatorCluster } from '../fixtures/operator-cluster.ts'
 import { type RunningProgram, startProgram } from '../fixtures/program.ts'
+import { type GuardedRedis, startGuardedRedis } from '../fixtures/redis-users.ts'
 
 const globex = 'org_b4gq2n6wz5ya'
 
@@ -23,7 +24,7 @@ interface Credential {
 }
 
 describe.skipIf(whyNoControlPlane !== undefined)('from kubectl apply to a message', () => {
-  let cluster: OperatorCluster
+  let cluster: OperatorCluster<GuardedRedis>
   let issuer: DemoIssuer
   let certificate: TestCertificate
   let replicas: readonly [Replica, Replica]
@@ -34,21 +35,25 @@ describe.skipIf(whyNoControlPlane !== undefined)('from kubectl apply to a messag
 
   beforeAll(async () => {
     ;[cluster, issuer, certificate] = await Promise.all([
-      startOperatorCluster(),
+      startOperatorCluster(startGuardedRedis),
       startDemoIssuer({ port: 0 }),
       makeCertificate(),
     ])
-    cluster.startOperator()
-    const { url } = cluster.redisServer
+    // Each program as its own user of Redis, with the rights that docs/redis-users.acl gives it.
+    const { urlOf } = cluster.redisServer
+    cluster.startOperator({ CLOUDSIGNAL_REDIS_URL: urlOf('operator') })
     tokenService = startProgram('token-service', {
-      CLOUDSIGNAL_REDIS_URL: url,
+      CLOUDSIGNAL_REDIS_URL: urlOf('token-service'),
       CLOUDSIGNAL_PROBE_PORT: '0',
       CLOUDSIGNAL_PROBE_HOST: '127.0.0.1',
       CLOUDSIGNAL_TOKEN_SERVICE_HTTP_PORT: '0',
       CLOUDSIGNAL_TOKEN_SERVICE_HTTP_HOST: '127.0.0.1',
       CLOUDSIGNAL_TOKEN_SERVICE_ALLOW_PRIVATE_ISSUERS: 'true',
     })
-    replicas = await Promise.all([startReplica(url, certificate), startReplica(url, certificate)])
+    replicas = await Promise.all([
+      startReplica(urlOf('broker'), certificate),
+      startReplica(urlOf('broker'), certificate),
+    ])
     const { port } = await tokenService.logged('the token service is listening')
     exchangeUrl = `http://127.0.0.1:${String(port)}/v1/token/exchange`
     await cluster.plane.kubectl(['create', 'namespace', 'globex'])
