@@ -32,6 +32,11 @@ const firebase = Type.Object(
         description: 'Identity Platform tenant; none by default.',
       }),
     ),
+    keyFormat: Type.Optional(
+      Type.Enum(['jwk', 'x509'], {
+        description: 'Which of Google’s two lists of the same keys is read; jwk by default.',
+      }),
+    ),
   },
   { ...closed, description: 'Firebase: ID tokens.' },
 )
@@ -49,6 +54,14 @@ const clerk = Type.Object(
       Type.Array(Type.String({ minLength: 1, maxLength: 253 }), {
         maxItems: 32,
         description: 'Origins that azp must be one of; recommended.',
+      }),
+    ),
+    publicKey: Type.Optional(
+      Type.String({
+        pattern: '^-----BEGIN PUBLIC KEY-----\\n[A-Za-z0-9+/=\\n]+\\n-----END PUBLIC KEY-----\\n?$',
+        maxLength: 4096,
+        description:
+          'The instance’s JWKS public key (PEM). Clerk is then never asked for keys, and a new one has to be put here.',
       }),
     ),
   },

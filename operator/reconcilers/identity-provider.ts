@@ -1,3 +1,4 @@
+import { createPublicKey } from 'node:crypto'
 import { emptyPolicy } from '#core/access/access-policy.ts'
 import { type Attributes, wellKnownAttributes } from '#core/identity/attributes.ts'
 import type { ProviderRecord } from '#core/identity/provider-record.ts'
@@ -6,7 +7,7 @@ import type { IdentityProvider, IdentityProviderSpec } from '#core/resources/ide
 import { accessRefusal, someValue } from './access-readiness.ts'
 import type { Decision, KindReconciler } from './kind-reconciler.ts'
 import type { OrganizationFinder, OrganizationLookup } from './organization-finder.ts'
-import { type Readiness, synced } from './readiness.ts'
+import { notReady, type Readiness, synced } from './readiness.ts'
 import { namesOf, type ResourceReader } from './references.ts'
 
 interface Facts {
@@ -61,10 +62,28 @@ function decideIdentityProvider(
     return { record: 'remove', ready: organization.refusal, status: {} }
   }
   const issuer = issuerOf(provider.spec)
+  const publicKey = provider.spec.clerk?.publicKey
+  if (publicKey !== undefined && !isUsableKey(publicKey)) {
+    const message =
+      'clerk.publicKey is no RSA key of 2048 to 8192 bits: copy the JWKS public key of the instance'
+    return { record: 'remove', ready: notReady('PublicKeyUnusable', message), status: {} }
+  }
   return {
     record: providerRecord(provider),
     ready: accessRefusal ?? synced('identity tokens may be exchanged'),
     status: issuer === undefined ? {} : { issuer },
+  }
+}
+
+/** Tokens of Clerk are signed by RS256. What the token service would refuse for each token is said once, here. */
+function isUsableKey(pem: string): boolean {
+  try {
+    const { asymmetricKeyType, asymmetricKeyDetails } = createPublicKey(pem)
+    const { modulusLength = 0, publicExponent } = asymmetricKeyDetails ?? {}
+    const isStrong = modulusLength >= 2048 && modulusLength <= 8192 && publicExponent === 65_537n
+    return asymmetricKeyType === 'rsa' && isStrong
+  } catch {
+    return false
   }
 }
 

@@ -8,11 +8,14 @@ const sessionCategory = 'cl_B7d4PD111AAA'
 /** Clerk session tokens, of both versions. They have no audience: the issuer is the instance, azp the origin. */
 export const clerk: ProviderKind<'clerk'> = {
   type: 'clerk',
-  policy: ({ issuer, authorizedParties }) => ({
+  policy: ({ issuer, authorizedParties, publicKey }) => ({
     issuers: [issuer],
     algorithms: ['RS256'],
     types: ['jwt'],
-    keys: () => ({ jwksUri: `${issuer.replace(/\/+$/, '')}/.well-known/jwks.json` }),
+    keys: () =>
+      publicKey === undefined
+        ? { jwksUri: `${issuer.replace(/\/+$/, '')}/.well-known/jwks.json` }
+        : { publicKey },
     identify(claims, { header }) {
       // As Clerk writes it and its own verifier wants it; elsewhere the case of a media type does not matter.
       if (header.all['typ'] !== undefined && header.all['typ'] !== 'JWT') {

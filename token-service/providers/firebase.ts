@@ -5,20 +5,24 @@ import type { ProviderKind } from './provider.ts'
 
 // Google signs the tokens of every Firebase project in the world with these keys: only `iss` and `aud` keep
 // one project's users out of another.
-const jwksUri = 'https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com'
+const signer = 'securetoken@system.gserviceaccount.com'
+const keySources = {
+  jwk: { jwksUri: `https://www.googleapis.com/service_accounts/v1/jwk/${signer}` },
+  x509: { certificatesUri: `https://www.googleapis.com/robot/v1/metadata/x509/${signer}` },
+} as const
 const longestUserId = 128
 
 /** Firebase ID tokens. Session cookies have another issuer, custom tokens another audience. */
 export const firebase: ProviderKind<'firebase'> = {
   type: 'firebase',
-  policy: ({ projectId, tenant }, { allowAnonymous }) => ({
+  policy: ({ projectId, tenant, keyFormat = 'jwk' }, { allowAnonymous }) => ({
     issuers: [`https://securetoken.google.com/${projectId}`],
     audiences: [projectId],
     tenant,
     algorithms: ['RS256'],
     leeway: 0,
     types: ['jwt'],
-    keys: () => ({ jwksUri }),
+    keys: () => keySources[keyFormat],
     identify(claims, { now }) {
       if (claimOf(claims, 'aud') !== projectId) {
         throw new TokenRefused('audience_mismatch', 'the claim aud must be the project id alone')

@@ -2,22 +2,27 @@ import type { KeyObject } from 'node:crypto'
 import type { SignatureAlgorithm } from '../providers/provider.ts'
 import { claimOf } from './claims.ts'
 import type { JsonObject } from './compact-token.ts'
+import { parseCertificates, parseJwkSet } from './jwk-set.ts'
 import { JwksCache, type JwksCacheOptions } from './jwks-cache.ts'
 import type { KeySource } from './key-source.ts'
+import { pinnedKey } from './pinned-key.ts'
 import { type DocumentKey, RemoteDocuments } from './remote-documents.ts'
 
-export interface IssuerKeysOptions extends Omit<JwksCacheOptions, 'onFetch'> {
+export interface IssuerKeysOptions extends Omit<JwksCacheOptions, 'onFetch' | 'parse'> {
   readonly onFetch?: (document: 'jwks' | 'discovery', isSuccess: boolean) => void
 }
 
 /** Finds the key that a token names, wherever its issuer keeps it. */
 export class IssuerKeys {
   readonly #jwks: JwksCache
+  readonly #certificates: JwksCache
   /** By issuer: the address of its keys. */
   readonly #discovery: RemoteDocuments<string>
 
   constructor({ onFetch, ...options }: IssuerKeysOptions) {
-    this.#jwks = new JwksCache({ ...options, onFetch: (isSuccess) => onFetch?.('jwks', isSuccess) })
+    const keys = { ...options, onFetch: (isSuccess: boolean) => onFetch?.('jwks', isSuccess) }
+    this.#jwks = new JwksCache({ ...keys, parse: parseJwkSet })
+    this.#certificates = new JwksCache({ ...keys, parse: parseCertificates })
     this.#discovery = new RemoteDocuments({
       ...options,
       parse: jwksUriOf,
@@ -31,6 +36,10 @@ export class IssuerKeys {
     kid: string,
     algorithm: SignatureAlgorithm,
   ): Promise<KeyObject> {
+    if ('publicKey' in source) return pinnedKey(source.publicKey, algorithm)
+    if ('certificatesUri' in source) {
+      return this.#certificates.find({ scope, url: source.certificatesUri }, kid, algorithm)
+    }
     const url = 'jwksUri' in source ? source.jwksUri : await this.#discover(scope, source.discoveryOf)
     return this.#jwks.find({ scope, url }, kid, algorithm)
   }

@@ -1,4 +1,4 @@
-import { createPublicKey, type KeyObject } from 'node:crypto'
+import { createPublicKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { type SignatureAlgorithm, signatureAlgorithms } from '../providers/provider.ts'
 import type { JsonObject } from './compact-token.ts'
 
@@ -25,10 +25,27 @@ export function parseJwkSet(text: string): JwkSet {
       : undefined
   if (!Array.isArray(list)) throw new Error('the key set has no list of keys')
   if (list.length > mostKeys) throw new Error(`the key set has more than ${mostKeys} keys`)
-  const keys = Map.groupBy(
-    list.map(readKey).filter((key) => key !== undefined),
-    ({ kid }) => kid,
-  )
+  return keySetOf(list.map(readKey).filter((key) => key !== undefined))
+}
+
+/** The keys of X.509 certificates by key id, as Google publishes them. Throws when it is no such list. */
+export function parseCertificates(text: string): JwkSet {
+  const document: unknown = JSON.parse(text)
+  if (typeof document !== 'object' || document === null || Array.isArray(document)) {
+    throw new Error('the list of certificates is no object')
+  }
+  const list = Object.entries(document)
+  if (list.length > mostKeys) throw new Error(`there are more than ${mostKeys} certificates`)
+  return keySetOf(list.map(readCertificate).filter((key) => key !== undefined))
+}
+
+/** The algorithms that a key of its sort and strength may be used with. */
+export function algorithmsOf(key: KeyObject): readonly SignatureAlgorithm[] {
+  return isStrong(key) ? signatureAlgorithms.filter((each) => isFor(key, each)) : []
+}
+
+function keySetOf(list: readonly VerificationKey[]): JwkSet {
+  const keys = Map.groupBy(list, ({ kid }) => kid)
   return {
     find(kid, algorithm) {
       // RFC 7517 §4.5: two keys of different types may share a kid.
@@ -45,9 +62,18 @@ function readKey(jwk: unknown): VerificationKey | undefined {
   if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify')))
     return undefined
   const key = importKey(jwk as JsonObject)
-  if (key === undefined || !isStrong(key)) return undefined
-  const fitting = signatureAlgorithms.filter((each) => (alg ?? each) === each && isFor(key, each))
-  return { kid, algorithms: fitting, key }
+  if (key === undefined) return undefined
+  return { kid, algorithms: algorithmsOf(key).filter((each) => (alg ?? each) === each), key }
+}
+
+function readCertificate([kid, pem]: readonly [string, unknown]): VerificationKey | undefined {
+  if (kid === '' || typeof pem !== 'string') return undefined
+  try {
+    const key = new X509Certificate(pem).publicKey
+    return { kid, algorithms: algorithmsOf(key), key }
+  } catch {
+    return undefined
+  }
 }
 
 function importKey(jwk: JsonObject): KeyObject | undefined {

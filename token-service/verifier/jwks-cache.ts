@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto'
 import type { Clock } from '#core/clock.ts'
 import type { SignatureAlgorithm } from '../providers/provider.ts'
 import type { DocumentFetcher } from './document-fetcher.ts'
-import { parseJwkSet, type JwkSet } from './jwk-set.ts'
+import type { JwkSet } from './jwk-set.ts'
 import { type DocumentKey, RemoteDocuments } from './remote-documents.ts'
 import { TokenRefused } from './token-refused.ts'
 
@@ -10,6 +10,8 @@ export interface JwksCacheOptions {
   readonly fetch: DocumentFetcher
   readonly now: Clock
   readonly onFetch?: (isSuccess: boolean) => void
+  /** Reads the issuer's list of keys; throws when it is none. */
+  readonly parse: (text: string) => JwkSet
 }
 
 const absentFor = 60_000
@@ -23,7 +25,7 @@ export class JwksCache {
   readonly #absent = new Map<string, number>()
 
   constructor(options: JwksCacheOptions) {
-    this.#sets = new RemoteDocuments({ ...options, parse: parseJwkSet })
+    this.#sets = new RemoteDocuments(options)
     this.#now = options.now
   }
 

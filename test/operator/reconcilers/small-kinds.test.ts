@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { apiKeyLookup, secretKindOf } from '#core/credentials/secret.ts'
 import { verifierOfGenerated } from '#core/credentials/verifier.ts'
@@ -95,6 +96,21 @@ describe('an IdentityProvider', () => {
     await world.apply(aResource('IdentityProvider', 'login', { ...acme, ...lists, type, [type]: settings }))
     expect(world.host.get('IdentityProvider', 'default', 'login')?.status?.issuer).toBe(issuer)
     expect((await record())?.settings).toEqual(settings)
+  })
+
+  test('says that its public key can not verify tokens, and none is taken then', async () => {
+    const clerk = (modulusLength: number) => {
+      const { publicKey } = generateKeyPairSync('rsa', { modulusLength })
+      const pem = publicKey.export({ format: 'pem', type: 'spki' }) as string
+      const settings = { issuer: 'https://clerk.example.com', publicKey: pem }
+      return aResource('IdentityProvider', 'login', { ...acme, ...lists, type: 'clerk', clerk: settings })
+    }
+    await world.apply(clerk(2048))
+    expect(world.ready('IdentityProvider', 'login')).toBe('True Synced')
+    expect(await record()).toBeDefined()
+    await world.apply(clerk(1024))
+    expect(world.ready('IdentityProvider', 'login')).toBe('False PublicKeyUnusable')
+    expect(await record()).toBeUndefined()
   })
 
   test('says what its users could not do', async () => {

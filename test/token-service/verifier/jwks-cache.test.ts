@@ -2,6 +2,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { FetchedDocument } from '../../../token-service/verifier/document-fetcher.ts'
 import { IssuerKeys } from '../../../token-service/verifier/issuer-keys.ts'
+import { parseJwkSet } from '../../../token-service/verifier/jwk-set.ts'
 import { JwksCache } from '../../../token-service/verifier/jwks-cache.ts'
 import { ProviderUnavailable } from '../../../token-service/verifier/token-refused.ts'
 import { jwksOf, newSigningKeys } from '../../fixtures/issuer.ts'
@@ -40,7 +41,7 @@ beforeEach(() => {
   fetched = []
   pending = Promise.resolve()
   publish(jwksOf(keys))
-  cache = new JwksCache({ fetch, now: () => now })
+  cache = new JwksCache({ fetch, now: () => now, parse: parseJwkSet })
 })
 
 describe('keys of an issuer are asked for as seldom as possible:', () => {
