@@ -7,14 +7,9 @@ import { handleConnect } from '../handlers/connect.ts'
 import { handlers } from '../handlers/index.ts'
 import type { Summons } from '../persistence/summons.ts'
 import type { Transport, TransportReceiver } from '../listeners/transport.ts'
-import {
-  acknowledgementBytes,
-  type AcknowledgementName,
-  parseAcknowledgement,
-} from '../wire/acknowledgements.ts'
+import { type AcknowledgementName, parseAcknowledgement } from '../wire/acknowledgements.ts'
 import { Framer } from '../wire/framer.ts'
 import {
-  encodePacket,
   hasPacketId,
   type IncomingPacket,
   type Packet,
@@ -24,7 +19,7 @@ import {
   UnsupportedLevel,
 } from '../wire/packets.ts'
 import { PacketFault } from '../wire/packet-fault.ts'
-import { type EncodedPublish, isPublishFrame, parsePublish, type Publish } from '../wire/publish.ts'
+import { isPublishFrame, parsePublish, type Publish } from '../wire/publish.ts'
 import { TopicMemo } from '../wire/topic-memo.ts'
 import { ConnectionReview } from './connection-review.ts'
 import type { ConnectionOptions } from './connection-options.ts'
@@ -34,10 +29,10 @@ import { endSession } from './end-session.ts'
 import { ExpiryWatch } from './expiry-watch.ts'
 import type { ConnectionSource } from './live-connections.ts'
 import { PacketQueue } from './packet-queue.ts'
+import { PacketSender } from './packet-sender.ts'
 import type { Session } from './session.ts'
 import type { DeliveryTerms } from './subscriptions.ts'
-import { IncomingAliases, OutgoingAliases } from './topic-aliases.ts'
-import { Writer } from './writer.ts'
+import { IncomingAliases } from './topic-aliases.ts'
 
 /**
  * One client, from its first byte to its last. Packets are handled strictly one after the other. Nothing that
@@ -49,13 +44,10 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   readonly duplicates: Record<string, number> = Object.create(null)
   /** What aedes calls with each message that matches a subscription. */
   readonly deliver: Deliver
-  version: ProtocolVersion = 4
   /** Set once CONNECT was accepted. */
   session: Session | undefined
   /** It was told so. */
   isLetIn = false
-  /** The client's Maximum Packet Size (MQTT 5 §3.1.2.11.4). */
-  maxSendBytes = Infinity
   #source: ConnectionSource | undefined
   #parser: PacketParser | undefined
   #ended: Promise<void> | undefined
@@ -66,10 +58,9 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   #lastCounter = -1
   #lastReplica = ''
   #incomingAliases: IncomingAliases | undefined
-  #outgoingAliases: OutgoingAliases | undefined
   #keepAlive: NodeJS.Timeout | undefined
   readonly #connectTimer: NodeJS.Timeout
-  readonly #writer: Writer
+  readonly #sender: PacketSender
   readonly #framer: Framer
   readonly #topics = new TopicMemo()
   readonly #packets: PacketQueue
@@ -81,12 +72,7 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     const { limits } = options
     this.options = options
     this.transport = transport
-    this.#writer = new Writer(transport, () => {
-      if (!options.watch.isStale) return true
-      // Writing is part of ending.
-      setImmediate(() => void this.end('unavailable'))
-      return false
-    })
+    this.#sender = new PacketSender(transport, options, (cause) => void this.end(cause))
     this.#framer = new Framer(limits.maxConnectBytes)
     this.#packets = new PacketQueue(transport, limits.maxQueuedPackets, (packet) => this.#handle(packet))
     this.deliver = (message, done) => {
@@ -120,7 +106,7 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   }
 
   get pending(): number {
-    return this.#writer.pending
+    return this.#sender.pending
   }
 
   /** Called by aedes: the same client has connected elsewhere. */
@@ -151,10 +137,14 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     this.armExpiry()
   }
 
-  /** As many as the client takes (MQTT 5 §3.1.2.11.5). */
-  useAliases(topicAliasMaximum: number): void {
-    const most = Math.min(topicAliasMaximum, this.options.limits.maxTopicAliases)
-    if (most > 0) this.#outgoingAliases = new OutgoingAliases(most)
+  get version(): ProtocolVersion {
+    return this.#sender.version
+  }
+
+  /** What the client takes, by its CONNECT (MQTT 5 §3.1.2.11). */
+  accepts(maximumPacketSize: number, topicAliasMaximum: number): void {
+    this.#sender.maxBytes = maximumPacketSize
+    this.#sender.useAliases(topicAliasMaximum)
   }
 
   /** The packet with the topic that its alias stands for; undefined when there is no such alias. */
@@ -196,53 +186,15 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
 
   send(packet: Packet): boolean {
     if (packet.cmd === 'connack') this.#isAnswered = true
-    const bytes = encodePacket(packet, this.version)
-    if (!this.#accepts(bytes.length)) return false
-    this.#writer.write(bytes)
-    this.#boundPending()
-    return true
+    return this.#sender.send(packet)
   }
 
-  /** [MQTT-3.1.2-24] */
-  #accepts(length: number): boolean {
-    if (length <= this.maxSendBytes) return true
-    this.options.metrics.dropped('packet-too-large')
-    return false
-  }
-
-  #boundPending(): void {
-    if (this.pending > this.options.limits.disconnectAboveBytes) void this.end('too-slow')
-  }
-
-  /** PUBACK and its kin, without a reason other than success. */
   acknowledge(name: AcknowledgementName, messageId: number): void {
-    if (!this.#accepts(acknowledgementBytes)) return
-    this.#writer.acknowledge(name, messageId)
-    this.#boundPending()
+    this.#sender.acknowledge(name, messageId)
   }
 
   sendPublish(message: Message, terms: DeliveryTerms, messageId: number, dup: boolean): boolean {
-    const { qos, retain, identifiers } = terms
-    const { frames } = this.options
-    const isOwn = this.version === 5 && (identifiers !== undefined || this.#outgoingAliases !== undefined)
-    if (isOwn) return this.#sendOwn(message, terms, messageId, dup)
-    return this.#write(frames.encode(message, this.version, qos, retain), messageId, dup)
-  }
-
-  #sendOwn(message: Message, terms: DeliveryTerms, messageId: number, dup: boolean): boolean {
-    const aliases = this.#outgoingAliases
-    const alias = aliases?.of(message.topic)
-    const isKnown = aliases?.isKnown(message.topic) === true
-    const isSent = this.#write(this.options.frames.encodeOwn(message, terms, alias, isKnown), messageId, dup)
-    if (isSent && alias !== undefined && !isKnown) aliases?.told(message.topic, alias)
-    return isSent
-  }
-
-  #write(encoded: EncodedPublish, messageId: number, dup: boolean): boolean {
-    if (!this.#accepts(encoded.end - encoded.start)) return false
-    this.#writer.publish(encoded, messageId, dup)
-    this.#boundPending()
-    return true
+    return this.#sender.publish(message, terms, messageId, dup)
   }
 
   data(bytes: Buffer): void {
@@ -268,7 +220,7 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     try {
       if (this.#parser === undefined) {
         const packet = parseConnect(bytes.subarray(start, end))
-        this.version = packet.protocolVersion
+        this.#sender.version = packet.protocolVersion
         this.#parser = new PacketParser(packet.protocolVersion)
         this.#packets.push(packet)
       } else {
@@ -379,12 +331,8 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
   #sayGoodbye(cause: EndCauseName): void {
     const { code }: EndCause = endCauses[cause]
     // [MQTT-3.2.0-1]: nothing comes before CONNACK.
-    if (this.#isAnswered && this.version === 5 && code !== undefined) {
-      const goodbye = encodePacket({ cmd: 'disconnect', reasonCode: code }, 5)
-      // [MQTT-3.1.2-24]
-      if (goodbye.length <= this.maxSendBytes) this.#writer.write(goodbye)
-    }
-    this.#writer.close()
+    const isTold = this.#isAnswered && this.version === 5 && code !== undefined
+    this.#sender.close(isTold ? { cmd: 'disconnect', reasonCode: code } : undefined)
     if (cause === 'disconnected') this.transport.release()
     else this.transport.end()
   }

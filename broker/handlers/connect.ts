@@ -146,8 +146,8 @@ async function openSession(attempt: Attempt): Promise<void> {
   const { organizationId } = admission
   const broker = await connection.options.organizations.acquire(organizationId)
   if (connection.closed) return connection.options.organizations.release(organizationId)
-  connection.maxSendBytes = packet.properties?.maximumPacketSize ?? Infinity
-  connection.useAliases(packet.properties?.topicAliasMaximum ?? 0)
+  const { maximumPacketSize = Infinity, topicAliasMaximum = 0 } = packet.properties ?? {}
+  connection.accepts(maximumPacketSize, topicAliasMaximum)
   attempt.session = createSession(attempt, admission, broker, clientId)
   connection.open(attempt.session, serverKeepAlive(attempt) ?? packet.keepalive)
 }
