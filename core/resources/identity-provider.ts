@@ -150,13 +150,17 @@ export const IdentityProviderSpecSchema = Type.Object(
     liveCheck: Type.Optional(
       Type.Object(
         { secretRef: Type.Optional(secretKeyRef('key', 'What the provider asks of its callers.')) },
-        { ...closed, description: 'Asks the provider at each exchange whether the user may still sign in.' },
+        {
+          ...closed,
+          description:
+            'Asks the provider at each exchange whether the user may still sign in. Not supported yet.',
+        },
       ),
     ),
     webhook: Type.Optional(
       Type.Object(
         { secretRef: secretKeyRef('secret', 'What the provider signs its webhooks with.') },
-        { ...closed, description: 'Turns the provider’s webhooks into revocations.' },
+        { ...closed, description: 'Turns the provider’s webhooks into revocations. Not supported yet.' },
       ),
     ),
     accessListRefs: Type.Optional(accessListRefs('Lists of everyone who signs in here.')),

@@ -62,6 +62,12 @@ function decideIdentityProvider(
     return { record: 'remove', ready: organization.refusal, status: {} }
   }
   const issuer = issuerOf(provider.spec)
+  const promised = (['liveCheck', 'webhook'] as const).find((name) => provider.spec[name] !== undefined)
+  if (promised !== undefined) {
+    // Whoever asks for it counts on it: users who were banned would be let in.
+    const message = `spec.${promised} has no effect in this version: leave it out to exchange tokens without it`
+    return { record: 'remove', ready: notReady('NotSupported', message), status: {} }
+  }
   const publicKey = provider.spec.clerk?.publicKey
   if (publicKey !== undefined && !isUsableKey(publicKey)) {
     const message =

@@ -15,6 +15,7 @@ import { findCondition, setCondition } from '../runtime/conditions.ts'
  * - `NoAccess`               no list and no rule applies: nothing is allowed
  * - `InvalidRules`           a topic can not be used; what was there before stays
  * - `InvalidPattern`         a regular expression can not be used; what was there before stays
+ * - `NotSupported`           the spec asks for something that is not built yet
  * - `PublicKeyUnusable`      the key in the settings can not verify tokens
  * - `SecretNotFound`         the Secret of its password is not there
  * - `SecretKeyMissing`       that Secret lacks the key, or it is empty or no key of ours
@@ -33,6 +34,7 @@ export type ReadyReason =
   | 'NoAccess'
   | 'InvalidRules'
   | 'InvalidPattern'
+  | 'NotSupported'
   | 'PublicKeyUnusable'
   | 'SecretNotFound'
   | 'SecretKeyMissing'

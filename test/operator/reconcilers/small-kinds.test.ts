@@ -113,6 +113,17 @@ describe('an IdentityProvider', () => {
     expect(await record()).toBeUndefined()
   })
 
+  test.each([{ liveCheck: {} }, { webhook: { secretRef: { name: 'hooks' } } }])(
+    'that counts on what is not built is not let in without it: %o',
+    async (over) => {
+      await world.apply(aResource('IdentityProvider', 'login', spec))
+      expect(await record()).toBeDefined()
+      await world.apply(aResource('IdentityProvider', 'login', { ...spec, ...over }))
+      expect(world.ready('IdentityProvider', 'login')).toBe('False NotSupported')
+      expect(await record()).toBeUndefined()
+    },
+  )
+
   test('says what its users could not do', async () => {
     const { accessListRefs: _, ...bare } = spec
     await world.apply(aResource('IdentityProvider', 'login', bare))
