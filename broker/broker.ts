@@ -17,6 +17,7 @@ import { FrameCache } from './connection/frame-cache.ts'
 import { LiveConnections } from './connection/live-connections.ts'
 import { Newcomers } from './connection/newcomers.ts'
 import { controlLogHandler } from './control/follow-control-log.ts'
+import { SessionPurge } from './control/purge-sessions.ts'
 import { StalenessWatch } from './control/staleness-watch.ts'
 import { Denials } from './denials.ts'
 import { FormerPasswords } from './former-passwords.ts'
@@ -66,9 +67,16 @@ export interface Broker {
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { identities, credentials, now, log, audit } = options
   const limits = { ...defaultLimits, ...options.limits }
-  const live = new LiveConnections<Connection>()
-  const control = await options.controlLog.follow(controlLogHandler(live), options.cluster.replica)
   const { clients } = options.cluster
+  const live = new LiveConnections<Connection>()
+  const organizations = new OrganizationPool(options.cluster, log, (organization, batches) => {
+    const connections = live.ofOrganization(organization)
+    for (const { session } of connections) session?.delivery.lookForMissed()
+    // A claim may have been among what was lost.
+    if (batches > 0) void confirmClaims(connections, clients, log)
+  })
+  const purge = new SessionPurge({ identities, credentials, organizations, log })
+  const control = await options.controlLog.follow(controlLogHandler(live, purge), options.cluster.replica)
   const membership = await options.cluster
     .enlist({
       lapsed: () => {
@@ -82,12 +90,6 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       await control.close()
       throw error
     })
-  const organizations = new OrganizationPool(options.cluster, log, (organization, batches) => {
-    const connections = live.ofOrganization(organization)
-    for (const { session } of connections) session?.delivery.lookForMissed()
-    // A claim may have been among what was lost.
-    if (batches > 0) void confirmClaims(connections, clients, log)
-  })
   const admissions = new Admissions({ identities, credentials, now })
   const metrics = createBrokerMetrics(options.registry)
   const wills = new WillPublisher({
@@ -152,6 +154,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       await Promise.all([...connections].map((connection) => connection.end('shutting-down')))
       await wills.close()
       await membership.close()
+      purge.close()
       await control.close()
       await organizations.close()
     },

@@ -16,6 +16,8 @@ export interface Claim {
   readonly arrival: Arrival
   /** Of two claims of one id the one with the higher epoch is the later one. */
   readonly epoch: number
+  /** When it was made, in ms since the epoch. */
+  readonly since: number
 }
 
 export interface Arrived {

@@ -46,7 +46,7 @@ export class MemoryClientRegistry implements ClientRegistry {
     const formerEpoch = this.#owners.get(key)
     const former = formerEpoch === undefined ? undefined : this.#displace(arrival, formerEpoch)
     this.#lastEpoch += 1
-    const claim = { arrival, epoch: this.#lastEpoch }
+    const claim = { arrival, epoch: this.#lastEpoch, since: this.#now() }
     await this.confirm(claim)
     return { claim, mayHaveSession: true, ...(former === undefined ? {} : { former }) }
   }

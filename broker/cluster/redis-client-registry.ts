@@ -136,7 +136,8 @@ export class RedisClientRegistry implements ClientRegistry {
     return (answers as (readonly [string, number, HandedOut] | NotArrived)[]).map((answer, index) => {
       if (typeof answer === 'string') return answer
       const [epoch, hasSession, former] = answer
-      const claim = { arrival: (arrivals[index] as Judged)[0], epoch: Number(epoch) }
+      const since = Math.floor(Number(epoch) / 1_000)
+      const claim = { arrival: (arrivals[index] as Judged)[0], epoch: Number(epoch), since }
       const due = dueWill(organization, former)
       return { claim, mayHaveSession: hasSession === 1, ...(due === undefined ? {} : { former: due }) }
     })

@@ -30,6 +30,8 @@ export const endCauses = {
   expired: { code: reason.maximumConnectTime, will: 'by-policy' },
   /** the credential, the user or the organization was taken away */
   revoked: { code: reason.administrativeAction, will: 'by-policy' },
+  /** the session was ended by whoever runs the organization */
+  ended: { code: reason.administrativeAction, will: 'publish' },
   /** the store did not answer: better to come back than to be half served */
   unavailable: { code: reason.serverBusy, will: 'publish' },
   'shutting-down': { code: reason.serverShuttingDown, will: 'publish' },

@@ -17,7 +17,7 @@ export async function endSession(
     () => broker.unregister(connection),
     () => leaveCluster(connection, session, cause),
     () => session.delivery.close(),
-    () => closeStored(session),
+    () => closeStored(session, connection.options.now()),
     () => connection.options.organizations.release(session.admission.organizationId),
   ]
   const failures: unknown[] = []
@@ -64,7 +64,16 @@ export async function leaveCluster(
 }
 
 /** [MQTT-3.1.2-23]: the state of a session that has ended is deleted. */
-function closeStored(session: Session): Promise<void> | undefined {
-  const { epoch, expirySeconds, broker } = session
-  return epoch === undefined ? undefined : broker.persistence.closeSession(session, epoch, expirySeconds)
+function closeStored(session: Session, now: number): Promise<void> | undefined {
+  const { epoch, broker } = session
+  return epoch === undefined
+    ? undefined
+    : broker.persistence.closeSession(session, epoch, storedSeconds(session, now))
+}
+
+/** How long what is stored outlives the connection: of somebody who is their credential, no longer than that. */
+export function storedSeconds({ expirySeconds, admission }: Session, now: number): number {
+  const { principal, expiresAt = Infinity } = admission
+  if (!principal.startsWith('tmp:')) return expirySeconds
+  return Math.max(0, Math.min(expirySeconds, (expiresAt - now) / 1_000))
 }

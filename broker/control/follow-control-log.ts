@@ -1,6 +1,7 @@
-import type { ControlEntry, ControlLogHandler } from '#core/stores/control-log.ts'
+import { type ControlEntry, type ControlLogHandler, parseMoment } from '#core/stores/control-log.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { LiveConnections } from '../connection/live-connections.ts'
+import type { SessionPurge } from './purge-sessions.ts'
 
 type Affected = (live: LiveConnections<Connection>, entry: ControlEntry) => readonly Connection[]
 
@@ -12,16 +13,31 @@ const affected: Readonly<Record<ControlEntry['type'], Affected>> = {
   'access-list': (live, { organization }) => live.ofOrganization(organization),
   barrier: (live, { organization, name }) =>
     live.ofOrganization(organization).filter((connection) => connection.isBehind(name)),
+  session: (live, { organization, name }) => {
+    const id = parseMoment(name)?.of
+    return live.ofOrganization(organization).filter((connection) => connection.id === id)
+  },
+  // Its credentials have entries of their own.
+  principal: () => [],
   // Credentials that were issued stay what they are.
   provider: () => [],
   'api-key': () => [],
 }
 
-/** Brings what changed to the live connections of this replica. */
-export function controlLogHandler(live: LiveConnections<Connection>): ControlLogHandler {
+/** Brings what changed to the live connections of this replica, and then to stored sessions of nobody. */
+export function controlLogHandler(live: LiveConnections<Connection>, purge: SessionPurge): ControlLogHandler {
   return {
-    entry: (entry) => reviewAll(affected[entry.type]?.(live, entry) ?? []),
-    gap: () => reviewAll(live.all()),
+    async entry(entry) {
+      const connections = affected[entry.type]?.(live, entry) ?? []
+      const ended = await (entry.type === 'session' ? endAll(connections, entry) : reviewAll(connections))
+      await purge.entry(entry)
+      return ended
+    },
+    async gap() {
+      const ended = await reviewAll(live.all())
+      await purge.all()
+      return ended
+    },
   }
 }
 
@@ -29,4 +45,12 @@ export function controlLogHandler(live: LiveConnections<Connection>): ControlLog
 async function reviewAll(connections: readonly Connection[]): Promise<number> {
   await Promise.all(connections.map((connection) => connection.review()))
   return connections.filter(({ closed }) => closed).length
+}
+
+/** Those that were there by then. */
+async function endAll(connections: readonly Connection[], { name }: ControlEntry): Promise<number> {
+  const at = parseMoment(name)?.at ?? 0
+  const meant = connections.filter(({ session }) => (session?.claim?.since ?? Infinity) <= at)
+  await Promise.all(meant.map((connection) => connection.end('ended')))
+  return meant.length
 }

@@ -1,8 +1,13 @@
+import type { Admission } from '../admission/admission.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { Session } from '../connection/session.ts'
 import { grant } from '../connection/subscriptions.ts'
+import { storedSeconds } from '../connection/end-session.ts'
+import type { SessionMark } from '../persistence/session-mark.ts'
 import { defaultPersistenceLimits } from '../persistence/session-persistence.ts'
 import type { ConnectPacket } from '../wire/packets.ts'
+
+const ofProvider = 'provider:'
 
 /** Seconds that the session outlives the connection: MQTT 5 §3.1.2.11.2, not above what the organization allows. */
 export function sessionExpiry(packet: ConnectPacket, mostSeconds: number): number {
@@ -25,13 +30,15 @@ export async function resumeSession(
     if (session.mayHaveFormer) await persistence.endSession(session)
     return false
   }
-  const opened = await persistence.openSession(session, isClean, session.expirySeconds)
+  const { admission } = session
+  const seconds = storedSeconds(session, connection.options.now())
+  const opened = await persistence.openSession(session, isClean, seconds, markOf(admission))
   session.epoch = opened.epoch
   // It was ended while this was under way, and found nothing to close.
-  if (connection.closed) await persistence.closeSession(session, opened.epoch, session.expirySeconds)
+  if (connection.closed) await persistence.closeSession(session, opened.epoch, seconds)
   if (!opened.isPresent) return false
   for (const messageId of opened.incoming) session.incoming.add(messageId)
-  const { access } = session.admission
+  const { access } = admission
   const lost: string[] = []
   for (const stored of opened.subscriptions) {
     const granted = grant(stored, access)
@@ -42,6 +49,12 @@ export async function resumeSession(
   await persistence.removeSubscriptions(session, lost)
   session.delivery.resume(opened.sent)
   return true
+}
+
+/** Who comes in a user's name after that was deleted and made anew finds nothing of the former one. */
+function markOf({ source, uid, barriers }: Admission): SessionMark {
+  const provider = barriers.find((each) => each.startsWith(ofProvider))?.slice(ofProvider.length)
+  return { uid, isFixed: source.type === 'user', ...(provider === undefined ? {} : { provider }) }
 }
 
 /** What the organization's record allows now. */

@@ -2,6 +2,7 @@ import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { errorFields, type Log } from '#core/process/logger.ts'
 import type { Message } from '../aedes/messages.ts'
 import { OrganizationAedes } from '../aedes/organization-aedes.ts'
+import type { SessionPersistence } from '../persistence/session-persistence.ts'
 import type { Cluster } from './cluster.ts'
 
 /** How long an organization without clients stays open: most clients that leave come back at once. */
@@ -69,6 +70,12 @@ export class OrganizationPool {
     } finally {
       this.release(organization)
     }
+  }
+
+  /** Without opening the organization: for what needs none of its messages. */
+  async persistenceOf(organization: OrganizationId): Promise<SessionPersistence> {
+    const entry = this.#entries.get(organization)
+    return entry === undefined ? this.#cluster.persistence(organization) : (await entry.broker).persistence
   }
 
   async close(): Promise<void> {

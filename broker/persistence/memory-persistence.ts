@@ -6,6 +6,7 @@ import { noOtherReplica } from '../bus/no-other-replica.ts'
 import { groupOf, isGroup } from './group.ts'
 import { MemoryGroups } from './memory-groups.ts'
 import { MemorySession } from './memory-session.ts'
+import { numbersPerMs } from './queue-scripts.ts'
 import {
   defaultPersistenceLimits,
   type MatchingSubscription,
@@ -19,6 +20,7 @@ import {
   type StoredSubscription,
   type Turn,
 } from './session-persistence.ts'
+import { type FoundSession, foundSession, type SessionMark } from './session-mark.ts'
 import type { Announcer } from './shared-subscriptions.ts'
 import { unexpired } from './stored-message.ts'
 import { summon, type Summons } from './summons.ts'
@@ -53,7 +55,7 @@ export class MemoryPersistence extends AsyncMemoryPersistence implements Session
   readonly #now: Clock
   readonly #sessions = new Map<string, MemorySession>()
   readonly #subscriptions = new SubscriptionTable()
-  readonly #retained = new TopicTree<Retained>()
+  #retained = new TopicTree<Retained>()
   readonly #groups = new MemoryGroups()
   #announcer: Announcer | undefined
   #limits = defaultPersistenceLimits
@@ -149,15 +151,21 @@ export class MemoryPersistence extends AsyncMemoryPersistence implements Session
     if (dropped > 0) this.#limits.onDropped?.(dropped)
   }
 
-  async openSession({ id }: SessionOwner, clean: boolean, _expirySeconds: number): Promise<OpenedSession> {
-    if (clean) await this.endSession({ id })
+  async openSession(
+    { id }: SessionOwner,
+    clean: boolean,
+    _expirySeconds: number,
+    mark?: SessionMark,
+  ): Promise<OpenedSession> {
+    const isForeign = mark?.isFixed === true && this.#isOfAnother(id, mark)
+    if (clean || isForeign) await this.endSession({ id })
     const former = this.#sessions.get(id)
     clearTimeout(former?.ending)
     const session = former ?? new MemorySession()
     this.#sessions.set(id, session)
     for (const group of this.#groups.of(id)) this.#groups.arrive(id, group)
-    this.#epoch += 1
-    session.epoch = String(this.#epoch)
+    this.#epoch = Math.max(this.#epoch + 1, this.#now() * numbersPerMs)
+    session.epoch = `${this.#epoch} ${mark?.uid ?? ''} ${mark?.provider ?? ''}`
     return {
       isPresent: former !== undefined,
       epoch: session.epoch,
@@ -176,11 +184,22 @@ export class MemoryPersistence extends AsyncMemoryPersistence implements Session
     session.ending = setTimeout(end, Math.min(expirySeconds * 1_000, longestTimerMs)).unref()
   }
 
-  async endSession({ id }: SessionOwner): Promise<void> {
+  async endSession({ id }: SessionOwner, epoch?: string): Promise<void> {
+    if (epoch !== undefined && this.#sessions.get(id)?.epoch !== epoch) return
     clearTimeout(this.#sessions.get(id)?.ending)
     for (const group of this.#groups.of(id)) this.#leave(id, group, 'gone')
     this.#sessions.delete(id)
     this.#subscriptions.deleteClient(id)
+  }
+
+  async findSessions(prefix: string, after: string, count: number): Promise<readonly FoundSession[]> {
+    const ids = [...this.#sessions.keys()].filter((id) => !isGroup(id) && id.startsWith(prefix) && id > after)
+    const page = ids.sort().slice(0, count)
+    return page.map((id) => foundSession(id, this.#sessions.get(id)?.epoch ?? ''))
+  }
+
+  async forgetRetained(): Promise<void> {
+    this.#retained = new TopicTree<Retained>()
   }
 
   override async addSubscriptions(
@@ -220,6 +239,12 @@ export class MemoryPersistence extends AsyncMemoryPersistence implements Session
 
   async incomingForget({ id }: SessionOwner, messageId: number): Promise<void> {
     this.#sessions.get(id)?.incoming.delete(messageId)
+  }
+
+  #isOfAnother(id: string, { uid }: SessionMark): boolean {
+    const former = this.#sessions.get(id)
+    const mark = former && foundSession(id, former.epoch).mark
+    return mark !== undefined && mark.uid !== uid
   }
 
   #join(id: string, shared: string): void {

@@ -27,6 +27,7 @@ import {
   addSubscriptions,
   closeSession,
   endSession,
+  findSessions,
   leaveForReplica,
   openSession,
   removeSubscriptions,
@@ -35,6 +36,7 @@ import {
   storeIncoming,
   sweepSessions,
 } from './session-scripts.ts'
+import { type FoundSession, foundSession, type SessionMark } from './session-mark.ts'
 import { ownSummonsTopic, summon, type Summons } from './summons.ts'
 import { type Announcer, onlyStored, SharedSubscriptions, subscriptionText } from './shared-subscriptions.ts'
 
@@ -182,9 +184,14 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
       : this.#queues.enqueue(recipients, message, this.#limits.queued)
   }
 
-  async openSession(owner: SessionOwner, clean: boolean, expirySeconds: number): Promise<OpenedSession> {
+  async openSession(
+    owner: SessionOwner,
+    clean: boolean,
+    expirySeconds: number,
+    { uid, provider = '', isFixed = false }: SessionMark = { uid: '' },
+  ): Promise<OpenedSession> {
     const ms = expirySeconds * 1_000 + this.#times.leaseMs
-    const values = [owner.id, clean ? 1 : 0, ms, this.#place(ms)]
+    const values = [owner.id, clean ? 1 : 0, ms, this.#place(ms), uid, provider, isFixed ? 1 : 0]
     const { ended, opened, moved } = openedSession(await openSession(this.#redis, this.#prefix, values))
     this.#ended(owner.id, ended)
     this.#summon('missed', moved)
@@ -202,8 +209,18 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
     await this.#endedOne(owner.id, await closeSession(this.#redis, this.#prefix, values))
   }
 
-  async endSession(owner: SessionOwner): Promise<void> {
-    await this.#endedOne(owner.id, await endSession(this.#redis, this.#prefix, [owner.id]))
+  async endSession(owner: SessionOwner, epoch = ''): Promise<void> {
+    await this.#endedOne(owner.id, await endSession(this.#redis, this.#prefix, [owner.id, epoch]))
+  }
+
+  async findSessions(prefix: string, after: string, count: number): Promise<readonly FoundSession[]> {
+    const values = [after === '' ? `[${prefix}` : `(${after}`, behindAll(prefix), count]
+    const found = ((await findSessions(this.#redis, this.#prefix, values)) as Buffer[]).map(String)
+    return pairsOf(found).map(([id, epoch]) => foundSession(id, epoch))
+  }
+
+  forgetRetained(): Promise<void> {
+    return this.#retained.forget()
   }
 
   override async addSubscriptions(
@@ -336,6 +353,18 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
 /** As scripts answer: (id, number of the change)*, and whose queues were put something into. */
 type Ended = [ended: (Buffer | number)[], moved: Buffer[]]
 type EndedOne = [revision: number, moved: Buffer[]]
+
+/** For ZRANGEBYLEX: what follows everything that begins so. */
+function behindAll(prefix: string): string {
+  const last = prefix.length - 1
+  return last < 0 ? '+' : `(${prefix.slice(0, last)}${String.fromCodePoint(prefix.charCodeAt(last) + 1)}`
+}
+
+function pairsOf(flat: readonly string[]): [string, string][] {
+  const pairs: [string, string][] = []
+  for (let at = 0; at + 1 < flat.length; at += 2) pairs.push([flat[at] ?? '', flat[at + 1] ?? ''])
+  return pairs
+}
 
 const isShared = ({ topic }: StoredSubscription): boolean => groupOf(topic) !== undefined
 

@@ -1,4 +1,5 @@
 import type { Message, RoutedMessage } from '../aedes/messages.ts'
+import type { FoundSession, SessionMark } from './session-mark.ts'
 
 /** Whose session: `<principal>/<client id>`, the id under which aedes knows the connection. */
 export interface SessionOwner {
@@ -170,12 +171,24 @@ export interface SessionPersistence extends PackagePersistence, GroupPersistence
   /** Resolves once all stored subscriptions of this moment are known here. */
   catchUp(): Promise<void>
 
-  /** `clean` ends a former session first. The newest opening of a session owns it. */
-  openSession(owner: SessionOwner, clean: boolean, expirySeconds: number): Promise<OpenedSession>
+  /**
+   * `clean` ends a former session first, and so does a mark that says that it was somebody else's. The newest opening
+   * of a session owns it.
+   */
+  openSession(
+    owner: SessionOwner,
+    clean: boolean,
+    expirySeconds: number,
+    mark?: SessionMark,
+  ): Promise<OpenedSession>
   /** The connection is gone: the session ends `expirySeconds` later. Nothing when it was opened again. */
   closeSession(owner: SessionOwner, epoch: string, expirySeconds: number): Promise<void>
-  /** Ends the session if there is one. */
-  endSession(owner: SessionOwner): Promise<void>
+  /** Ends the session if there is one, and none later than `epoch` where that is given. */
+  endSession(owner: SessionOwner, epoch?: string): Promise<void>
+  /** Sessions whose id begins so, behind `after` ('' is the beginning), by their ids. Opens nothing. */
+  findSessions(prefix: string, after: string, count: number): Promise<readonly FoundSession[]>
+  /** The organization is gone: its retained messages go. */
+  forgetRetained(): Promise<void>
 
   /** What waits after `after` ('' is the beginning), oldest first. At most `count`, fewer when they are large. */
   outgoingPage(owner: SessionOwner, after: string, count: number): Promise<QueuePage>

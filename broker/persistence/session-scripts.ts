@@ -1,17 +1,19 @@
 import { membership, picking } from './group-scripts.ts'
 import { luaScript } from './lua-script.ts'
+import { numbersPerMs } from './queue-scripts.ts'
 
 /**
  * Keys of an organization, after its prefix:
  *
  *     sessions            sorted set: session id by the ms at which it ends
- *     session:<id>        hash: filter to subscription; under '' the epoch of the last opening
+ *     session-ids         sorted set, by bytes: session id; groups are not among them
+ *     session:<id>        hash: filter to subscription; under '' the epoch of the last opening, see `session-mark.ts`
  *     queue:<id>          sorted set: names of messages by their order of arrival
  *     bodies:<id>         hash: name to message
  *     sent:<id>           hash: name to packet id, with an `r` once only PUBREL is left
  *     incoming:<id>       set: packet ids of QoS 2 messages that wait for PUBREL
  *     revision, changes   number and stream of the last changes of subscriptions, for the other replicas
- *     sequence            order of arrival; also the source of epochs
+ *     sequence            order of arrival, of openings too
  *
  * Those of groups of shared subscriptions stand in `group-scripts.ts`; `looks` are members to be told.
  *
@@ -39,7 +41,7 @@ end
 local function prolong(id, ends)
   redis.call('ZADD', prefix .. 'sessions', whole(ends), id)
   settle(id, ends)
-  for _, part in ipairs({ 'sessions', 'revision', 'changes', 'sequence' }) do
+  for _, part in ipairs({ 'sessions', 'session-ids', 'revision', 'changes', 'sequence' }) do
     keepUntil(prefix .. part, ends + hour)
   end
 end
@@ -48,23 +50,33 @@ local function wipe(id)
   leaveAll(id, 'gone')
   for _, part in ipairs(parts) do redis.call('UNLINK', prefix .. part .. id) end
   redis.call('ZREM', prefix .. 'sessions', id)
+  redis.call('ZREM', prefix .. 'session-ids', id)
   return changed(id, 'end', '')
 end
+local function epochOf(id) return redis.call('HGET', prefix .. 'session:' .. id, '') end
 local function noSession() return redis.error_reply('NOSESSION the session has ended') end
 `
 
 /**
- * id, clean, ms until it ends, place → revision of the end of a former one, present, epoch, subscriptions, incoming,
- * sent, looks
+ * id, clean, ms until it ends, place, uid, provider, 1 when a former one of another uid is somebody else's → revision
+ * of the end of a former one, present, epoch, subscriptions, incoming, sent, looks
  */
 export const openSession = luaScript(`${sessions}
 local id, clean, ms = ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])
 local present = endOf(id) ~= nil
 local ended = 0
+if ARGV[8] == '1' and not clean then
+  local former = string.match(epochOf(id) or '', '^%d+ (%S+)')
+  clean = former ~= nil and former ~= ARGV[6]
+end
 if (clean or not present) and redis.call('ZSCORE', prefix .. 'sessions', id) then ended = wipe(id) end
 present = present and not clean
-local epoch = redis.call('INCR', prefix .. 'sequence')
+local last = tonumber(redis.call('GET', prefix .. 'sequence') or '0')
+local number = whole(math.max(last + 1, now * ${numbersPerMs}))
+redis.call('SET', prefix .. 'sequence', number, 'KEEPTTL')
+local epoch = number .. ' ' .. ARGV[6] .. ' ' .. ARGV[7]
 redis.call('HSET', prefix .. 'session:' .. id, '', epoch)
+redis.call('ZADD', prefix .. 'session-ids', 0, id)
 if present then
   for _, shared in ipairs(sharedOf(id)) do arrive(id, groupOf(shared), ARGV[5]) end
 end
@@ -78,7 +90,7 @@ return { ended, present and 1 or 0, epoch,
 /** id, epoch, ms → revision of its end, or 0, and looks */
 export const closeSession = luaScript(`${sessions}
 local id, epoch, ms = ARGV[2], ARGV[3], tonumber(ARGV[4])
-if redis.call('HGET', prefix .. 'session:' .. id, '') ~= epoch then return { 0, {} } end
+if epochOf(id) ~= epoch then return { 0, {} } end
 local ended = 0
 if ms <= 0 then
   ended = wipe(id)
@@ -88,17 +100,27 @@ else
 end
 return { ended, looking() }`)
 
-/** id → revision of its end, or 0, and looks */
+/** id, epoch of the opening that is meant, or '' → revision of its end, or 0, and looks */
 export const endSession = luaScript(`${sessions}
 if not redis.call('ZSCORE', prefix .. 'sessions', ARGV[2]) then return { 0, {} } end
+if ARGV[3] ~= '' and epochOf(ARGV[2]) ~= ARGV[3] then return { 0, {} } end
 local ended = wipe(ARGV[2])
 return { ended, looking() }`)
+
+/** where ids begin and end, as ZRANGEBYLEX takes them, count → (id, epoch)* */
+export const findSessions = luaScript(`
+local answer = {}
+for _, id in ipairs(redis.call('ZRANGEBYLEX', prefix .. 'session-ids', ARGV[2], ARGV[3], 'LIMIT', 0, ARGV[4])) do
+  answer[#answer + 1] = id
+  answer[#answer + 1] = redis.call('HGET', prefix .. 'session:' .. id, '') or ''
+end
+return answer`)
 
 /** (id, epoch, ms)*: connections that are still there */
 export const renewSessions = luaScript(`${sessions}
 for at = 2, #ARGV, 3 do
   local id = ARGV[at]
-  if endOf(id) and redis.call('HGET', prefix .. 'session:' .. id, '') == ARGV[at + 1] then
+  if endOf(id) and epochOf(id) == ARGV[at + 1] then
     prolong(id, now + tonumber(ARGV[at + 2]))
   end
 end
@@ -140,7 +162,7 @@ return { revision, looking() }`)
 /** id, epoch, place: its connection is there after all → 1, or 0 when the session is another's or has ended */
 export const returnToGroups = luaScript(`${sessions}
 local id = ARGV[2]
-if not endOf(id) or redis.call('HGET', prefix .. 'session:' .. id, '') ~= ARGV[3] then return 0 end
+if not endOf(id) or epochOf(id) ~= ARGV[3] then return 0 end
 for _, shared in ipairs(sharedOf(id)) do arrive(id, groupOf(shared), ARGV[4]) end
 return 1`)
 

@@ -68,17 +68,18 @@ export class SharedSubscriptions {
 
   /** A change made here: it counts from now on, and the others are told. */
   changed(revision: number, change: SubscriptionChange): void {
-    if (revision === 0) return
+    // Where nobody has opened it there is nothing to keep up with.
+    if (revision === 0 || this.#announcer === undefined) return
     this.#take(revision, change)
     const payload = Buffer.from(JSON.stringify({ ...change, revision }))
     const message = { topic, payload, qos: 0, retain: false, brokerId: '', brokerCounter: 0 }
     // Whoever does not hear it finds the number missing.
-    this.#announcer?.mq.emit(message, () => {})
+    this.#announcer.mq.emit(message, () => {})
   }
 
   /** Resolves once everything up to this number is known, with whether something was not. */
   async upTo(revision: number): Promise<boolean> {
-    if (revision <= this.#known) return false
+    if (revision <= this.#known || this.#announcer === undefined) return false
     await this.catchUp()
     return true
   }

@@ -86,6 +86,10 @@ export class CachedIdentityReader implements IdentityReader {
     return this.#reader.isReady()
   }
 
+  organizations(): Promise<readonly OrganizationId[]> {
+    return this.#reader.organizations()
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true
     clearTimeout(this.#retry)

@@ -1,11 +1,20 @@
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { identityRecordTypes } from './identity-records.ts'
 
-export const controlEntryTypes = [...identityRecordTypes, 'credential', 'barrier'] as const
+export const controlEntryTypes = [
+  ...identityRecordTypes,
+  'credential',
+  'barrier',
+  'principal',
+  'session',
+] as const
 
 /**
  * What changed, as a log that every broker replica follows. An entry only names a record; its reader looks at
  * the record itself, so that entries may come twice, late or merged.
+ *
+ * Two name what is no record, as a `Moment`, beyond which they do not reach: a `principal` whose last credential was
+ * revoked, and a `session` that was ended.
  */
 export interface ControlEntry {
   readonly type: (typeof controlEntryTypes)[number]
@@ -15,6 +24,20 @@ export interface ControlEntry {
 
 /** A replica that could not read the log for so long serves nobody; until then it may still have clients. */
 export const longestStalenessMs = 60_000
+
+/** Somebody or something as it was until then. */
+export interface Moment {
+  /** Ms since the epoch. */
+  readonly at: number
+  readonly of: string
+}
+
+export const formatMoment = ({ at, of }: Moment): string => `${at} ${of}`
+
+export function parseMoment(name: string): Moment | undefined {
+  const [, at, of] = /^(\d{1,15}) (.+)$/s.exec(name) ?? []
+  return at === undefined || of === undefined ? undefined : { at: Number(at), of }
+}
 
 export interface ControlLogWriter {
   /** Resolves with the entry's position once it is in the log; rejects with `store-unavailable`. */
@@ -47,7 +70,8 @@ export interface ControlLogHandler {
 export interface ControlLogReader {
   /**
    * Tells the handler of every entry appended after this resolved, through cuts of the connection, until
-   * closed. Rejects with `store-unavailable` when it can not even begin. What is done is reported as `replica`.
+   * closed. Rejects with `store-unavailable` when it can not even begin. What is done is reported as `replica`, which
+   * also hears of what no replica had reported before it.
    */
   follow(handler: ControlLogHandler, replica?: string): Promise<ControlLogSubscription>
 }

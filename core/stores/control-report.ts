@@ -8,6 +8,8 @@ export interface Outcome {
 }
 
 const keptSeconds = 60
+/** No replica has this name. */
+const anybody = '-'
 
 /** Says how far a replica has done what the control log asks for: not what it has read, what it has carried out. */
 export class ControlReport {
@@ -32,6 +34,14 @@ export class ControlReport {
     })
   }
 
+  /**
+   * How far any replica had come that said so last: what follows may have been done by none, where all of them went.
+   * Nothing before the first one.
+   */
+  async reached(): Promise<string | undefined> {
+    return (await this.#redis.hget(this.#keys.controlApplied, anybody)) ?? undefined
+  }
+
   /** A replica that is gone is asked for nothing. */
   async close(): Promise<void> {
     await this.#redis.hdel(this.#keys.controlApplied, this.#replica).catch(() => {})
@@ -44,6 +54,6 @@ export class ControlReport {
       return [this.#redis.hset(key, this.#replica, count), this.#redis.expire(key, keptSeconds)]
     })
     await Promise.all(said)
-    await this.#redis.hset(this.#keys.controlApplied, this.#replica, position)
+    await this.#redis.hset(this.#keys.controlApplied, this.#replica, position, anybody, position)
   }
 }

@@ -37,6 +37,9 @@ export interface CredentialRenewer extends CredentialReader {
     longestSeconds: number,
     bounds?: Extension,
   ): Promise<IssuedCredential | undefined>
+
+  /** When the latest barrier of these was raised, in ms since the epoch; 0 when there is none. */
+  barrierOf(organization: OrganizationId, targets: readonly BarrierTarget[]): Promise<number>
 }
 
 export interface Extension extends Pick<IssueBounds, 'perMinute'> {
@@ -57,7 +60,10 @@ export interface CredentialStore extends CredentialRenewer {
     bounds?: IssueBounds,
   ): Promise<IssuedCredential>
 
-  /** Ends it now and says so in the control log, also when it was gone already. */
+  /**
+   * Ends it now and says so in the control log, also when it was gone already; and that its principal is gone, when it
+   * was the last one of that.
+   */
   revoke(organization: OrganizationId, local: string): Promise<Revoked>
 
   /**
@@ -65,9 +71,6 @@ export interface CredentialStore extends CredentialRenewer {
    * log, however many there are. Kept for longer than any credential or identity token lives. Never goes back.
    */
   raiseBarrier(organization: OrganizationId, target: BarrierTarget, issuedBefore?: number): Promise<Raised>
-
-  /** When the latest barrier of these was raised, in ms since the epoch; 0 when there is none. */
-  barrierOf(organization: OrganizationId, targets: readonly BarrierTarget[]): Promise<number>
 
   /** Those that live, the ones that end first first. */
   list(organization: OrganizationId, page: CredentialQuery): Promise<CredentialPage>

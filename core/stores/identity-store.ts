@@ -47,6 +47,9 @@ export interface IdentityReader {
    * 'unknown user'.
    */
   isReady(): Promise<boolean>
+
+  /** Every organization that has a record of any type. */
+  organizations(): Promise<readonly OrganizationId[]>
 }
 
 export interface FoundApiKey {
@@ -69,9 +72,6 @@ export interface IdentityWriter extends IdentityReader {
 
   /** Names of all records of one type, damaged ones too. */
   names(type: IdentityRecordType, organization: OrganizationId): Promise<readonly string[]>
-
-  /** Every organization that has a record of any type. */
-  organizations(): Promise<readonly OrganizationId[]>
 
   /** Says that every record is there. */
   markReady(): Promise<void>

@@ -4,7 +4,7 @@ import type { CredentialRecord, IssuedCredential } from '#core/credentials/crede
 import { DomainError } from '#core/errors.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { Principal } from '#core/identity/principal.ts'
-import type { ControlLogWriter } from './control-log.ts'
+import { type ControlLogWriter, formatMoment } from './control-log.ts'
 import {
   comparePositions,
   type CredentialPage,
@@ -88,8 +88,14 @@ export class MemoryCredentialStore implements CredentialStore {
   }
 
   async revoke(organization: OrganizationId, local: string): Promise<Revoked> {
-    const wasThere = this.#live(organization).delete(local)
-    return { wasThere, position: await this.#log.append({ type: 'credential', organization, name: local }) }
+    const live = this.#live(organization)
+    const principal = live.get(local)?.principal
+    const wasThere = live.delete(local)
+    const position = await this.#log.append({ type: 'credential', organization, name: local })
+    const isLast = ![...live.values()].some((other) => other.principal === principal)
+    if (principal === undefined || principal.startsWith('tmp:') || !isLast) return { wasThere, position }
+    const name = formatMoment({ at: this.#now(), of: principal })
+    return { wasThere, position: await this.#log.append({ type: 'principal', organization, name }) }
   }
 
   async raiseBarrier(

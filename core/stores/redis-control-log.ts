@@ -79,9 +79,16 @@ export class RedisControlLog implements ControlLog {
   async follow(handler: ControlLogHandler, replica?: string): Promise<ControlLogSubscription> {
     const state = await fromRedis(() => stateOf(this.#redis, this.#key))
     const report = replica === undefined ? undefined : new ControlReport(this.#redis, this.#keys, replica)
-    report?.done(state.last, [])
+    const from = (await fromRedis(async () => report?.reached())) ?? state.last
+    if (from === state.last) report?.done(from, [])
     // A connection of its own: XREAD blocks it.
-    const follower = new Follower(duplicateConnection(this.#redis), this.#key, state, handler, report)
+    const follower = new Follower(
+      duplicateConnection(this.#redis),
+      this.#key,
+      { ...state, from },
+      handler,
+      report,
+    )
     return follower.start()
   }
 }
@@ -104,15 +111,17 @@ class Follower {
   constructor(
     redis: RedisConnection,
     key: string,
-    state: LogState,
+    state: LogState & { readonly from: string },
     handler: ControlLogHandler,
     report: ControlReport | undefined,
   ) {
     this.#report = report
     this.#redis = redis
     this.#key = key
-    this.#from = state.last
+    this.#from = state.from
     this.#history = state.history
+    // What nobody has done may not be there any more.
+    this.#mustCheck = state.from !== state.last
     this.#handler = handler
     redis.on('error', () => {
       this.#mustCheck = true

@@ -6,8 +6,9 @@ import {
   type IssuedCredential,
 } from '#core/credentials/credential-record.ts'
 import { DomainError } from '#core/errors.ts'
+import type { Principal } from '#core/identity/principal.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
-import type { ControlLogWriter } from './control-log.ts'
+import { type ControlLogWriter, formatMoment } from './control-log.ts'
 import {
   comparePositions,
   type CredentialPage,
@@ -93,6 +94,20 @@ export class RedisCredentialRenewer implements CredentialRenewer {
     return decode(text)
   }
 
+  async barrierOf(organization: OrganizationId, targets: readonly BarrierTarget[]): Promise<number> {
+    return Math.max(0, ...(await this.barriers(organization, targets)))
+  }
+
+  /** When each of them was raised, or 0. */
+  protected async barriers(
+    organization: OrganizationId,
+    targets: readonly BarrierTarget[],
+  ): Promise<readonly number[]> {
+    if (targets.length === 0) return []
+    const key = this.keys.barriers(organization)
+    return (await fromRedis(() => this.redis.zmscore(key, ...targets))).map(Number)
+  }
+
   protected keysOf(
     organization: OrganizationId,
     local: string,
@@ -145,16 +160,15 @@ export class RedisCredentialStore extends RedisCredentialRenewer implements Cred
     return { at: Number(at), position }
   }
 
-  async barrierOf(organization: OrganizationId, targets: readonly BarrierTarget[]): Promise<number> {
-    return Math.max(0, ...(await this.#barriers(organization, targets)))
-  }
-
   async revoke(organization: OrganizationId, local: string): Promise<Revoked> {
     const key = this.keys.credential(organization, local)
     const text = await fromRedis(() => this.redis.get(key))
     // One that can not be read has to go all the same; what lists it ends by itself.
     const record = text === null ? undefined : decodeOrNothing(text)
-    return this.#end(organization, local, record)
+    const revoked = await this.#end(organization, local, record)
+    if (record === undefined || !(await this.#isGone(organization, record.principal))) return revoked
+    const name = formatMoment({ at: timeOfPosition(revoked.position), of: record.principal })
+    return { ...revoked, position: await this.log.append({ type: 'principal', organization, name }) }
   }
 
   async list(
@@ -175,6 +189,13 @@ export class RedisCredentialStore extends RedisCredentialRenewer implements Cred
     return last === undefined || found.length <= limit ? { credentials } : { credentials, next: last }
   }
 
+  /** Nothing of it lives. One that stands for nobody but itself goes with its credential. */
+  async #isGone(organization: OrganizationId, principal: Principal): Promise<boolean> {
+    if (principal.startsWith('tmp:')) return false
+    const { credentials } = await this.list(organization, { principals: [principal], limit: 1 })
+    return credentials.length === 0
+  }
+
   async #read(
     organization: OrganizationId,
     page: readonly CredentialPosition[],
@@ -187,19 +208,9 @@ export class RedisCredentialStore extends RedisCredentialRenewer implements Cred
       return typeof text === 'string' ? [{ ...decode(text), local }] : []
     })
     const targets = [...new Set(read.flatMap(barriersOf))]
-    const times = await this.#barriers(organization, targets)
+    const times = await this.barriers(organization, targets)
     const raised = new Map(targets.map((target, index) => [target, times[index] ?? 0]))
     return read.filter((one) => barriersOf(one).every((target) => one.issuedAt > (raised.get(target) ?? 0)))
-  }
-
-  /** When each of them was raised, or 0. */
-  async #barriers(
-    organization: OrganizationId,
-    targets: readonly BarrierTarget[],
-  ): Promise<readonly number[]> {
-    if (targets.length === 0) return []
-    const key = this.keys.barriers(organization)
-    return (await fromRedis(() => this.redis.zmscore(key, ...targets))).map(Number)
   }
 
   /** It leaves the sets last: one that could not be told is found there, and told, again. */
@@ -217,6 +228,9 @@ export class RedisCredentialStore extends RedisCredentialRenewer implements Cred
     return revoked
   }
 }
+
+/** Redis' time, in ms. */
+const timeOfPosition = (position: string): number => Number(position.split('-')[0])
 
 function positionsOf(answer: readonly string[]): CredentialPosition[] {
   const positions: CredentialPosition[] = []

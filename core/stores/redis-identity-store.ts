@@ -63,6 +63,11 @@ export class RedisIdentityReader implements IdentityReader {
     return this.#decoded.versionOf(record)
   }
 
+  async organizations(): Promise<readonly OrganizationId[]> {
+    const ids = await fromRedis(() => this.redis.smembers(this.keys.organizations))
+    return ids.map(parseOrganizationId).filter((id) => id !== undefined)
+  }
+
   async getMany<T extends IdentityRecordType>(
     type: T,
     organization: OrganizationId,
@@ -179,11 +184,6 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
 
   names(type: IdentityRecordType, organization: OrganizationId): Promise<readonly string[]> {
     return fromRedis(() => this.redis.hkeys(this.keys.identity(type, organization)))
-  }
-
-  async organizations(): Promise<readonly OrganizationId[]> {
-    const ids = await fromRedis(() => this.redis.smembers(this.keys.organizations))
-    return ids.map(parseOrganizationId).filter((id) => id !== undefined)
   }
 
   async markReady(): Promise<void> {

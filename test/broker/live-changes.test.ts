@@ -209,6 +209,7 @@ describe('a user who is deleted', () => {
       list: (...parameters) => identities.list(...parameters),
       findApiKey: (secret) => identities.findApiKey(secret),
       isReady: () => identities.isReady(),
+      organizations: () => identities.organizations(),
       recall: () => undefined,
       versionOf: () => undefined,
     }
@@ -249,6 +250,7 @@ test('a revocation that meets a store which does not answer is carried out once 
     list: (...parameters) => identities.list(...parameters),
     findApiKey: (secret) => identities.findApiKey(secret),
     isReady: () => identities.isReady(),
+    organizations: () => identities.organizations(),
     recall: () => undefined,
     versionOf: () => undefined,
   }

@@ -135,6 +135,7 @@ test.each<[string, () => Promise<unknown>]>([
       },
       versionOf: (credential) => reader.versionOf(credential),
       extend: (...parameters) => reader.extend(...parameters),
+      barrierOf: (...parameters) => reader.barrierOf(...parameters),
     },
   })
   expect(await connects('secret', 'tmp_a')).toBe(false)

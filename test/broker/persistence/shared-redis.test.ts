@@ -257,6 +257,7 @@ describe('in Redis', () => {
         'changes',
         'revision',
         'sequence',
+        'session-ids',
         'sessions',
         'retained',
         'retained-expiry',
