@@ -21,6 +21,7 @@ const app = buildApp({
   identities: new MemoryIdentityStore(controlLog),
   credentials: new MemoryCredentialStore(controlLog, systemClock),
   control: controlLog,
+  sessions: { list: async () => ({ sessions: [] }), find: async () => undefined },
   keyUses: new MemoryApiKeyUses(),
   fetchDocument: async (url) => {
     throw new Error(`nothing is fetched here, not even ${url}`)

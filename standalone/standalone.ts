@@ -164,7 +164,7 @@ function endpointsOf(host: string, ports: Readonly<Partial<Record<'mqtts' | 'wss
 
 async function openTokenService(
   { host, ports, log, fetchDocument }: StandaloneOptions,
-  { identities, credentials, controlLog, keyUses, limiter, now }: Stores,
+  { identities, credentials, controlLog, cluster, keyUses, limiter, now }: Stores,
   endpoints: ReturnType<typeof endpointsOf>,
   observed: Observed,
 ): Promise<{ readonly port: number; readonly close: () => Promise<void> }> {
@@ -172,6 +172,7 @@ async function openTokenService(
     identities,
     credentials,
     control: controlLog,
+    sessions: cluster.sessions,
     keyUses,
     limiter,
     // Whoever runs standalone writes the manifests too; the demo issuer is on the loopback.

@@ -12,10 +12,11 @@ import type { Audit } from '#core/audit/audit.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Log } from '#core/process/logger.ts'
 import type { ApiKeyUses } from '#core/stores/api-key-uses.ts'
-import type { ControlLogWitness } from '#core/stores/control-log.ts'
+import type { ControlLogWitness, ControlLogWriter } from '#core/stores/control-log.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { RateLimiter } from '#core/stores/rate-limiter.ts'
+import type { SessionDirectory } from '#core/stores/session-directory.ts'
 import { KeyUses } from './callers/key-uses.ts'
 import { LeasingLimiter } from './limits/leasing-limiter.ts'
 import { LoadShedder } from './limits/load-shedder.ts'
@@ -39,6 +40,7 @@ import { listTokensRoute } from './routes/list-tokens.ts'
 import { oauthTokenRoute } from './routes/oauth2/exchange-token.ts'
 import { refreshTokenRoute } from './routes/refresh-token.ts'
 import { revocationsRoute } from './routes/revocations.ts'
+import { sessionsRoutes } from './routes/sessions.ts'
 import { revokeTokenRoute } from './routes/revoke-token.ts'
 import { v2CreateTokenRoute } from './routes/v2/create-token.ts'
 import { v2ExchangeTokenRoute } from './routes/v2/exchange-token.ts'
@@ -58,8 +60,9 @@ export type App = FastifyInstance<
 export interface AppDependencies {
   readonly identities: IdentityReader
   readonly credentials: CredentialStore
-  /** Tells when the brokers have done what a revocation asks for. */
-  readonly control: ControlLogWitness
+  /** Where the brokers are told what has to end, and tell when they have done it. */
+  readonly control: ControlLogWitness & ControlLogWriter
+  readonly sessions: SessionDirectory
   /** Where it is noted that an API key was used. */
   readonly keyUses: ApiKeyUses
   /** How documents of issuers are read: `guardedFetch(...)`, or a test's own. */
@@ -151,6 +154,7 @@ export function buildApp({
   refreshTokenRoute(app, options)
   revokeTokenRoute(app, options)
   revocationsRoute(app, options)
+  sessionsRoutes(app, options)
   explainAccessRoute(app, options)
   v2ExchangeTokenRoute(app, options)
   v2CreateTokenRoute(app, options)

@@ -15,6 +15,7 @@ import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityReader } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
+import { RedisSessionDirectory } from '#core/stores/redis-session-directory.ts'
 import { type App, buildApp } from './app.ts'
 import { type Settings, settings } from './settings.ts'
 import { guardedFetch } from './verifier/guarded-fetch.ts'
@@ -59,6 +60,7 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
     identities,
     credentials: new RedisCredentialStore(redis, keys, controlLog),
     control: controlLog,
+    sessions: new RedisSessionDirectory(redis, keys),
     keyUses: new RedisApiKeyUses(redis, keys),
     fetchDocument: guardedFetch({ allowPrivateIssuers: settings.allowPrivateIssuers }),
     now: systemClock,

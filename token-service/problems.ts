@@ -44,6 +44,7 @@ export const problems = {
   provider_not_found: { status: 404, title: 'The organization has no such identity provider' },
   user_not_found: { status: 404, title: 'The organization has no such user' },
   credential_not_found: { status: 404, title: 'There is no such credential, or it is gone already' },
+  session_not_found: { status: 404, title: 'There is no such session, or it has ended already' },
   method_not_allowed: { status: 405, title: 'The path does not have this method' },
   payload_too_large: { status: 413, title: 'The body is too large' },
   token_too_large: { status: 413, title: 'The identity token is too large' },

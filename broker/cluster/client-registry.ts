@@ -1,4 +1,5 @@
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { ConnectionAbout } from '#core/stores/session-directory.ts'
 import type { Basis } from '../admission/admission.ts'
 import type { StoredWill } from './stored-will.ts'
 
@@ -9,6 +10,8 @@ export interface Arrival {
   /** Ends the former session: its will waits no longer. */
   readonly isCleanStart: boolean
   readonly will?: StoredWill
+  /** Told to whoever lists sessions. */
+  readonly about?: ConnectionAbout
 }
 
 /** A connection's hold on its client id. */

@@ -1,4 +1,5 @@
 import type { Clock } from '#core/clock.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { Basis } from '../admission/admission.ts'
 import {
   type Arrival,
@@ -25,6 +26,7 @@ interface Kept {
 export class MemoryClientRegistry implements ClientRegistry {
   readonly #now: Clock
   readonly #owners = new Map<string, number>()
+  readonly #claims = new Map<string, Claim>()
   readonly #wills = new Map<string, Kept>()
   #lastEpoch = 0
 
@@ -56,6 +58,7 @@ export class MemoryClientRegistry implements ClientRegistry {
     const key = keyOf(arrival)
     if ((this.#owners.get(key) ?? 0) > epoch) return false
     this.#owners.set(key, epoch)
+    this.#claims.set(key, claim)
     const kept = this.#wills.get(willKey(arrival, epoch))
     if (kept?.attempts === 0) delete kept.at
     else if (kept === undefined && arrival.will !== undefined) {
@@ -74,11 +77,11 @@ export class MemoryClientRegistry implements ClientRegistry {
         kept.at = this.#now() + delay * 1_000
         return undefined
       }
-      if (isOwner) this.#owners.delete(key)
+      if (isOwner) this.#forget(key)
       return this.#handOut(kept)
     }
     if (kept?.attempts === 0) this.#wills.delete(willKey(arrival, epoch))
-    if (isOwner) this.#owners.delete(key)
+    if (isOwner) this.#forget(key)
     return undefined
   }
 
@@ -91,11 +94,23 @@ export class MemoryClientRegistry implements ClientRegistry {
   async settle({ organization, id, epoch }: DueWill): Promise<void> {
     const arrival = { organization, id }
     this.#wills.delete(willKey(arrival, epoch))
-    if (this.#owners.get(keyOf(arrival)) === epoch) this.#owners.delete(keyOf(arrival))
+    if (this.#owners.get(keyOf(arrival)) === epoch) this.#forget(keyOf(arrival))
   }
 
   /** Its time comes when it was not settled. */
   postpone(): void {}
+
+  /** Those that are connected, by id. */
+  claimsOf(organization: OrganizationId): ReadonlyMap<string, Claim> {
+    const own = [...this.#claims.values()].filter(({ arrival }) => arrival.organization === organization)
+    const connected = own.filter(({ arrival }) => this.#isConnected(arrival))
+    return new Map(connected.map((claim) => [claim.arrival.id, claim]))
+  }
+
+  #forget(key: string): void {
+    this.#owners.delete(key)
+    this.#claims.delete(key)
+  }
 
   /** And not only its will is left. */
   #isConnected(named: Named): boolean {

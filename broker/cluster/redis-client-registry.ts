@@ -24,6 +24,9 @@ const entriesAtOnce = 200
 /** A will may be as large as a CONNECT. */
 const mostAtOnce = 50
 
+/** Keys of an organization, after `clients:`. */
+const names = ['owners', 'wills', 'due', 'counts', 'about', 'ids'] as const
+
 type Judged = readonly [Arrival, Basis, ConnectionBounds]
 type Departure = readonly [id: string, epoch: number, longestDelayMs: number | '']
 
@@ -62,8 +65,8 @@ export class RedisClientRegistry implements ClientRegistry {
   }
 
   async confirm({ arrival, epoch }: Claim): Promise<boolean> {
-    const { organization, id, will } = arrival
-    const values = [id, epoch, this.#replica, ...storedForm(will)]
+    const { organization, id, will, about } = arrival
+    const values = [id, epoch, this.#replica, ...storedForm(will), aboutForm(about)]
     return (await this.#run(scripts.confirm, organization, values)) === 1
   }
 
@@ -118,12 +121,13 @@ export class RedisClientRegistry implements ClientRegistry {
   ): Promise<(Arrived | NotArrived)[]> {
     const places = scripts.sharedRecords.map((type) => this.#keys.identity(type, organization))
     places.push(this.#keys.barriers(organization))
-    const values = arrivals.flatMap(([{ id, isCleanStart, will }, basis, bounds]) => [
+    const values = arrivals.flatMap(([{ id, isCleanStart, will, about }, basis, bounds]) => [
       id,
       isCleanStart ? '1' : '',
       ...storedForm(will),
       bounds.organization ?? '',
       bounds.principal ?? '',
+      aboutForm(about),
       basis.length,
       ...basis.flatMap(({ type, name, version }) => [
         type,
@@ -232,14 +236,17 @@ export class RedisClientRegistry implements ClientRegistry {
     values: readonly (string | number)[],
   ): Promise<unknown> {
     const keys = (['owners', 'wills', 'due'] as const).map((name) => this.#key(organization, name))
-    keys.push(`${this.#keys.messaging(organization)}sessions`, this.#key(organization, 'counts'))
+    keys.push(`${this.#keys.messaging(organization)}sessions`)
+    keys.push(...(['counts', 'about', 'ids'] as const).map((name) => this.#key(organization, name)))
     return fromRedis(() => script(this.#redis, keys, values))
   }
 
-  #key(organization: OrganizationId, name: 'owners' | 'wills' | 'due' | 'counts'): string {
+  #key(organization: OrganizationId, name: (typeof names)[number]): string {
     return `${this.#keys.messaging(organization)}clients:${name}`
   }
 }
+
+const aboutForm = (about: Arrival['about']): string => JSON.stringify(about ?? {})
 
 function storedForm(will: StoredWill | undefined): [delayMs: number, will: string] {
   return will === undefined ? [0, ''] : [Math.floor(will.delaySeconds * 1_000), encodeWill(will)]

@@ -8,6 +8,8 @@ import { redisScript } from '#core/stores/redis-script.ts'
  *     due      sorted set: `<epoch> <id>` of wills to publish, by when, in ms
  *     sessions sorted set: ids of stored sessions
  *     counts   hash: principal to how many of its ids are connected; '' to how many there are
+ *     about    hash: id to what is told of its connection
+ *     ids      sorted set, by bytes: ids that are connected
  *
  * A will with attempts was handed out: its time in `due` is when it is handed out again.
  */
@@ -40,8 +42,15 @@ end
 local function give(id, owner)
   local former = redis.call('HGET', KEYS[1], id)
   if owner then redis.call('HSET', KEYS[1], id, owner) else redis.call('HDEL', KEYS[1], id) end
-  if isConnected(owner) and not isConnected(former) then count(id, 1) end
-  if isConnected(former) and not isConnected(owner) then count(id, -1) end
+  if isConnected(owner) and not isConnected(former) then
+    count(id, 1)
+    redis.call('ZADD', KEYS[7], 0, id)
+  end
+  if isConnected(former) and not isConnected(owner) then
+    count(id, -1)
+    redis.call('ZREM', KEYS[7], id)
+    redis.call('HDEL', KEYS[6], id)
+  end
 end
 `
 
@@ -52,7 +61,7 @@ export const sharedRecords = ['organization', 'user', 'access-list'] as const
 
 /**
  * replica, claimMs, where the shared records and the barriers lie, (id, clean start, delay, will, most connections of
- * the organization and of the principal or '', count, (type, name, version)*count)*: for a credential its key is its
+ * the organization and of the principal or '', about, count, (type, name, version)*count)*: for a credential its key is its
  * name. What others write is named here and not among the keys: those have to be writable where Redis has users. For each `{epoch, 1 when it may have a stored session, {field, attempts,
  * will}?}`, or why nothing was taken.
  */
@@ -83,7 +92,7 @@ local function fullFor(id, most, mostOfPrincipal)
   if reaches('', most) then return 'organization-full' end
   return reaches(id:match('^[^/]*'), mostOfPrincipal) and 'principal-full' or nil
 end
-local function arriveAs(id, isClean, delay, will)
+local function arriveAs(id, isClean, delay, will, about)
   local epoch = time[1] * 1000000 + time[2]
   local former = epochOf(id)
   local handedOut = {}
@@ -100,6 +109,7 @@ local function arriveAs(id, isClean, delay, will)
   end
   epoch = whole(epoch)
   give(id, epoch .. ' ' .. ARGV[1])
+  redis.call('HSET', KEYS[6], id, about)
   if will ~= '' then
     redis.call('HSET', KEYS[2], epoch .. ' ' .. id, '0 ' .. delay .. ' ' .. ARGV[1] .. ' ' .. will)
   end
@@ -109,21 +119,22 @@ local answers = {}
 local at = 7
 while at <= #ARGV do
   local id = ARGV[at]
-  local last = at + 6 + ARGV[at + 6] * 3
+  local last = at + 7 + ARGV[at + 7] * 3
   local reason = fullFor(id, ARGV[at + 4], ARGV[at + 5])
-  for record = at + 7, last, 3 do
+  for record = at + 8, last, 3 do
     if not holds(ARGV[record], ARGV[record + 1], ARGV[record + 2]) then reason = 'records-changed' end
   end
-  answers[#answers + 1] = reason or arriveAs(id, ARGV[at + 1] == '1', ARGV[at + 2], ARGV[at + 3])
+  answers[#answers + 1] = reason or arriveAs(id, ARGV[at + 1] == '1', ARGV[at + 2], ARGV[at + 3], ARGV[at + 6])
   at = last + 1
 end
 return answers`)
 
-/** id, epoch, replica, delay, will: 0 when there is a later claim */
+/** id, epoch, replica, delay, will, about: 0 when there is a later claim */
 export const confirm = script(`
 local known = epochOf(ARGV[1])
 if known and tonumber(known) > tonumber(ARGV[2]) then return 0 end
 give(ARGV[1], ARGV[2] .. ' ' .. ARGV[3])
+redis.call('HSET', KEYS[6], ARGV[1], ARGV[6])
 if ARGV[5] ~= '' then
   local field = ARGV[2] .. ' ' .. ARGV[1]
   local will = redis.call('HGET', KEYS[2], field)

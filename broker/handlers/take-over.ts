@@ -1,3 +1,4 @@
+import type { ConnectionAbout } from '#core/stores/session-directory.ts'
 import type { Message } from '../aedes/messages.ts'
 import type { Admission, Basis } from '../admission/admission.ts'
 import type { NotArrived } from '../cluster/client-registry.ts'
@@ -23,7 +24,8 @@ export async function takeOver(
   const { broker, id, admission } = session
   broker.expect(connection)
   const { organizationId: organization } = admission
-  const arrival = { organization, id, isCleanStart, ...(will === undefined ? {} : { will }) }
+  const about = aboutOf(connection, admission)
+  const arrival = { organization, id, isCleanStart, about, ...(will === undefined ? {} : { will }) }
   const arrived = await clients.arrive(arrival, basis, admission.connections)
   if (typeof arrived === 'string') {
     broker.unregister(connection)
@@ -37,6 +39,12 @@ export async function takeOver(
   else if (!(await broker.register(connection, claim.epoch))) connection.close()
   if (former !== undefined) await wills.publish(former)
   return undefined
+}
+
+function aboutOf({ transport, version }: Connection, { source }: Admission): ConnectionAbout {
+  const { remoteAddress: address, listener } = transport
+  const credential = source.type === 'credential' ? { credential: source.name } : {}
+  return { address, listener, version, ...credential }
 }
 
 /** What is kept of a will, for whoever has to publish it. */

@@ -5,6 +5,8 @@ import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { Log } from '#core/process/logger.ts'
 import { nodeOf, type RedisConnection } from '#core/stores/redis-connection.ts'
 import type { RedisKeys } from '#core/stores/redis-keys.ts'
+import { RedisSessionDirectory } from '#core/stores/redis-session-directory.ts'
+import type { SessionDirectory } from '#core/stores/session-directory.ts'
 import type { Bus, Lost } from '../bus/bus.ts'
 import { noOtherReplica } from '../bus/no-other-replica.ts'
 import { OrganizationEmitter } from '../bus/organization-emitter.ts'
@@ -14,6 +16,7 @@ import type { Membership, MembershipEvents } from '../cluster/membership.ts'
 import { RedisClientRegistry } from '../cluster/redis-client-registry.ts'
 import { RedisMembership } from '../cluster/redis-membership.ts'
 import { MemoryPersistence } from '../persistence/memory-persistence.ts'
+import { MemorySessionDirectory } from './memory-session-directory.ts'
 import { RedisPersistence } from '../persistence/redis-persistence.ts'
 import { ReplicatedWrites } from '../persistence/replicated-writes.ts'
 import type { SessionPersistence } from '../persistence/session-persistence.ts'
@@ -26,6 +29,8 @@ export interface Cluster {
   emitter(organization: OrganizationId, lost: Lost): Promise<OrganizationEmitter>
   /** All that was opened of the organization is closed, and nothing is being opened. Never rejects. */
   closed(organization: OrganizationId): Promise<void>
+  /** Who is connected, and whose session waits. */
+  readonly sessions: SessionDirectory
   /** Clients of all replicas, and their wills. */
   readonly clients: ClientRegistry
   /** Takes a place among the replicas. Rejects with `store-unavailable`; then it may be called again. */
@@ -34,9 +39,11 @@ export interface Cluster {
 
 /** One process alone; sessions and retained messages live as long as it does. */
 export function memoryCluster(now: Clock = systemClock): Cluster {
-  const persistences = new Map<OrganizationId, SessionPersistence>()
+  const persistences = new Map<OrganizationId, MemoryPersistence>()
+  const clients = new MemoryClientRegistry(now)
   return {
     replica: noOtherReplica.replica,
+    sessions: new MemorySessionDirectory(noOtherReplica.replica, clients, persistences),
     persistence(organization) {
       const persistence = persistences.get(organization) ?? new MemoryPersistence()
       persistences.set(organization, persistence)
@@ -44,7 +51,7 @@ export function memoryCluster(now: Clock = systemClock): Cluster {
     },
     emitter: async (organization, lost) => new OrganizationEmitter(noOtherReplica, organization, lost),
     closed: async () => {},
-    clients: new MemoryClientRegistry(now),
+    clients,
     enlist: async () => ({ live: async () => [noOtherReplica.replica], close: async () => {} }),
   }
 }
@@ -64,6 +71,7 @@ export function redisCluster(
   return {
     replica,
     clients,
+    sessions: new RedisSessionDirectory(redis, keys),
     enlist: (events) => membership.enlist(events),
     persistence: (organization) =>
       new RedisPersistence(redis, keys.messaging(organization), {

@@ -1,6 +1,7 @@
 import { setImmediate as turnOfOthers } from 'node:timers/promises'
 import AsyncMemoryPersistence from 'aedes-persistence/asyncPersistence.js'
 import { type Clock, systemClock } from '#core/clock.ts'
+import type { StoredSessionState } from '#core/stores/session-directory.ts'
 import type { Message, RoutedMessage } from '../aedes/messages.ts'
 import { noOtherReplica } from '../bus/no-other-replica.ts'
 import { groupOf, isGroup } from './group.ts'
@@ -161,6 +162,7 @@ export class MemoryPersistence extends AsyncMemoryPersistence implements Session
     if (clean || isForeign) await this.endSession({ id })
     const former = this.#sessions.get(id)
     clearTimeout(former?.ending)
+    if (former !== undefined) former.endsAt = undefined
     const session = former ?? new MemorySession()
     this.#sessions.set(id, session)
     for (const group of this.#groups.of(id)) this.#groups.arrive(id, group)
@@ -181,6 +183,7 @@ export class MemoryPersistence extends AsyncMemoryPersistence implements Session
     if (expirySeconds <= 0) return this.endSession({ id })
     for (const group of this.#groups.of(id)) this.#leave(id, group, 'away')
     const end = (): void => void this.endSession({ id })
+    session.endsAt = this.#now() + expirySeconds * 1_000
     session.ending = setTimeout(end, Math.min(expirySeconds * 1_000, longestTimerMs)).unref()
   }
 
@@ -196,6 +199,18 @@ export class MemoryPersistence extends AsyncMemoryPersistence implements Session
     const ids = [...this.#sessions.keys()].filter((id) => !isGroup(id) && id.startsWith(prefix) && id > after)
     const page = ids.sort().slice(0, count)
     return page.map((id) => foundSession(id, this.#sessions.get(id)?.epoch ?? ''))
+  }
+
+  /** As the directory of sessions shows it. */
+  stateOf(id: string): StoredSessionState | undefined {
+    const session = this.#sessions.get(id)
+    if (session === undefined) return undefined
+    return {
+      openedAt: foundSession(id, session.epoch).openedAt,
+      endsAt: session.endsAt ?? Infinity,
+      subscriptions: this.#subscriptions.ofClient(id).map(({ topic }) => topic),
+      queued: session.queued,
+    }
   }
 
   async forgetRetained(): Promise<void> {

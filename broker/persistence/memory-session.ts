@@ -27,10 +27,16 @@ export interface SharedMessage {
 export class MemorySession {
   epoch = ''
   ending: NodeJS.Timeout | undefined
+  /** Ms since the epoch; once it is left. */
+  endsAt: number | undefined
   readonly incoming = new Set<number>()
   /** By name, in order of arrival. */
   readonly #queue = new Map<string, Entry>()
   #sequence = 0
+
+  get queued(): number {
+    return this.#queue.size
+  }
 
   /** False when it does not fit. `group` is the one that it came by. */
   enqueue(message: RoutedMessage, qos: 0 | 1 | 2, now: number, most: number, group = ''): boolean {

@@ -154,6 +154,11 @@ export const auditEvents = {
     provider: maybe,
     issuedBefore: time,
   }),
+  'session.ended': kind('ending', 'a session was ended on request', {
+    ...caller,
+    principal: maybe,
+    clientId: maybe,
+  }),
   'api-key.refused': kind('refusal', 'an API key was refused', {
     ...caller,
     /** `malformed`, `unknown`, `other-organization`, or a problem code such as `insufficient_scope`. */

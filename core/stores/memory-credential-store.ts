@@ -95,7 +95,8 @@ export class MemoryCredentialStore implements CredentialStore {
     const isLast = ![...live.values()].some((other) => other.principal === principal)
     if (principal === undefined || principal.startsWith('tmp:') || !isLast) return { wasThere, position }
     const name = formatMoment({ at: this.#now(), of: principal })
-    return { wasThere, position: await this.#log.append({ type: 'principal', organization, name }) }
+    await this.#log.append({ type: 'principal', organization, name })
+    return { wasThere, position }
   }
 
   async raiseBarrier(

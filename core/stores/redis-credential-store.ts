@@ -168,7 +168,9 @@ export class RedisCredentialStore extends RedisCredentialRenewer implements Cred
     const revoked = await this.#end(organization, local, record)
     if (record === undefined || !(await this.#isGone(organization, record.principal))) return revoked
     const name = formatMoment({ at: timeOfPosition(revoked.position), of: record.principal })
-    return { ...revoked, position: await this.log.append({ type: 'principal', organization, name }) }
+    await this.log.append({ type: 'principal', organization, name })
+    // Of the entry that ends connections: they are counted by it.
+    return revoked
   }
 
   async list(

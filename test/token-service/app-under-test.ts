@@ -11,6 +11,8 @@ import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
 import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
 import { organizationRecordName } from '#core/stores/identity-records.ts'
+import { MemoryClientRegistry } from '../../broker/cluster/memory-client-registry.ts'
+import { MemorySessionDirectory } from '../../broker/organizations/memory-session-directory.ts'
 import type { App, AppDependencies } from '../../token-service/app.ts'
 import { buildApp } from '../../token-service/app.ts'
 import { guardedFetch } from '../../token-service/verifier/guarded-fetch.ts'
@@ -84,6 +86,7 @@ export async function startApp(over: Partial<AppDependencies> = {}): Promise<App
     identities,
     credentials,
     control: log,
+    sessions: new MemorySessionDirectory('here', new MemoryClientRegistry(() => now), new Map()),
     keyUses: new MemoryApiKeyUses(),
     limiter: new MemoryRateLimiter(() => now),
     fetchDocument: guardedFetch({ allowPrivateIssuers: true }),
