@@ -10,6 +10,7 @@ import type { IdentityReader } from '#core/stores/identity-store.ts'
 import { ConnectThrottle, defaultThrottleLimits, type ThrottleLimits } from './admission/connect-throttle.ts'
 import { Admissions } from './admission/admissions.ts'
 import { confirmClaims } from './cluster/confirm-claims.ts'
+import { ToldSubscriptions } from './cluster/told-subscriptions.ts'
 import { returnToGroups } from './cluster/return-to-groups.ts'
 import { WillPublisher } from './cluster/will-publisher.ts'
 import { Connection } from './connection/connection.ts'
@@ -120,6 +121,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     denials: new Denials({ metrics, audit, now }),
     formerPasswords: new FormerPasswords({ marks: options.formerPasswords, metrics, log, now }),
     frames: new FrameCache(),
+    told: new ToldSubscriptions(clients),
     newcomers: new Newcomers(limits.maxNewcomers),
     throttle: new ConnectThrottle({ ...defaultThrottleLimits, ...options.throttle }, () => performance.now()),
     watch,

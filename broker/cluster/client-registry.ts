@@ -76,6 +76,8 @@ export interface ClientRegistry {
   arrive(arrival: Arrival, basis: Basis, bounds?: ConnectionBounds): Promise<Arrived | NotArrived>
   /** Says again what `arrive` said, after the store may have forgotten it. False when a later claim is known. */
   confirm(claim: Claim): Promise<boolean>
+  /** Of a connection that is there: what is told of it from now on. Nothing when its id is another's by now. */
+  tell(claim: Claim, about: ConnectionAbout): Promise<void>
   /**
    * The connection has ended. Resolves with its will when the caller has to publish it. Never rejects: what the
    * store did not take is told again later, and its will comes out of `takeDue`.

@@ -1,5 +1,6 @@
 import type { Clock } from '#core/clock.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { ConnectionAbout } from '#core/stores/session-directory.ts'
 import type { Basis } from '../admission/admission.ts'
 import {
   type Arrival,
@@ -65,6 +66,12 @@ export class MemoryClientRegistry implements ClientRegistry {
       this.#wills.set(willKey(arrival, epoch), { claim, will: arrival.will, attempts: 0 })
     }
     return true
+  }
+
+  async tell(claim: Claim, about: ConnectionAbout): Promise<void> {
+    const key = keyOf(claim.arrival)
+    if (this.#owners.get(key) !== claim.epoch) return
+    this.#claims.set(key, { ...claim, arrival: { ...claim.arrival, about } })
   }
 
   async leave({ arrival, epoch }: Claim, fate: WillFate): Promise<DueWill | undefined> {

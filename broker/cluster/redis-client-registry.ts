@@ -2,6 +2,7 @@ import { type OrganizationId, parseOrganizationId } from '#core/organizations/or
 import { Gathering } from '#core/stores/gathering.ts'
 import { fromRedis, type RedisConnection } from '#core/stores/redis-connection.ts'
 import type { RedisKeys } from '#core/stores/redis-keys.ts'
+import type { ConnectionAbout } from '#core/stores/session-directory.ts'
 import type { Basis } from '../admission/admission.ts'
 import {
   type Arrival,
@@ -68,6 +69,10 @@ export class RedisClientRegistry implements ClientRegistry {
     const { organization, id, will, about } = arrival
     const values = [id, epoch, this.#replica, ...storedForm(will), aboutForm(about)]
     return (await this.#run(scripts.confirm, organization, values)) === 1
+  }
+
+  async tell({ arrival, epoch }: Claim, about: ConnectionAbout): Promise<void> {
+    await this.#run(scripts.tell, arrival.organization, [arrival.id, epoch, aboutForm(about)])
   }
 
   async leave(claim: Claim, fate: WillFate): Promise<DueWill | undefined> {

@@ -146,6 +146,13 @@ if ARGV[5] ~= '' then
 end
 return 1`)
 
+/** id, epoch, about: told of the connection from now on */
+export const tell = script(`
+if epochOf(ARGV[1]) == ARGV[2] and isConnected(redis.call('HGET', KEYS[1], ARGV[1])) then
+  redis.call('HSET', KEYS[6], ARGV[1], ARGV[3])
+end
+return 1`)
+
 /** replica, claimMs, (id, epoch, longest delay or '' for a will that is not published)*: `{due, {field, attempts, will}?}*` */
 export const leave = script(`
 local function leaveAs(id, epoch, longest)

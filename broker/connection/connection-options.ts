@@ -15,6 +15,7 @@ import type { OrganizationPool } from '../organizations/organization-pool.ts'
 import type { Connection } from './connection.ts'
 import type { FrameCache } from './frame-cache.ts'
 import type { LiveConnections } from './live-connections.ts'
+import type { ToldSubscriptions } from '../cluster/told-subscriptions.ts'
 import type { Newcomers } from './newcomers.ts'
 
 /** What all connections of a broker share. */
@@ -32,6 +33,7 @@ export interface ConnectionOptions {
   readonly denials: Denials
   readonly formerPasswords: FormerPasswords
   readonly frames: FrameCache
+  readonly told: ToldSubscriptions
   readonly newcomers: Newcomers
   readonly throttle: ConnectThrottle
   /** Whether this replica may serve anybody. */

@@ -20,6 +20,7 @@ export async function judgeAgain(connection: Connection, session: Session): Prom
     }
   }
   session.delivery.judgeAgain()
+  if (lost.length > 0) connection.options.told.changed(connection, session)
   for (const filter of lost) await session.broker.unsubscribe(filter, connection.deliver)
   if (session.epoch !== undefined) await session.broker.persistence.removeSubscriptions(session, lost)
 }

@@ -47,6 +47,7 @@ export async function handleSubscribe(
     messageId: packet.messageId,
     granted: verdicts.map((verdict) => answerTo(verdict, connection.version)),
   })
+  if (subscriptions.length > 0) connection.options.told.changed(connection, session)
   if (subscriptions.some(({ topic }) => isOwnFilter(topic))) connection.askedForExpiry()
   // What was waiting for a member.
   if (shared.length > 0) session.delivery.lookForMore()

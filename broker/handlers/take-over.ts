@@ -41,7 +41,8 @@ export async function takeOver(
   return undefined
 }
 
-function aboutOf({ transport, version }: Connection, { source }: Admission): ConnectionAbout {
+/** What whoever lists sessions is told. */
+export function aboutOf({ transport, version }: Connection, { source }: Admission): ConnectionAbout {
   const { remoteAddress: address, listener } = transport
   const credential = source.type === 'credential' ? { credential: source.name } : {}
   return { address, listener, version, ...credential }

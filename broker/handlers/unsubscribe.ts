@@ -19,5 +19,6 @@ export async function handleUnsubscribe(
     await session.broker.unsubscribe(filter, connection.deliver)
   }
   if (session.epoch !== undefined) await session.broker.persistence.removeSubscriptions(session, removed)
+  if (removed.length > 0) connection.options.told.changed(connection, session)
   connection.send({ cmd: 'unsuback', messageId: packet.messageId, granted: codes })
 }

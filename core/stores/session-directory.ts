@@ -9,6 +9,8 @@ export interface ConnectionAbout {
   readonly version: number
   /** Id of the temporary credential that it signed in with; absent for permanent users. */
   readonly credential?: string
+  /** Up to a hundred, where the session ends with the connection; as of a second ago. */
+  readonly subscriptions?: readonly string[]
 }
 
 /** A connection now, in the whole cluster. */

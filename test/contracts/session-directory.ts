@@ -37,6 +37,20 @@ export function describeSessionDirectory(name: string, create: () => Promise<Dir
       expect(await under.directory.find(org, 'user:a/1')).toBeUndefined()
     })
 
+    test('what is told later of a connection takes the place of what was, while the id is its own', async () => {
+      const former = await arrive('user:a/1')
+      const told = { ...about, subscriptions: ['a', 'b/#'] }
+      await under.registry.tell(former, told)
+      expect(await under.directory.find(org, 'user:a/1')).toMatchObject({ connection: told })
+      const later = await arrive('user:a/1')
+      await under.registry.tell(former, told)
+      const entry = await under.directory.find(org, 'user:a/1')
+      expect(entry?.connection?.subscriptions).toBeUndefined()
+      await under.registry.leave(later, { publish: false })
+      await under.registry.tell(later, told)
+      expect(await under.directory.find(org, 'user:a/1')).toBeUndefined()
+    })
+
     test('what is stored is there before, during and after', async () => {
       const owner = { id: 'user:a/1' }
       const { epoch } = await under.persistence.openSession(owner, false, 60)

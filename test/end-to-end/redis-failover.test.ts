@@ -280,7 +280,7 @@ describe.each(Object.entries(places))('on %s', (name, startPlace) => {
         await eventually('others are served', () => there.received.length === 1)
         expect([await isReady(0), await isReady(1)]).toEqual([true, true])
       }
-      await eventually('there is another master', async () => (await place.masterOf(key)) !== master)
+      await eventually('there is another master', async () => (await place.masterOf(key)) !== master, 20_000)
     })
     for (const index of [0, 1] as const) await eventually('it is ready', () => isReady(index), 3_000)
     await tellStory()

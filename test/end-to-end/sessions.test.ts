@@ -18,7 +18,7 @@ interface Shown {
   readonly id: string
   readonly principal: string
   readonly client_id: string
-  readonly connection?: Readonly<Record<string, string>>
+  readonly connection?: Readonly<Record<string, string>> & { readonly subscriptions?: string[] }
   readonly stored?: { readonly subscriptions: string[]; readonly queued: number; readonly ends_at?: string }
 }
 
@@ -89,7 +89,9 @@ test('sessions of both replicas are listed with who, where from, by what and wha
   const began = Date.now()
   const first = await connect(0, 'ada', { clientId: 'lamp/1 ✓', ...lasting })
   await first.mqtt.subscribeAsync(['b', 'a/#'], { qos: 1 })
-  await connect(1, 'tmp_1', { clientId: 'web', protocolVersion: 4 })
+  const browser = await connect(1, 'tmp_1', { clientId: 'web', protocolVersion: 4 })
+  await browser.mqtt.subscribeAsync(['gone', 'seen'])
+  await browser.mqtt.unsubscribeAsync('gone')
   const away = await connect(1, 'ada', { clientId: 'away', ...lasting })
   await away.mqtt.subscribeAsync('later', { qos: 1 })
   await away.end()
@@ -99,7 +101,12 @@ test('sessions of both replicas are listed with who, where from, by what and wha
     async () => (await sessionOf('away'))?.connection === undefined,
   )
 
+  await eventually('subscriptions that are not stored are told', async () => {
+    return (await sessionOf('web'))?.connection?.['subscriptions'] !== undefined
+  })
+
   const [web, waiting, lamp] = await list()
+  expect(web?.connection?.['subscriptions']).toEqual(['seen'])
   expect(lamp).toMatchObject({
     principal: 'user:ada',
     client_id: 'lamp/1 ✓',

@@ -23,7 +23,7 @@ describe('a credential is revoked by its id:', () => {
     expect(answer).toMatchObject({ status: 204, text: '' })
     expect(answer.headers['cache-control']).toBe('no-store')
     expect(await service.credentials.get(anOrganizationId, id)).toBeUndefined()
-    expect(service.control.at(-1)).toEqual({
+    expect(service.control.filter(({ type }) => type === 'credential').at(-1)).toEqual({
       type: 'credential',
       organization: anOrganizationId,
       name: id,

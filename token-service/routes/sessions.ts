@@ -64,6 +64,11 @@ const SessionAnswer = Type.Object({
         protocol: Type.Optional(Type.Enum(['3.1', '3.1.1', '5'])),
         credential: Type.Optional(Type.String({ description: 'Id of a temporary credential.' })),
         expires_at: Type.Optional(Type.String({ format: 'date-time', description: 'Of that credential.' })),
+        subscriptions: Type.Optional(
+          Type.Array(Type.String(), {
+            description: 'Up to a hundred, where none are stored; as of a second ago.',
+          }),
+        ),
       },
       { description: 'Absent while the client is away.' },
     ),
@@ -243,6 +248,9 @@ async function shown(
             ...(connection.listener === undefined ? {} : { listener: connection.listener }),
             ...(protocol === undefined ? {} : { protocol }),
             ...(credential === undefined ? {} : { credential }),
+            ...(connection.subscriptions === undefined
+              ? {}
+              : { subscriptions: [...connection.subscriptions].toSorted() }),
             ...(issued === undefined ? {} : { expires_at: new Date(issued.expiresAt).toISOString() }),
           },
         }),
