@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { emptyPolicy } from '#core/access/access-policy.ts'
 import { generateSecret } from '#core/credentials/secret.ts'
@@ -54,6 +55,7 @@ beforeAll(async () => {
 })
 afterEach(async () => {
   await Promise.all(clients.splice(0).map((client) => client.end()))
+  for (const { id } of await list()) await ask(`/v1/sessions/${id}`, { method: 'DELETE' })
 })
 afterAll(async () => {
   await tokenService?.kill()
@@ -84,23 +86,24 @@ const sessionOf = async (clientId: string): Promise<Shown | undefined> =>
   (await list()).find((each) => each.client_id === clientId)
 
 test('sessions of both replicas are listed with who, where from, by what and what waits', async () => {
-  const credential = aCredential('tmp_1', 'tmp_1-password', { access, principal: 'sub:somebody' })
-  await place.credentials.create(org, 'tmp_1', credential, 600)
+  const local = `tmp_${randomUUID()}`
+  const credential = aCredential(local, `${local}-password`, { access, principal: 'sub:somebody' })
+  await place.credentials.create(org, local, credential, 600)
   const began = Date.now()
   const first = await connect(0, 'ada', { clientId: 'lamp/1 ✓', ...lasting })
   await first.mqtt.subscribeAsync(['b', 'a/#'], { qos: 1 })
-  const browser = await connect(1, 'tmp_1', { clientId: 'web', protocolVersion: 4 })
+  const browser = await connect(1, local, { clientId: 'web', protocolVersion: 4 })
   await browser.mqtt.subscribeAsync(['gone', 'seen'])
   await browser.mqtt.unsubscribeAsync('gone')
   const away = await connect(1, 'ada', { clientId: 'away', ...lasting })
   await away.mqtt.subscribeAsync('later', { qos: 1 })
   await away.end()
-  await first.mqtt.publishAsync('later', 'x', { qos: 1 })
   await eventually(
     'the one that left is away',
     async () => (await sessionOf('away'))?.connection === undefined,
   )
 
+  await first.mqtt.publishAsync('later', 'x', { qos: 1 })
   await eventually('subscriptions that are not stored are told', async () => {
     return (await sessionOf('web'))?.connection?.['subscriptions'] !== undefined
   })
@@ -118,7 +121,7 @@ test('sessions of both replicas are listed with who, where from, by what and wha
   expect(web).toMatchObject({
     principal: 'sub:somebody',
     client_id: 'web',
-    connection: { protocol: '3.1.1', credential: 'tmp_1' },
+    connection: { protocol: '3.1.1', credential: local },
   })
   expect(web?.stored).toBeUndefined()
   expect(Date.parse(web?.connection?.['expires_at'] ?? '')).toBeGreaterThan(began)
@@ -136,7 +139,6 @@ test('sessions of both replicas are listed with who, where from, by what and wha
     cursor = `&cursor=${body.next}`
   }
   expect(seen).toEqual(['web', 'away', 'lamp/1 ✓'])
-  for (const { id } of await list()) await ask(`/v1/sessions/${id}`, { method: 'DELETE' })
 })
 
 test('one that is ended is gone from its replica and from the store, and may come back as somebody new', async () => {
