@@ -49,6 +49,9 @@ beforeAll(async () => {
     CLOUDSIGNAL_PROBE_HOST: '127.0.0.1',
     CLOUDSIGNAL_TOKEN_SERVICE_HTTP_PORT: '0',
     CLOUDSIGNAL_TOKEN_SERVICE_HTTP_HOST: '127.0.0.1',
+    // Tests look again and again.
+    CLOUDSIGNAL_TOKEN_SERVICE_KEY_PER_MINUTE: '1000000',
+    CLOUDSIGNAL_TOKEN_SERVICE_ORGANIZATION_PER_MINUTE: '1000000',
   })
   const { port } = await tokenService.logged('the token service is listening')
   api = `http://127.0.0.1:${String(port)}`
