@@ -62,7 +62,8 @@ let sent = 0
 beforeAll(() => {
   const send = redis.sendCommand.bind(redis)
   redis.sendCommand = (command, stream) => {
-    sent += 1
+    // Nor those that only look whether the connection lives.
+    if (command.name !== 'ping') sent += 1
     return send(command, stream)
   }
 })
