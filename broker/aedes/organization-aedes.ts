@@ -3,7 +3,7 @@ import { ClientMessage, type Message, type RoutedMessage } from '../aedes/messag
 import type { OrganizationEmitter } from '../bus/organization-emitter.ts'
 import { LocalClaims } from '../cluster/local-claims.ts'
 import { isOwnFilter } from '../own-topics/own-topics.ts'
-import { groupOf } from '../persistence/group.ts'
+import { isSharedFilter } from '../persistence/group.ts'
 import type { SessionPersistence } from '../persistence/session-persistence.ts'
 import type { AedesClient } from './aedes-client.ts'
 import { SharedGroups } from './shared-groups.ts'
@@ -186,6 +186,6 @@ export class OrganizationAedes {
 }
 
 /** What the broker tells one connection, and what members of a group are given, does not come by aedes. */
-const comesLive = (filter: string): boolean => !isOwnFilter(filter) && groupOf(filter) === undefined
+const comesLive = (filter: string): boolean => !isOwnFilter(filter) && !isSharedFilter(filter)
 
 const claimsFilter = '$SYS/+/claims'

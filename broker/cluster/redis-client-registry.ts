@@ -25,8 +25,16 @@ const entriesAtOnce = 200
 /** A will may be as large as a CONNECT. */
 const mostAtOnce = 50
 
-/** Keys of an organization, after `clients:`. */
-const names = ['owners', 'wills', 'due', 'counts', 'about', 'ids'] as const
+/** Keys of an organization, as the scripts want them. */
+const scriptKeys = [
+  'clients:owners',
+  'clients:wills',
+  'clients:due',
+  'sessions',
+  'clients:counts',
+  'clients:about',
+  'clients:ids',
+] as const
 
 type Judged = readonly [Arrival, Basis, ConnectionBounds]
 type Departure = readonly [id: string, epoch: number, longestDelayMs: number | '']
@@ -240,13 +248,12 @@ export class RedisClientRegistry implements ClientRegistry {
     organization: OrganizationId,
     values: readonly (string | number)[],
   ): Promise<unknown> {
-    const keys = (['owners', 'wills', 'due'] as const).map((name) => this.#key(organization, name))
-    keys.push(`${this.#keys.messaging(organization)}sessions`)
-    keys.push(...(['counts', 'about', 'ids'] as const).map((name) => this.#key(organization, name)))
+    const prefix = this.#keys.messaging(organization)
+    const keys = scriptKeys.map((name) => prefix + name)
     return fromRedis(() => script(this.#redis, keys, values))
   }
 
-  #key(organization: OrganizationId, name: (typeof names)[number]): string {
+  #key(organization: OrganizationId, name: 'owners' | 'wills'): string {
     return `${this.#keys.messaging(organization)}clients:${name}`
   }
 }

@@ -61,9 +61,9 @@ export const sharedRecords = ['organization', 'user', 'access-list'] as const
 
 /**
  * replica, claimMs, where the shared records and the barriers lie, (id, clean start, delay, will, most connections of
- * the organization and of the principal or '', about, count, (type, name, version)*count)*: for a credential its key is its
- * name. What others write is named here and not among the keys: those have to be writable where Redis has users. For each `{epoch, 1 when it may have a stored session, {field, attempts,
- * will}?}`, or why nothing was taken.
+ * the organization and of the principal or '', about, count, (type, name, version)*count)*: for each `{epoch, 1 when it
+ * may have a stored session, {field, attempts, will}?}`, or why nothing was taken. Of a credential the name is its key.
+ * What others write is named among the values: keys have to be writable where Redis has users.
  */
 export const arrive = script(`
 local versions = {}

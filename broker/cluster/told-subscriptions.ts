@@ -1,7 +1,7 @@
-import { aboutOf } from '../handlers/take-over.ts'
 import type { Session } from '../connection/session.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { ClientRegistry } from './client-registry.ts'
+import { aboutOf } from './connection-about.ts'
 
 const tellAfterMs = 1_000
 /** Of one connection: it is for people who look. */

@@ -3,7 +3,7 @@ import type { Connection } from '../connection/connection.ts'
 import type { Session } from '../connection/session.ts'
 import { grant, type Qos, type Subscription } from '../connection/subscriptions.ts'
 import { isOwnFilter } from '../own-topics/own-topics.ts'
-import { groupOf } from '../persistence/group.ts'
+import { isSharedFilter } from '../persistence/group.ts'
 import type { RequestedSubscription, SubscribePacket } from '../wire/parse-packet.ts'
 import { withIdentifiers } from '../wire/publish-properties.ts'
 import { reason, type ReasonCode } from '../wire/reason-codes.ts'
@@ -23,7 +23,7 @@ export async function handleSubscribe(
   packet: SubscribePacket,
 ): Promise<void> {
   // [MQTT-3.8.3-4]
-  if (packet.subscriptions.some(({ topic, nl }) => nl && groupOf(topic) !== undefined)) {
+  if (packet.subscriptions.some(({ topic, nl }) => nl && isSharedFilter(topic))) {
     return connection.end('protocol-error')
   }
   const verdicts: Verdict[] = []
@@ -54,7 +54,7 @@ export async function handleSubscribe(
   await sendRetained(connection, session, granted)
 }
 
-const isShared = ({ topic }: Subscription): boolean => groupOf(topic) !== undefined
+const isShared = ({ topic }: Subscription): boolean => isSharedFilter(topic)
 
 /** A session that ends with its connection is stored for as long, so that its share is not lost with it. */
 async function openQueue(connection: Connection, session: Session): Promise<void> {

@@ -1,7 +1,7 @@
-import type { ConnectionAbout } from '#core/stores/session-directory.ts'
 import type { Message } from '../aedes/messages.ts'
 import type { Admission, Basis } from '../admission/admission.ts'
 import type { NotArrived } from '../cluster/client-registry.ts'
+import { aboutOf } from '../cluster/connection-about.ts'
 import type { StoredWill } from '../cluster/stored-will.ts'
 import type { Connection } from '../connection/connection.ts'
 import { leaveCluster } from '../connection/end-session.ts'
@@ -39,13 +39,6 @@ export async function takeOver(
   else if (!(await broker.register(connection, claim.epoch))) connection.close()
   if (former !== undefined) await wills.publish(former)
   return undefined
-}
-
-/** What whoever lists sessions is told. */
-export function aboutOf({ transport, version }: Connection, { source }: Admission): ConnectionAbout {
-  const { remoteAddress: address, listener } = transport
-  const credential = source.type === 'credential' ? { credential: source.name } : {}
-  return { address, listener, version, ...credential }
 }
 
 /** What is kept of a will, for whoever has to publish it. */

@@ -8,9 +8,11 @@ import { filterOf } from '#core/access/topic-filter.ts'
  */
 const sharedPrefix = '$share/'
 
+export const isSharedFilter = (filter: string): boolean => filter.startsWith(sharedPrefix)
+
 /** Of one organization. Undefined for a filter that is not shared. */
 export function groupOf(filter: string): string | undefined {
-  if (!filter.startsWith(sharedPrefix)) return undefined
+  if (!isSharedFilter(filter)) return undefined
   return `$${createHash('sha1').update(filter.slice(sharedPrefix.length)).digest('hex')}`
 }
 

@@ -7,7 +7,7 @@ import { noOtherReplica } from '../bus/no-other-replica.ts'
 import { groupOf, isGroup } from './group.ts'
 import { MemoryGroups } from './memory-groups.ts'
 import { MemorySession } from './memory-session.ts'
-import { numbersPerMs } from './queue-scripts.ts'
+import { numbersPerMs } from '#core/stores/session-directory.ts'
 import {
   defaultPersistenceLimits,
   type MatchingSubscription,

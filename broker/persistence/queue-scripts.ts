@@ -1,13 +1,11 @@
+import { numbersPerMs } from '#core/stores/session-directory.ts'
 import { picking } from './group-scripts.ts'
 import { luaScript } from './lua-script.ts'
 
 /**
- * Queues of sessions; `session-scripts.ts` has their keys. Messages get numbers in their order of arrival that also
- * say when that was: `numbersPerMs` for each ms since the epoch. Names and messages of many at a time go from the
- * arguments to Redis as they stand there, which is most of what a message costs.
+ * Queues of sessions; `session-scripts.ts` has their keys. Names and messages of many at a time go from the arguments to
+ * Redis as they stand there, which is most of what a message costs.
  */
-export const numbersPerMs = 2_048
-
 const endOf = `
 local function endOf(id)
   local ends = tonumber(redis.call('ZSCORE', prefix .. 'sessions', id) or '0')

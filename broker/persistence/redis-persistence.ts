@@ -1,10 +1,11 @@
 import AsyncRedisPersistence from 'aedes-persistence-redis/asyncPersistence.js'
 import type { Cluster, Redis } from 'ioredis'
 import { Gathering } from '#core/stores/gathering.ts'
+import { beginning, behindAll } from '#core/stores/prefix-range.ts'
 import { fromRedis } from '#core/stores/redis-connection.ts'
 import type { Message, RoutedMessage } from '../aedes/messages.ts'
 import { DomainError } from '#core/errors.ts'
-import { groupOf } from './group.ts'
+import { isSharedFilter } from './group.ts'
 import { openedSession } from './opened-session.ts'
 import { recipientsOf, without } from './recipients.ts'
 import { takeTurns } from './queue-scripts.ts'
@@ -214,7 +215,7 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
   }
 
   async findSessions(prefix: string, after: string, count: number): Promise<readonly FoundSession[]> {
-    const values = [after === '' ? `[${prefix}` : `(${after}`, behindAll(prefix), count]
+    const values = [beginning(prefix, after), behindAll(prefix), count]
     const found = ((await findSessions(this.#redis, this.#prefix, values)) as Buffer[]).map(String)
     return pairsOf(found).map(([id, epoch]) => foundSession(id, epoch))
   }
@@ -354,19 +355,13 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
 type Ended = [ended: (Buffer | number)[], moved: Buffer[]]
 type EndedOne = [revision: number, moved: Buffer[]]
 
-/** For ZRANGEBYLEX: what follows everything that begins so. */
-function behindAll(prefix: string): string {
-  const last = prefix.length - 1
-  return last < 0 ? '+' : `(${prefix.slice(0, last)}${String.fromCodePoint(prefix.charCodeAt(last) + 1)}`
-}
-
 function pairsOf(flat: readonly string[]): [string, string][] {
   const pairs: [string, string][] = []
   for (let at = 0; at + 1 < flat.length; at += 2) pairs.push([flat[at] ?? '', flat[at + 1] ?? ''])
   return pairs
 }
 
-const isShared = ({ topic }: StoredSubscription): boolean => groupOf(topic) !== undefined
+const isShared = ({ topic }: StoredSubscription): boolean => isSharedFilter(topic)
 
 const nothing = Promise.resolve()
 

@@ -1,4 +1,4 @@
-import { numbersPerMs } from './queue-scripts.ts'
+import { numbersPerMs } from '#core/stores/session-directory.ts'
 
 /** By what a session was opened: what may end it, beside its principal. */
 export interface SessionMark {

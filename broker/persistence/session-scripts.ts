@@ -1,6 +1,6 @@
 import { membership, picking } from './group-scripts.ts'
 import { luaScript } from './lua-script.ts'
-import { numbersPerMs } from './queue-scripts.ts'
+import { numbersPerMs } from '#core/stores/session-directory.ts'
 
 /**
  * Keys of an organization, after its prefix:

@@ -1,17 +1,16 @@
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import { beginning, behindAll } from './prefix-range.ts'
 import { fromRedis, type RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
-import type {
-  ConnectionAbout,
-  LiveConnection,
-  SessionDirectory,
-  SessionEntry,
-  SessionPage,
-  StoredSessionState,
+import {
+  type ConnectionAbout,
+  type LiveConnection,
+  numbersPerMs,
+  type SessionDirectory,
+  type SessionEntry,
+  type SessionPage,
+  type StoredSessionState,
 } from './session-directory.ts'
-
-/** Of the sequence that numbers openings; the brokers' `numbersPerMs`. */
-const numbersPerMs = 2_048
 
 /** Reads what the brokers keep under `cs:{org}:mq:`, see `broker/persistence/session-scripts.ts` and `broker/cluster/registry-scripts.ts`. */
 export class RedisSessionDirectory implements SessionDirectory {
@@ -30,7 +29,7 @@ export class RedisSessionDirectory implements SessionDirectory {
     limit: number,
   ): Promise<SessionPage> {
     const names = this.#keys.messaging(organization)
-    const from = after === '' ? `[${prefix}` : `(${after}`
+    const from = beginning(prefix, after)
     const found = await Promise.all(
       ['clients:ids', 'session-ids'].map((key) =>
         fromRedis(() =>
@@ -118,12 +117,6 @@ function storedOf(
     subscriptions: Object.keys(fields).filter((filter) => filter !== ''),
     queued: Number(queued),
   }
-}
-
-/** For ZRANGEBYLEX: what follows everything that begins so. */
-function behindAll(prefix: string): string {
-  const last = prefix.length - 1
-  return last < 0 ? '+' : `(${prefix.slice(0, last)}${String.fromCodePoint(prefix.charCodeAt(last) + 1)}`
 }
 
 const byBytes = (left: string, right: string): number => Buffer.compare(Buffer.from(left), Buffer.from(right))

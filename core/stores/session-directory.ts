@@ -1,5 +1,11 @@
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 
+/**
+ * Messages and openings of sessions get numbers in their order of arrival that also say when that was: so many for each
+ * ms since the epoch.
+ */
+export const numbersPerMs = 2_048
+
 /** A connection, as the replica that has it tells of it when it is let in. */
 export interface ConnectionAbout {
   readonly address: string
