@@ -10,6 +10,7 @@ import {
 import type { Announcer } from '../../broker/persistence/shared-subscriptions.ts'
 import { readSummons, type Summons } from '../../broker/persistence/summons.ts'
 import { aMessage } from '../fixtures/messages.ts'
+import { enqueueFor, payloadsIn, readQueue } from '../fixtures/session-queues.ts'
 
 const shared = '$share/workers/jobs/+'
 const group = groupOf(shared) as string
@@ -46,20 +47,11 @@ export function describeGroupPersistence(
     }
     const publish = async (over: Partial<RoutedMessage> = {}): Promise<RoutedMessage> => {
       const message = aMessage({ topic: 'jobs/1', ...over })
-      await persistence.outgoingEnqueueCombi(await persistence.subscriptionsByTopic(message.topic), message)
+      await enqueueFor(persistence, message)
       return message
     }
-    const queueOf = async (id: string): Promise<QueuedMessage[]> => {
-      const all: QueuedMessage[] = []
-      for (let after = ''; ;) {
-        const page = await persistence.outgoingPage({ id }, after, 7)
-        all.push(...page.messages)
-        if (page.isLast) return all
-        after = page.next
-      }
-    }
-    const payloadsOf = async (id: string): Promise<(string | undefined)[]> =>
-      (await queueOf(id)).map(({ message }) => message?.payload.toString())
+    const queueOf = (id: string): Promise<QueuedMessage[]> => readQueue(persistence, id)
+    const payloadsOf = async (id: string): Promise<(string | undefined)[]> => payloadsIn(await queueOf(id))
     const publishMany = async (count: number): Promise<string[]> => {
       const payloads = Array.from({ length: count }, (_, index) => `m${index}`)
       for (const payload of payloads) await publish({ payload: Buffer.from(payload) })

@@ -10,6 +10,7 @@ import {
   type SessionPersistence,
 } from '../../broker/persistence/session-persistence.ts'
 import { eventually } from '../fixtures/eventually.ts'
+import { enqueueFor, payloadsIn, readQueue } from '../fixtures/session-queues.ts'
 import { aMessage, expiryProperty, someFilters, someTopics } from '../fixtures/messages.ts'
 
 const owner = { id: 'user:ada/device {x}:*' }
@@ -24,19 +25,9 @@ export function describeSessionPersistence(name: string, create: () => Promise<S
     })
     afterEach(() => persistence.destroy())
 
-    const publish = async (message: RoutedMessage): Promise<void> =>
-      persistence.outgoingEnqueueCombi(await persistence.subscriptionsByTopic(message.topic), message)
-    const queueOf = async ({ id }: { id: string }): Promise<QueuedMessage[]> => {
-      const all: QueuedMessage[] = []
-      for (let after = ''; ;) {
-        const page = await persistence.outgoingPage({ id }, after, 7)
-        all.push(...page.messages)
-        if (page.isLast) return all
-        after = page.next
-      }
-    }
-    const payloads = (messages: readonly QueuedMessage[]): (string | undefined)[] =>
-      messages.map(({ message }) => message?.payload.toString())
+    const publish = (message: RoutedMessage): Promise<void> => enqueueFor(persistence, message)
+    const queueOf = ({ id }: { id: string }): Promise<QueuedMessage[]> => readQueue(persistence, id)
+    const payloads = payloadsIn
 
     describe('a session', () => {
       test('is there from its first opening on, with subscriptions or without', async () => {
