@@ -272,10 +272,9 @@ class ListWatchLoop<T extends KubernetesObject> {
     const delayMs = isGone && this.#mayListAtOnce() ? 0 : this.#backoff.next(retryAfterMs)
     const fields = errorFields(error)
     metrics?.restarted(type.plural, fields.code ?? 'error')
-    log.warn(
-      { ...fields, resource: type.plural, namespace: this.#namespace, delayMs },
-      'list or watch failed',
-    )
+    const context = { ...fields, resource: type.plural, namespace: this.#namespace, delayMs }
+    if (isGone) log.info(context, 'the watch expired; listing again')
+    else log.warn(context, 'list or watch failed')
     return delayMs
   }
 

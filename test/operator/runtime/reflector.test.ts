@@ -124,6 +124,7 @@ describe('a reflector', () => {
     server.compact()
     await recovered()
     expect(restarts).toEqual(['unreachable', 'gone'])
+    expect(log.lines.map(({ level }) => level).filter((level) => level === 'warn')).toHaveLength(1)
     expect(seen).toEqual(['initial one uid-1', 'added two uid-2', 'deleted one uid-1'])
     expect(reflector.store.keys()).toEqual(['a/two'])
     expect(server.asked('GET').map(({ query }) => query.get('resourceVersion'))).toEqual(['0', '101'])
@@ -137,6 +138,7 @@ describe('a reflector', () => {
     await failedOnce()
     await recovered()
     expect(restarts).toEqual(['gone'])
+    expect(log.lines.map(({ level }) => level)).not.toContain('warn')
     expect(server.asked('GET').map(({ query }) => query.get('resourceVersion'))).toEqual(['0', '101'])
   })
 
