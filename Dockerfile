@@ -22,6 +22,7 @@ WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
 COPY package.json ./
 COPY core core
+COPY kubernetes kubernetes
 COPY operator operator
 COPY broker broker
 COPY token-service token-service

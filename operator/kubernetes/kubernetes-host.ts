@@ -1,6 +1,6 @@
 import { type ResourceKindName, resourceKindNames, type ResourceOf } from '#core/resources/index.ts'
 import type { NewSecret, ResourceEvent, ResourceHost, StoredSecret } from '../reconcilers/host.ts'
-import { isApiError } from '../runtime/api-error.ts'
+import { isApiError } from '../../kubernetes/api-error.ts'
 import type { EventRecorder } from '../runtime/events.ts'
 import { addFinalizer, removeFinalizer } from '../runtime/finalizers.ts'
 import type { KubernetesApi } from '../runtime/kubernetes-api.ts'

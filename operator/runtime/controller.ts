@@ -13,7 +13,7 @@
  * is how a standby keeps its caches warm.
  */
 import { randomUUID } from 'node:crypto'
-import { isApiError } from './api-error.ts'
+import { isApiError } from '../../kubernetes/api-error.ts'
 import { errorFields, type Log } from './log.ts'
 import { keyOf, parseKey, type KubernetesObject } from './objects.ts'
 import { hasChanged } from './predicates.ts'

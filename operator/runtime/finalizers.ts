@@ -2,7 +2,7 @@
  * Adds and takes away one finalizer, leaving those of others. Both reject with `conflict` when the object is no
  * longer the one given; the next reconcile then sees the newer one.
  */
-import { isApiError } from './api-error.ts'
+import { isApiError } from '../../kubernetes/api-error.ts'
 import type { KubernetesApi } from './kubernetes-api.ts'
 import type { KubernetesObject, ResourceType } from './objects.ts'
 

@@ -9,9 +9,9 @@
  *   the fields this manager owns, and no managedFields. `force` is true unless given.
  */
 import type { IncomingMessage } from 'node:http'
-import { ApiError, errorFromStatus } from './api-error.ts'
-import type { ClusterAccess } from './cluster-access.ts'
-import { createHttpTransport, type HttpTransport } from './http-transport.ts'
+import { ApiError, errorFromStatus } from '../../kubernetes/api-error.ts'
+import type { ClusterAccess } from '../../kubernetes/cluster-access.ts'
+import { createHttpTransport, type HttpTransport } from '../../kubernetes/http-transport.ts'
 import { resourcePath, type KubernetesObject, type ObjectName, type ResourceType } from './objects.ts'
 import { deadline, systemTime, type Deadline, type Time } from './time.ts'
 import { readWatch, type WatchContext, type WatchEvent } from './watch-stream.ts'

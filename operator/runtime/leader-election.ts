@@ -11,7 +11,7 @@
  *   seconds until the next renewal.
  * - An unreachable API server is waited for; it costs the leader its leadership, nothing else.
  */
-import { isApiError } from './api-error.ts'
+import { isApiError } from '../../kubernetes/api-error.ts'
 import type { KubernetesApi } from './kubernetes-api.ts'
 import { errorFields, type Log } from './log.ts'
 import type { KubernetesObject, ResourceType } from './objects.ts'

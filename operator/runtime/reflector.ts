@@ -11,7 +11,7 @@
  * - managedFields and the last-applied annotation are dropped; `transform` may drop more.
  * - With `namespaces`, one list and watch each, for rights in single namespaces; `hasSynced` means all of them.
  */
-import { isApiError } from './api-error.ts'
+import { isApiError } from '../../kubernetes/api-error.ts'
 import { Backoff } from './backoff.ts'
 import type { KubernetesApi, SelectOptions, WatchEvent } from './kubernetes-api.ts'
 import { errorFields, type Log } from './log.ts'

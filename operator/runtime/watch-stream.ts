@@ -5,7 +5,7 @@
  * a line, or by a lost connection, throws `unreachable`; one that ends between lines just ends.
  */
 import type { Readable } from 'node:stream'
-import { ApiError, errorFromStatus } from './api-error.ts'
+import { ApiError, errorFromStatus } from '../../kubernetes/api-error.ts'
 import type { KubernetesObject } from './objects.ts'
 
 export type WatchEvent<T extends KubernetesObject> =

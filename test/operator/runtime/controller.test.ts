@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { ApiError } from '../../../operator/runtime/api-error.ts'
+import { ApiError } from '../../../kubernetes/api-error.ts'
 import { Controller, TerminalError, type ControllerOptions } from '../../../operator/runtime/controller.ts'
 import { createRuntimeMetrics } from '../../../operator/runtime/metrics.ts'
 import { Reflector } from '../../../operator/runtime/reflector.ts'

@@ -1,5 +1,5 @@
 /** Builders shared by the tests of the runtime. */
-import type { ClusterAccess } from '../../../operator/runtime/cluster-access.ts'
+import type { ClusterAccess } from '../../../kubernetes/cluster-access.ts'
 import { KubernetesApi, type KubernetesApiOptions } from '../../../operator/runtime/kubernetes-api.ts'
 import type { KubernetesObject, ResourceType } from '../../../operator/runtime/objects.ts'
 import type { FakeApiServer } from './fake-api-server.ts'

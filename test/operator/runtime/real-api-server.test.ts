@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { findClusterAccess } from '../../../operator/runtime/cluster-access.ts'
+import { findClusterAccess } from '../../../kubernetes/cluster-access.ts'
 import { EventRecorder } from '../../../operator/runtime/events.ts'
 import { addFinalizer, removeFinalizer } from '../../../operator/runtime/finalizers.ts'
 import { KubernetesApi } from '../../../operator/runtime/kubernetes-api.ts'

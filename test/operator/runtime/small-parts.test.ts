@@ -1,7 +1,7 @@
 import pino from 'pino'
 import { Registry } from 'prom-client'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { ApiError } from '../../../operator/runtime/api-error.ts'
+import { ApiError } from '../../../kubernetes/api-error.ts'
 import { isSameStatus, setCondition, type Condition } from '../../../operator/runtime/conditions.ts'
 import { EventRecorder, type EventNote } from '../../../operator/runtime/events.ts'
 import { addFinalizer, hasFinalizer, removeFinalizer } from '../../../operator/runtime/finalizers.ts'

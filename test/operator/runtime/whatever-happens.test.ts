@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ApiError } from '../../../operator/runtime/api-error.ts'
+import { ApiError } from '../../../kubernetes/api-error.ts'
 import type { KubernetesApi } from '../../../operator/runtime/kubernetes-api.ts'
 import { LeaderElector } from '../../../operator/runtime/leader-election.ts'
 import type { KubernetesObject } from '../../../operator/runtime/objects.ts'

@@ -8,7 +8,6 @@
 import { readFile } from 'node:fs/promises'
 import type { RequestOptions } from 'node:https'
 import type { KubeConfig } from '@kubernetes/client-node'
-import type { Time } from './time.ts'
 
 export interface ClusterAccess {
   /** `https://host:port`, possibly followed by a path. */
@@ -21,9 +20,14 @@ export interface ClusterAccess {
   refresh(): void
 }
 
+/** Ms of a clock that never goes back. */
+interface Stopwatch {
+  monotonic(): number
+}
+
 export interface AccessOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
-  readonly time: Time
+  readonly time: Stopwatch
   /** A kubeconfig file; without it the mounted service account, else what kubectl would take. */
   readonly kubeconfig?: string
 }
@@ -70,7 +74,7 @@ const tokenLifetimeMs = 60_000
 /** The token is re-read every minute and after a 401, as client-go does: the kubelet replaces it on disk. */
 export async function serviceAccountAccess(
   server: string,
-  time: Time,
+  time: Stopwatch,
   folder: string = serviceAccountFolder,
 ): Promise<ClusterAccess> {
   const namespace = await readFile(`${folder}/namespace`, 'utf8').catch(() => undefined)
