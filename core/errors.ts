@@ -6,6 +6,7 @@
  * - `store-unavailable`  Redis did not answer, or answered with an error: nothing is known
  * - `store-not-ready`    Redis answers, but the operator has not written its records yet
  * - `record-damaged`     what the store holds is no record of that type
+ * - `secret-sealed`      a secret was sealed under a key that this program does not have
  * - `credential-exists`  the username of a temporary credential is taken
  * - `behind-barrier`     the proof of an identity is older than a revocation
  * - `short-id-taken`     another Organization holds the short id
@@ -17,6 +18,7 @@ export type DomainErrorCode =
   | 'store-unavailable'
   | 'store-not-ready'
   | 'record-damaged'
+  | 'secret-sealed'
   | 'credential-exists'
   | 'behind-barrier'
   | 'short-id-taken'

@@ -4,6 +4,7 @@ import { collectDefaultMetrics, Registry } from 'prom-client'
 import { startProbeServer } from '#core/process/probe-server.ts'
 import type { ProgramContext } from '#core/process/program.ts'
 import type { SettingsOf } from '#core/process/settings.ts'
+import { openSealingKeys } from '#core/sealing/sealing-key-file.ts'
 import { RedisApiKeyUses } from '#core/stores/redis-api-key-uses.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
 import { redisTls } from '#core/redis/redis-tls.ts'
@@ -104,6 +105,12 @@ export async function runOperator({
   let leadership: Leadership | undefined
   // Another Redis may be the master now, and lack what was written last.
   eachNode(redis, (node) => node.on('ready', () => leadership?.lookAgain()))
+  const { keys: sealing, close: leaveSealingKeys } = await openSealingKeys(settings.sealingKeysFile, {
+    log,
+    // What was sealed under another key is sealed anew.
+    onChange: () => leadership?.lookAgain(),
+  })
+  shutdown.add('sealing keys', async () => leaveSealingKeys())
   const createLeadership = (): Leadership =>
     (leadership = new Leadership({
       cache,
@@ -115,6 +122,7 @@ export async function runOperator({
       log,
       concurrency: settings.concurrency,
       installation: settings.installation,
+      sealing,
       formerPasswords: new RedisFormerPasswordMarks(redis, keys),
       endpoints: { host: settings.mqttHost, mqttsPort: settings.mqttsPort, wssPort: settings.wssPort },
     }))

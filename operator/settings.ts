@@ -1,4 +1,5 @@
 import { commonSettings } from '#core/process/common-settings.ts'
+import { sealingSetting } from '#core/sealing/sealing-key-file.ts'
 import { commaList, port, Remedy, text, wholeNumber } from '#core/process/settings.ts'
 
 const dnsName = (given: string): string | Remedy =>
@@ -8,6 +9,7 @@ const dnsName = (given: string): string | Remedy =>
 
 export const operatorSettings = {
   ...commonSettings,
+  sealingKeysFile: sealingSetting,
   installation: {
     name: 'CLOUDSIGNAL_OPERATOR_INSTALLATION',
     description:

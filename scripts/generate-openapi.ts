@@ -26,6 +26,7 @@ const app = buildApp({
   fetchDocument: async (url) => {
     throw new Error(`nothing is fetched here, not even ${url}`)
   },
+  sealing: undefined,
   limiter: new MemoryRateLimiter(systemClock),
   now: systemClock,
   log: silentLog,

@@ -7,6 +7,7 @@ import type { Log } from '#core/process/logger.ts'
 import { listenError, startProbeServer } from '#core/process/probe-server.ts'
 import { Shutdown } from '#core/process/shutdown.ts'
 import { describeLocation, redisLocation } from '#core/redis/redis-location.ts'
+import type { SealingKeys } from '#core/sealing/sealing-keys.ts'
 import { startBroker } from '../broker/broker.ts'
 import { createReconcilers } from '../operator/reconcilers/index.ts'
 import { buildApp } from '../token-service/app.ts'
@@ -17,6 +18,7 @@ import { GeneratedSecrets } from './generated-secrets.ts'
 import { ManifestDirectory } from './manifest-directory.ts'
 import { ReconcileLoop } from './reconcile-loop.ts'
 import { StandaloneHost } from './standalone-host.ts'
+import { provideSealingKeys } from './sealing.ts'
 import { StateDirectory } from './state-directory.ts'
 import { memoryStores, redisStores, type Stores } from './stores.ts'
 
@@ -74,6 +76,7 @@ async function compose(options: StandaloneOptions, shutdown: Shutdown): Promise<
   const stores = await openStores(options, shutdown, signal)
   const certificates = await provideCertificates(state, stores.now)
   const secrets = await GeneratedSecrets.open(state)
+  const sealing = await provideSealingKeys(state)
   const manifests = await ManifestDirectory.open({ path: options.manifests, state, now: stores.now, say })
   shutdown.add('manifests', () => manifests.close())
   const host = await StandaloneHost.open({ manifests, secrets, say })
@@ -81,7 +84,7 @@ async function compose(options: StandaloneOptions, shutdown: Shutdown): Promise<
   const broker = await openBroker(options, stores, certificates, { audit, registry })
   shutdown.add('broker', () => broker.close())
   const endpoints = endpointsOf(options.host, broker.ports)
-  const http = await openTokenService(options, stores, endpoints, { audit, registry })
+  const http = await openTokenService(options, stores, endpoints, sealing, { audit, registry })
   shutdown.add('token service', http.close)
 
   const reconcilers = createReconcilers({
@@ -92,6 +95,7 @@ async function compose(options: StandaloneOptions, shutdown: Shutdown): Promise<
     log,
     installation: 'standalone',
     formerPasswords: stores.formerPasswords,
+    sealing,
     endpoints,
   })
   const loop = new ReconcileLoop({ host, reconcilers, markReady: () => stores.identities.markReady(), log })
@@ -166,6 +170,7 @@ async function openTokenService(
   { host, ports, log, fetchDocument }: StandaloneOptions,
   { identities, credentials, controlLog, cluster, keyUses, limiter, now }: Stores,
   endpoints: ReturnType<typeof endpointsOf>,
+  sealing: SealingKeys,
   observed: Observed,
 ): Promise<{ readonly port: number; readonly close: () => Promise<void> }> {
   const app = buildApp({
@@ -177,6 +182,7 @@ async function openTokenService(
     limiter,
     // Whoever runs standalone writes the manifests too; the demo issuer is on the loopback.
     fetchDocument: fetchDocument ?? guardedFetch({ allowPrivateIssuers: true }),
+    sealing,
     now,
     log,
     ...observed,

@@ -14,6 +14,7 @@ import type { Log } from '#core/process/logger.ts'
 import type { ApiKeyUses } from '#core/stores/api-key-uses.ts'
 import type { ControlLogWitness, ControlLogWriter } from '#core/stores/control-log.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
+import type { SealingKeys } from '#core/sealing/sealing-keys.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { RateLimiter } from '#core/stores/rate-limiter.ts'
 import type { SessionDirectory } from '#core/stores/session-directory.ts'
@@ -67,6 +68,8 @@ export interface AppDependencies {
   readonly keyUses: ApiKeyUses
   /** How documents of issuers are read: `guardedFetch(...)`, or a test's own. */
   readonly fetchDocument: DocumentFetcher
+  /** Opens secrets of providers. */
+  readonly sealing: SealingKeys | undefined
   readonly now: Clock
   readonly log: Log
   readonly audit: Audit

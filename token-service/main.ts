@@ -5,6 +5,7 @@ import { createAuditLines } from '#core/audit/audit-lines.ts'
 import { systemClock } from '#core/clock.ts'
 import { listenError, startProbeServer } from '#core/process/probe-server.ts'
 import { type ProgramContext, runProgram } from '#core/process/program.ts'
+import { openSealingKeys } from '#core/sealing/sealing-key-file.ts'
 import { RedisApiKeyUses } from '#core/stores/redis-api-key-uses.ts'
 import { CachedIdentityReader } from '#core/stores/cached-identity-reader.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
@@ -35,6 +36,8 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
   const write = createAuditLines('token-service', registry)
   const audit = createAudit({ level: settings.audit, write, registry, now: systemClock })
   shutdown.add('audit', async () => audit.flush())
+  const sealing = await openSealingKeys(settings.sealingKeysFile, { log })
+  shutdown.add('sealing keys', async () => sealing.close())
   const redis = connectRedis(settings.redisUrl, 'token-service', log, redisTls(settings))
   shutdown.add('redis', () => closeRedis(redis))
 
@@ -63,6 +66,7 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
     sessions: new RedisSessionDirectory(redis, keys),
     keyUses: new RedisApiKeyUses(redis, keys),
     fetchDocument: guardedFetch({ allowPrivateIssuers: settings.allowPrivateIssuers }),
+    sealing: sealing.keys,
     now: systemClock,
     log,
     audit,

@@ -11,6 +11,7 @@ import {
   url,
   wholeNumber,
 } from '#core/process/settings.ts'
+import { sealingSetting } from '#core/sealing/sealing-key-file.ts'
 import { defaultMostPerSubject } from './issuing/exchange-identity.ts'
 import { defaultRates } from './limits/request-limits.ts'
 
@@ -28,6 +29,7 @@ function subnets(text: string): readonly string[] | Remedy {
 
 export const settings = {
   ...commonSettings,
+  sealingKeysFile: sealingSetting,
   httpPort: {
     name: 'CLOUDSIGNAL_TOKEN_SERVICE_HTTP_PORT',
     description: 'Port of the API; 0 takes a free one. Plain HTTP: put TLS in front of it.',

@@ -13,6 +13,8 @@ export const ProviderRecordSchema = Type.Object({
   allowAnonymous: Type.Boolean(),
   allowMachine: Type.Boolean(),
   bindToTokenExpiry: Type.Boolean(),
+  /** By `ProviderSecretName`, each sealed for that name, this provider and its organization; absent without any. */
+  secrets: Type.Optional(Type.Record(Type.String(), Type.String())),
   lists: Type.Array(Type.String()),
   /** Life of a credential in seconds; the organization's when absent. */
   ttl: Type.Optional(Type.Integer({ minimum: 1 })),

@@ -15,7 +15,7 @@ import type { KubernetesHost } from './kubernetes-host.ts'
 
 export interface LeadershipOptions extends Pick<
   ReconcilerOptions,
-  'installation' | 'endpoints' | 'formerPasswords' | 'keyUses'
+  'installation' | 'endpoints' | 'formerPasswords' | 'keyUses' | 'sealing'
 > {
   readonly cache: ClusterCache
   readonly host: KubernetesHost
@@ -36,7 +36,7 @@ export class Leadership {
 
   constructor(options: LeadershipOptions) {
     this.#options = options
-    const { host, store, time, log, installation, endpoints, formerPasswords, keyUses } = options
+    const { host, store, time, log, installation, endpoints, formerPasswords, keyUses, sealing } = options
     const now = (): number => time.now()
     this.#reconcilers = createReconcilers({
       host,
@@ -47,6 +47,7 @@ export class Leadership {
       endpoints,
       formerPasswords,
       keyUses,
+      sealing,
     })
     this.#controllers = {
       Organization: this.#controller('Organization'),
@@ -131,21 +132,23 @@ export class Leadership {
   }
 
   #followSecrets(): void {
-    const wake = ({ metadata }: KubernetesObject): void => {
+    const wake = (kinds: readonly ResourceKindName[], { metadata }: KubernetesObject): void => {
       const { namespace = '', name } = metadata
-      for (const kind of ['ApiKey', 'MqttUser'] as const) {
+      for (const kind of kinds) {
         for (const key of this.#options.cache.keysBySecret(kind, namespace, name)) {
           this.#controllers[kind].enqueue(key)
         }
       }
     }
     const wakeUnlessSeen = (secret: KubernetesObject): void => {
-      if (!this.#options.host.hasSeen(secret)) wake(secret)
+      // Nobody writes into what a provider refers to, and several may share it: that one has read it says nothing.
+      wake(['IdentityProvider'], secret)
+      if (!this.#options.host.hasSeen(secret)) wake(['ApiKey', 'MqttUser'], secret)
     }
     this.#options.cache.secrets.addHandler({
       added: (secret, initial) => initial || wakeUnlessSeen(secret),
       updated: wakeUnlessSeen,
-      deleted: wake,
+      deleted: (secret) => wake(['IdentityProvider', 'ApiKey', 'MqttUser'], secret),
     })
   }
 

@@ -5,21 +5,31 @@ import type { ProviderRecord } from '#core/identity/provider-record.ts'
 import { durationSeconds } from '#core/resources/fields.ts'
 import type { IdentityProvider, IdentityProviderSpec } from '#core/resources/identity-provider.ts'
 import { accessRefusal, someValue } from './access-readiness.ts'
+import type { ResourceHost } from './host.ts'
 import type { Decision, KindReconciler } from './kind-reconciler.ts'
 import type { OrganizationFinder, OrganizationLookup } from './organization-finder.ts'
 import { notReady, type Readiness, synced } from './readiness.ts'
-import { namesOf, type ResourceReader } from './references.ts'
+import { type ProviderSecretParts, type ProviderSecrets, readProviderSecrets } from './provider-secrets.ts'
+import { namesOf } from './references.ts'
 
-interface Facts {
-  readonly organization: OrganizationLookup
-  readonly accessRefusal: Readiness | undefined
+type Facts =
+  | { readonly refusal: Readiness }
+  | {
+      readonly refusal?: undefined
+      readonly secrets: ProviderSecrets
+      readonly accessRefusal: Readiness | undefined
+    }
+
+export interface IdentityProviderParts extends ProviderSecretParts {
+  readonly host: ResourceHost
+  readonly finder: OrganizationFinder
 }
 
 /** Without a finalizer: credentials that were exchanged here end by themselves, and the sweep removes the record. */
 export function identityProviderReconciler(
-  reader: ResourceReader,
-  finder: OrganizationFinder,
+  parts: IdentityProviderParts,
 ): KindReconciler<'IdentityProvider', Facts> {
+  const { host, finder } = parts
   const organizationOf = ({ metadata, spec }: IdentityProvider): OrganizationLookup =>
     finder.find(metadata.namespace, spec.organizationRef)
   return {
@@ -34,13 +44,11 @@ export function identityProviderReconciler(
     holdsClaim: () => true,
     async gather(provider) {
       const organization = organizationOf(provider)
+      if (organization.refusal !== undefined) return { refusal: organization.refusal }
       const policy = { ...emptyPolicy, lists: namesOf(provider.spec.accessListRefs) }
       return {
-        organization,
-        accessRefusal:
-          organization.refusal === undefined
-            ? accessRefusal(reader, organization.organization, policy, attributesOf(provider))
-            : undefined,
+        secrets: await readProviderSecrets(parts, provider, organization.id),
+        accessRefusal: accessRefusal(host, organization.organization, policy, attributesOf(provider)),
       }
     },
     decide: decideIdentityProvider,
@@ -54,13 +62,9 @@ function attributesOf({ spec }: IdentityProvider): Attributes {
   return Object.fromEntries([...wellKnownAttributes, ...claims].map((name) => [name, someValue]))
 }
 
-function decideIdentityProvider(
-  provider: IdentityProvider,
-  { organization, accessRefusal }: Facts,
-): Decision<'IdentityProvider'> {
-  if (organization.refusal !== undefined) {
-    return { record: 'remove', ready: organization.refusal, status: {} }
-  }
+function decideIdentityProvider(provider: IdentityProvider, facts: Facts): Decision<'IdentityProvider'> {
+  if (facts.refusal !== undefined) return { record: 'remove', ready: facts.refusal, status: {} }
+  const { secrets, accessRefusal } = facts
   const issuer = issuerOf(provider.spec)
   const promised = (['liveCheck', 'webhook'] as const).find((name) => provider.spec[name] !== undefined)
   if (promised !== undefined) {
@@ -74,8 +78,9 @@ function decideIdentityProvider(
       'clerk.publicKey is no RSA key of 2048 to 8192 bits: copy the JWKS public key of the instance'
     return { record: 'remove', ready: notReady('PublicKeyUnusable', message), status: {} }
   }
+  if (secrets.refusal !== undefined) return { record: 'remove', ready: secrets.refusal, status: {} }
   return {
-    record: providerRecord(provider),
+    record: providerRecord(provider, secrets.sealed),
     ready: accessRefusal ?? synced('identity tokens may be exchanged'),
     status: issuer === undefined ? {} : { issuer },
   }
@@ -93,7 +98,10 @@ function isUsableKey(pem: string): boolean {
   }
 }
 
-function providerRecord({ metadata, spec }: IdentityProvider): ProviderRecord {
+function providerRecord(
+  { metadata, spec }: IdentityProvider,
+  secrets: Readonly<Record<string, string>>,
+): ProviderRecord {
   return {
     uid: metadata.uid,
     type: spec.type,
@@ -103,6 +111,7 @@ function providerRecord({ metadata, spec }: IdentityProvider): ProviderRecord {
     allowAnonymous: spec.allowAnonymous ?? false,
     allowMachine: spec.allowMachine ?? false,
     bindToTokenExpiry: spec.bindToTokenExpiry ?? false,
+    ...(Object.keys(secrets).length === 0 ? {} : { secrets }),
     lists: namesOf(spec.accessListRefs),
     ...(spec.ttl === undefined ? {} : { ttl: durationSeconds(spec.ttl) }),
   }

@@ -3,6 +3,7 @@ import type { Log } from '#core/process/logger.ts'
 import type { ResourceKindName, ResourceOf } from '#core/resources/index.ts'
 import type { ApiKeyUses } from '#core/stores/api-key-uses.ts'
 import type { FormerPasswordMarks } from '#core/stores/former-password-marks.ts'
+import type { SealingKeys } from '#core/sealing/sealing-keys.ts'
 import type { IdentityWriter } from '#core/stores/identity-store.ts'
 import { accessListReconciler } from './access-list.ts'
 import { apiKeyReconciler } from './api-key.ts'
@@ -33,6 +34,8 @@ export interface ReconcilerOptions {
   readonly endpoints: Endpoints
   /** Who still uses a password that was rotated. */
   readonly formerPasswords: Pick<FormerPasswordMarks, 'lastUse'>
+  /** For secrets of providers; without them a provider that has any is refused. */
+  readonly sealing: SealingKeys | undefined
 }
 
 /**
@@ -59,13 +62,13 @@ export const reconcileOrder = [
 ] as const satisfies readonly ResourceKindName[]
 
 export function createReconcilers(options: ReconcilerOptions): Reconcilers {
-  const { host, store, now, log, installation, endpoints, formerPasswords, keyUses } = options
+  const { host, store, now, log, installation, endpoints, formerPasswords, keyUses, sealing } = options
   const finder = createOrganizationFinder(host, installation)
   const ledger = new RecordLedger(store)
   const kinds = {
     Organization: organizationReconciler({ host, store, ledger, finder }),
     AccessList: accessListReconciler(host, finder),
-    IdentityProvider: identityProviderReconciler(host, finder),
+    IdentityProvider: identityProviderReconciler({ host, store, finder, sealing }),
     ApiKey: apiKeyReconciler(host, finder, keyUses),
     MqttUser: mqttUserReconciler({ host, store, finder, endpoints, formerPasswords, now }),
   } as const

@@ -17,9 +17,11 @@ import { findCondition, setCondition } from '../runtime/conditions.ts'
  * - `InvalidPattern`         a regular expression can not be used; what was there before stays
  * - `NotSupported`           the spec asks for something that is not built yet
  * - `PublicKeyUnusable`      the key in the settings can not verify tokens
- * - `SecretNotFound`         the Secret of its password is not there
+ * - `SecretNotFound`         a Secret that it refers to is not there
  * - `SecretKeyMissing`       that Secret lacks the key, or it is empty or no key of ours
+ * - `SecretUnusable`         what stands there can not be what it is for
  * - `SecretConflict`         a Secret of the name to be generated is there and belongs to somebody else
+ * - `SealingKeyMissing`      the operator has no key to seal a secret with
  * - `StoreUnavailable`       Redis could not be written; it is tried again
  */
 export type ReadyReason =
@@ -38,7 +40,9 @@ export type ReadyReason =
   | 'PublicKeyUnusable'
   | 'SecretNotFound'
   | 'SecretKeyMissing'
+  | 'SecretUnusable'
   | 'SecretConflict'
+  | 'SealingKeyMissing'
   | 'StoreUnavailable'
 
 export interface Readiness {

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parseSealingKeys } from '#core/sealing/sealing-keys.ts'
 import { type ControlPlane, startControlPlane, whyNoControlPlane } from '../fixtures/kubernetes.ts'
+import { aSealingKeyText } from '../fixtures/sealing.ts'
 import { chartDirectory, manyValues, podOf, programs, render, renderText } from './render.ts'
 
 describe.skipIf(whyNoControlPlane !== undefined)('the chart on a real API server', () => {
@@ -50,6 +52,8 @@ describe.skipIf(whyNoControlPlane !== undefined)('the chart on a real API server
 
   describe('installed', () => {
     let notes: string
+    let keysBefore: string
+    let readKeys: () => Promise<string>
 
     beforeAll(async () => {
       notes = (await plane.helm(['install', 'cs', chartDirectory, '--namespace', namespace])).stdout
@@ -113,6 +117,25 @@ describe.skipIf(whyNoControlPlane !== undefined)('the chart on a real API server
         expect([...question, await can(...question)]).toEqual([...question, false])
     })
 
+    test('keeps its sealing keys over an upgrade, with those that were added, and when it is uninstalled', async () => {
+      const ours = ['secret', 'cs-cloudsignal-sealing', '--namespace', namespace]
+      const keys = async (): Promise<string> => {
+        const { stdout } = await plane.kubectl(['get', ...ours, '-o', 'jsonpath={.data.keys}'])
+        return Buffer.from(stdout, 'base64').toString()
+      }
+      const made = await keys()
+      expect(parseSealingKeys(made)).toBeDefined()
+      const upgrade = ['upgrade', 'cs', chartDirectory, '--namespace', namespace]
+      await plane.helm(upgrade)
+      expect(await keys()).toBe(made)
+      const more = `${aSealingKeyText()}\n${made}`
+      await plane.kubectl(['patch', ...ours, '-p', JSON.stringify({ stringData: { keys: more } })])
+      await plane.helm(upgrade)
+      expect(await keys()).toBe(more)
+      keysBefore = more
+      readKeys = keys
+    })
+
     test('is upgraded in place, and leaves the five kinds when it is uninstalled', async () => {
       const upgrade = [
         'upgrade',
@@ -128,6 +151,7 @@ describe.skipIf(whyNoControlPlane !== undefined)('the chart on a real API server
       const { stdout } = await plane.kubectl(['get', 'deployment', 'cs-cloudsignal-broker', ...path])
       expect(stdout).toBe('5')
       await plane.helm(['uninstall', 'cs', '--namespace', namespace])
+      expect(await readKeys()).toBe(keysBefore)
       const kinds = await plane.kubectl(['get', 'crd', '-o', 'name'])
       expect(kinds.stdout.match(/\.cloudsignal\.app$/gm)).toHaveLength(5)
     })

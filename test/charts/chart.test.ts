@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 import { describe, expect, test } from 'vitest'
+import { parseSealingKeys } from '#core/sealing/sealing-keys.ts'
 import {
   chartDirectory,
   manyValues,
@@ -79,6 +80,17 @@ describe('the chart', () => {
     ])
     const withoutIssuer = render({ broker: { tls: { certManager: { enabled: true } } } })
     await expect(withoutIssuer).rejects.toThrow(/issuerRef.name must name an issuer/)
+  })
+
+  test('makes sealing keys that the programs can read, unless it is given some', async () => {
+    const [secret, ...others] = ofKind(byDefault, 'Secret')
+    expect(others).toEqual([])
+    expect(secret?.metadata.annotations).toEqual({ 'helm.sh/resource-policy': 'keep' })
+    const text = Buffer.from(secret?.data?.['keys'] ?? '', 'base64').toString()
+    expect(parseSealingKeys(text)).toBeDefined()
+    const [another] = ofKind(await render(), 'Secret')
+    expect(another?.data).not.toEqual(secret?.data)
+    expect(ofKind(withMany, 'Secret')).toEqual([])
   })
 
   test('keeps names within the limit however long the release is called', async () => {

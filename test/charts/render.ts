@@ -16,6 +16,7 @@ export interface RenderedObject {
     readonly labels?: Readonly<Record<string, string>>
   }
   readonly spec?: Readonly<Record<string, unknown>>
+  readonly data?: Readonly<Record<string, string>>
 }
 
 export interface PolicyRule {
@@ -71,6 +72,7 @@ export const manyValues = {
     urlKeys: { operator: 'a', broker: 'b', tokenService: 'c' },
     tls: { secretName: 'redis-tls', clientCertificate: true },
   },
+  sealing: { secretName: 'own-sealing-keys' },
   crds: { keep: false },
   podDisruptionBudget: { maxUnavailable: '50%' },
   operator: {

@@ -65,6 +65,27 @@ describe('the environment that the chart gives', () => {
     },
   )
 
+  test('gives the sealing keys to operator and token service, and never to the broker', () => {
+    const nameOf = (objects: readonly RenderedObject[], program: (typeof programs)[number]): string => {
+      const { env, volumeMounts = [] } = containerOf(objects, program)
+      const path = env.find(({ name }) => name === 'CLOUDSIGNAL_SEALING_KEYS_FILE')?.value
+      const mount = volumeMounts.find(({ mountPath }) => path?.startsWith(`${mountPath}/`))
+      const { volumes = [] } = podOf(objects, program).spec
+      return `${path} of ${volumes.find(({ name }) => name === mount?.name)?.secret?.secretName}`
+    }
+    for (const [objects, secret] of [
+      [byDefault, 'cs-cloudsignal-sealing'],
+      [withMany, 'own-sealing-keys'],
+    ] as const) {
+      expect(programs.map((program) => nameOf(objects, program))).toEqual([
+        `/etc/cloudsignal/sealing/keys of ${secret}`,
+        'undefined of undefined',
+        `/etc/cloudsignal/sealing/keys of ${secret}`,
+      ])
+      expect(JSON.stringify(podOf(objects, 'broker'))).not.toMatch(/sealing/i)
+    }
+  })
+
   test('needs no certificate of the programs where only the authority is given', async () => {
     const objects = await render({ redis: { tls: { secretName: 'ca' } } })
     const names = containerOf(objects, 'broker').env.map(({ name }) => name)

@@ -62,6 +62,10 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- default (printf "%s-broker-tls" (include "cloudsignal.fullname" .)) .Values.broker.tls.secretName -}}
 {{- end -}}
 
+{{- define "cloudsignal.sealingSecret" -}}
+{{- default (printf "%s-sealing" (include "cloudsignal.fullname" .)) .Values.sealing.secretName -}}
+{{- end -}}
+
 {{- define "cloudsignal.brokerHost" -}}
 {{- default (printf "%s-broker.%s.svc" (include "cloudsignal.fullname" .) .Release.Namespace) .Values.broker.host -}}
 {{- end -}}

@@ -131,6 +131,24 @@ resources:
 {{- end -}}
 {{- end -}}
 
+{{/* The keys that secrets of identity providers are sealed with in Redis: for the operator and the token service only. */}}
+{{- define "cloudsignal.sealingEnv" -}}
+- name: CLOUDSIGNAL_SEALING_KEYS_FILE
+  value: /etc/cloudsignal/sealing/keys
+{{- end -}}
+
+{{- define "cloudsignal.sealingVolumeMount" -}}
+- { name: sealing, mountPath: /etc/cloudsignal/sealing, readOnly: true }
+{{- end -}}
+
+{{- define "cloudsignal.sealingVolume" -}}
+- name: sealing
+  secret:
+    secretName: {{ include "cloudsignal.sealingSecret" .root }}
+    defaultMode: 0440
+    items: [{ key: keys, path: keys }]
+{{- end -}}
+
 {{- define "cloudsignal.serviceAccount" -}}
 {{- if .values.serviceAccount.create -}}
 apiVersion: v1

@@ -1,0 +1,108 @@
+import { isDomainError } from '#core/errors.ts'
+import type { ProviderRecord } from '#core/identity/provider-record.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { IdentityProvider } from '#core/resources/identity-provider.ts'
+import { providerSecretContext, type ProviderSecretName } from '#core/sealing/provider-secrets.ts'
+import type { SealingKeys } from '#core/sealing/sealing-keys.ts'
+import type { IdentityReader } from '#core/stores/identity-store.ts'
+import type { ResourceHost } from './host.ts'
+import { notReady, type Readiness } from './readiness.ts'
+import { type ProviderSecretRef, providerSecretRefs } from './secret-names.ts'
+
+/** What of a provider is secret, as it stands in its Secrets, or why it is not there. */
+export type ProviderSecrets =
+  | { readonly refusal: Readiness }
+  | {
+      readonly refusal?: undefined
+      /** Never to be shown. */
+      readonly clear: ReadonlyMap<ProviderSecretName, string>
+      readonly sealed: Readonly<Record<string, string>>
+    }
+
+export interface ProviderSecretParts {
+  readonly host: Pick<ResourceHost, 'readSecret'>
+  readonly store: Pick<IdentityReader, 'get'>
+  readonly sealing: SealingKeys | undefined
+}
+
+const longestSecret = 16 * 1024
+
+/** Reads what the provider refers to and seals it; what is sealed in its record already stays as long as it is true. */
+export async function readProviderSecrets(
+  parts: ProviderSecretParts,
+  provider: IdentityProvider,
+  organization: OrganizationId,
+): Promise<ProviderSecrets> {
+  const refs = providerSecretRefs(provider.spec)
+  const [first] = refs
+  const clear = new Map<ProviderSecretName, string>()
+  if (first === undefined) return { clear, sealed: {} }
+  const { sealing } = parts
+  if (sealing === undefined) {
+    const message = `${first.field} needs a key to seal it with: give the operator and the token service CLOUDSIGNAL_SEALING_KEYS_FILE`
+    return { refusal: notReady('SealingKeyMissing', message) }
+  }
+  for (const ref of refs) {
+    const { secret, refusal } = await readSecret(parts.host, provider.metadata.namespace, ref)
+    if (refusal !== undefined) return { refusal }
+    clear.set(ref.purpose, secret)
+  }
+  const { uid } = provider.metadata
+  const stored = await storedSecrets(parts.store, provider, organization)
+  const sealed = Array.from(clear, ([purpose, secret]) => {
+    const context = providerSecretContext(organization, { uid }, purpose)
+    return [purpose, resealed(sealing, secret, context, stored[purpose])] as const
+  })
+  return { clear, sealed: Object.fromEntries(sealed) }
+}
+
+/** Each sealing gives another text, and another text is another record: one that is as it should be stays. */
+function resealed(sealing: SealingKeys, secret: string, context: string, stored: string | undefined): string {
+  const isRight =
+    stored !== undefined && sealing.isCurrent(stored) && sealing.open(stored, context) === secret
+  return isRight ? stored : sealing.seal(secret, context)
+}
+
+type Read =
+  | { readonly secret: string; readonly refusal?: undefined }
+  | { readonly secret?: undefined; readonly refusal: Readiness }
+
+async function readSecret(
+  host: ProviderSecretParts['host'],
+  namespace: string,
+  { field, name, key }: ProviderSecretRef,
+): Promise<Read> {
+  const found = await host.readSecret(namespace, name)
+  if (found === undefined) {
+    const message = `there is no Secret ${name} in namespace ${namespace}: make it, or leave ${field} out`
+    return { refusal: notReady('SecretNotFound', message) }
+  }
+  const text = Object.hasOwn(found.data, key) ? found.data[key] : undefined
+  // As an editor or a shell leaves it; no such secret ends with one.
+  const secret = text?.replace(/(\r?\n)+$/, '')
+  if (secret === undefined || secret === '') {
+    const message = `Secret ${name} has no key ${key}, or nothing in it`
+    return { refusal: notReady('SecretKeyMissing', message) }
+  }
+  if (secret.length > longestSecret) {
+    const message = `key ${key} of Secret ${name} has more than ${longestSecret} characters`
+    return { refusal: notReady('SecretUnusable', message) }
+  }
+  return { secret }
+}
+
+/** Of the record in force, unless it was another provider's of the same name. */
+async function storedSecrets(
+  store: ProviderSecretParts['store'],
+  { metadata }: IdentityProvider,
+  organization: OrganizationId,
+): Promise<NonNullable<ProviderRecord['secrets']>> {
+  try {
+    const record = await store.get('provider', organization, metadata.name)
+    return record?.uid === metadata.uid ? (record.secrets ?? {}) : {}
+  } catch (error) {
+    // It is about to be written anew.
+    if (isDomainError(error, 'record-damaged')) return {}
+    throw error
+  }
+}
