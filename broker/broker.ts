@@ -17,6 +17,7 @@ import { Connection } from './connection/connection.ts'
 import { FrameCache } from './connection/frame-cache.ts'
 import { LiveConnections } from './connection/live-connections.ts'
 import { Newcomers } from './connection/newcomers.ts'
+import { type ControlMetrics, createControlMetrics } from './control/control-metrics.ts'
 import { controlLogHandler } from './control/follow-control-log.ts'
 import { SessionPurge } from './control/purge-sessions.ts'
 import { StalenessWatch } from './control/staleness-watch.ts'
@@ -25,7 +26,7 @@ import { FormerPasswords } from './former-passwords.ts'
 import { defaultLimits, type Limits } from './limits.ts'
 import type { Certificate } from './listeners/certificate-files.ts'
 import { type ListenerAddresses, type ListenerName, openListeners } from './listeners/listeners.ts'
-import { createBrokerMetrics } from './metrics.ts'
+import { type BrokerMetrics, createBrokerMetrics } from './metrics.ts'
 import type { Cluster } from './organizations/cluster.ts'
 import { OrganizationPool } from './organizations/organization-pool.ts'
 
@@ -61,6 +62,20 @@ export interface Broker {
   close(): Promise<void>
 }
 
+const made = new WeakMap<
+  Registry,
+  { readonly metrics: BrokerMetrics; readonly controlMetrics: ControlMetrics }
+>()
+
+/** A start that is tried again counts on: prom-client refuses a second metric of a name. */
+function metricsOf(registry: Registry) {
+  const known = made.get(registry)
+  if (known !== undefined) return known
+  const metrics = { metrics: createBrokerMetrics(registry), controlMetrics: createControlMetrics(registry) }
+  made.set(registry, metrics)
+  return metrics
+}
+
 /**
  * One replica. Rejects with `port-in-use` or, when the control log can not be followed, `store-unavailable`;
  * then nothing is left open.
@@ -77,7 +92,12 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     if (batches > 0) void confirmClaims(connections, clients, log)
   })
   const purge = new SessionPurge({ identities, credentials, organizations, log })
-  const control = await options.controlLog.follow(controlLogHandler(live, purge), options.cluster.replica)
+  const { metrics, controlMetrics } = metricsOf(options.registry)
+  const control = await options.controlLog.follow(
+    controlLogHandler({ live, purge, metrics: controlMetrics, now }),
+    options.cluster.replica,
+  )
+  controlMetrics.staleness(() => control.staleness())
   const membership = await options.cluster
     .enlist({
       lapsed: () => {
@@ -92,7 +112,6 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       throw error
     })
   const admissions = new Admissions({ identities, credentials, now })
-  const metrics = createBrokerMetrics(options.registry)
   const wills = new WillPublisher({
     registry: clients,
     accessOf: (organization, author) => admissions.accessOf(organization, author),
@@ -144,10 +163,13 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     await control.close()
     throw error
   })
+  const { cert } = options.listeners.mqtts ?? options.listeners.wss ?? {}
+  if (cert !== undefined) metrics.certificate(cert)
   return {
     ports: Object.fromEntries([...listeners].map(([name, { port }]) => [name, port])),
     isStale: () => watch.isStale,
     useCertificate(certificate) {
+      metrics.certificate(certificate.cert)
       for (const listener of listeners.values()) listener.useCertificate?.(certificate)
     },
     async close() {

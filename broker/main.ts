@@ -1,5 +1,4 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { collectDefaultMetrics, Registry } from 'prom-client'
 import { createAudit } from '#core/audit/audit.ts'
 import { createAuditLines } from '#core/audit/audit-lines.ts'
 import { systemClock } from '#core/clock.ts'
@@ -7,6 +6,7 @@ import { isDomainError } from '#core/errors.ts'
 import { errorFields, type Log } from '#core/process/logger.ts'
 import { startProbeServer } from '#core/process/probe-server.ts'
 import { runProgram } from '#core/process/program.ts'
+import { programRegistry } from '#core/process/program-registry.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
 import { redisTls } from '#core/redis/redis-tls.ts'
 import { closeRedis, connectRedis, eachNode, untilReady } from '#core/stores/redis-connection.ts'
@@ -15,11 +15,13 @@ import { RedisCredentialRenewer } from '#core/stores/redis-credential-store.ts'
 import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-marks.ts'
 import { RedisIdentityReader } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
+import { createRedisMetrics } from '#core/stores/redis-metrics.ts'
 import { type Broker, type BrokerOptions, startBroker } from './broker.ts'
 import { RedisBus } from './bus/redis-bus.ts'
 import { readCertificate, watchCertificate } from './listeners/certificate-files.ts'
 import { createBusMetrics } from './metrics.ts'
 import { redisCluster } from './organizations/cluster.ts'
+import { createRedisServerMetrics } from './persistence/redis-server-metrics.ts'
 import { reportRedis } from './persistence/report-redis.ts'
 import { brokerSettings } from './settings.ts'
 
@@ -34,8 +36,8 @@ await runProgram({
     let broker: Broker | undefined
     const files = { certFile: settings.tlsCertFile, keyFile: settings.tlsKeyFile }
     const certificate = await readCertificate(files)
-    const registry = new Registry()
-    collectDefaultMetrics({ register: registry })
+    const registry = programRegistry('broker')
+    const redisMetrics = createRedisMetrics(registry)
     const write = createAuditLines('broker', registry)
     const audit = createAudit({ level: settings.audit, write, registry, now: systemClock })
     shutdown.add('audit', async () => audit.flush())
@@ -46,9 +48,12 @@ await runProgram({
     shutdown.add('bus', () => closeRedis(subscriber))
     const replicated = connectRedis(settings.redisUrl, 'broker-replicated', log, tls)
     shutdown.add('replicated writes', () => closeRedis(replicated))
-    eachNode(redis, (node) => reportRedis(node, log))
+    const connections = { broker: redis, 'broker-bus': subscriber, 'broker-replicated': replicated }
+    for (const [name, connection] of Object.entries(connections)) redisMetrics.watch(name, connection)
+    const serverMetrics = createRedisServerMetrics(registry)
+    eachNode(redis, (node) => reportRedis(node, log, serverMetrics))
     const keys = redisKeys(settings.keyPrefix)
-    const clock = startRedisClock(redis, keys)
+    const clock = startRedisClock(redis, keys, redisMetrics.probe)
     shutdown.add('clock', clock.close)
     const probes = await startProbeServer({
       host: settings.probeHost,

@@ -1,7 +1,9 @@
+import { X509Certificate } from 'node:crypto'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Action } from '#core/access/access-rule.ts'
 import type { ClientRefusal } from '#core/audit/audit-event.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import { readGauge } from '#core/process/read-gauge.ts'
 import type { BusMetrics } from './bus/redis-bus.ts'
 import type { WillOutcome } from './cluster/will-publisher.ts'
 import type { RefreshRefusal } from './handlers/refresh-credential.ts'
@@ -22,6 +24,8 @@ export interface BrokerMetrics {
   /** A client was let in by a password that was rotated and ends. */
   formerPassword(): void
   throttled(): void
+  /** What the listeners show from now on: a chain in PEM. */
+  certificate(chain: string): void
   dropped(reason: 'slow-consumer' | 'packet-too-large' | 'queue-full' | 'retained-quota'): void
 }
 
@@ -58,6 +62,13 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
     'former_password_connects_total',
     'Clients that were let in by a password that was rotated and ends soon',
   )
+  let expiration: number | undefined
+  readGauge(
+    registry,
+    'cloudsignal_broker_certificate_expiration_timestamp_seconds',
+    'When the certificate of the listeners ends',
+    () => expiration,
+  )
   const drops = counter('messages_dropped_total', 'Messages that a client did not get', 'reason')
   return {
     connected(listener) {
@@ -77,6 +88,7 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
     renewed: (outcome) => renewals.inc({ outcome }),
     formerPassword: () => formerPasswords.inc(),
     throttled: () => throttles.inc(),
+    certificate: (chain) => (expiration = new X509Certificate(chain).validToDate.getTime() / 1_000),
     dropped: (reason) => drops.inc({ reason }),
   }
 }

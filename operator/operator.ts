@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
-import { collectDefaultMetrics, Registry } from 'prom-client'
 import { startProbeServer } from '#core/process/probe-server.ts'
 import type { ProgramContext } from '#core/process/program.ts'
+import { programRegistry } from '#core/process/program-registry.ts'
 import type { SettingsOf } from '#core/process/settings.ts'
 import { openSealingKeys } from '#core/sealing/sealing-key-file.ts'
 import { RedisApiKeyUses } from '#core/stores/redis-api-key-uses.ts'
@@ -13,6 +13,7 @@ import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-marks.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
+import { createRedisMetrics } from '#core/stores/redis-metrics.ts'
 import { ClusterCache } from './kubernetes/cluster-cache.ts'
 import { KubernetesHost } from './kubernetes/kubernetes-host.ts'
 import { Leadership } from './kubernetes/leadership.ts'
@@ -41,13 +42,14 @@ export async function runOperator({
   log,
   shutdown,
 }: ProgramContext<OperatorSettings>): Promise<void> {
-  const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
+  const registry = programRegistry('operator')
+  const redisMetrics = createRedisMetrics(registry)
   const metrics = createRuntimeMetrics({ registry, prefix: 'cloudsignal_operator' })
   const redis = connectRedis(settings.redisUrl, 'operator', log, redisTls(settings))
   shutdown.add('Redis', () => closeRedis(redis))
+  redisMetrics.watch('operator', redis)
   const keys = redisKeys(settings.keyPrefix)
-  const clock = startRedisClock(redis, keys)
+  const clock = startRedisClock(redis, keys, redisMetrics.probe)
   shutdown.add('clock', clock.close)
   const store = new RedisIdentityStore(redis, keys, new RedisControlLog(redis, keys))
 

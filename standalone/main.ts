@@ -1,4 +1,5 @@
 import { isDomainError } from '#core/errors.ts'
+import { programRegistry } from '#core/process/program-registry.ts'
 import { createLogger, errorFields } from '#core/process/logger.ts'
 import { announcement, userLine } from './announcement.ts'
 import { type CommandLine, describeFailure, helpText, parseCommandLine } from './command-line.ts'
@@ -35,7 +36,14 @@ async function run(): Promise<void> {
   const state = await StateDirectory.open(options.state)
   if (options.demoIssuer) issuer = await startDemoIssuer({ port: options.ports.issuer, state })
   const { signal } = interrupted
-  standalone = await startStandalone({ ...options, state, log, say, signal })
+  standalone = await startStandalone({
+    ...options,
+    state,
+    log,
+    registry: programRegistry('standalone'),
+    say,
+    signal,
+  })
   signal.throwIfAborted()
   const told = await announce(standalone)
   announceNewUsers(standalone, told)

@@ -38,6 +38,8 @@ export interface StandaloneOptions {
   /** How documents of issuers are read; over the network when absent. */
   readonly fetchDocument?: DocumentFetcher
   readonly log: Log
+  /** Of its metrics. */
+  readonly registry?: Registry
   /** Tells people what becomes of their manifests, a line at a time. */
   readonly say?: (line: string) => void
   /** Ends the start, which may wait for Redis. */
@@ -70,10 +72,10 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
 async function compose(options: StandaloneOptions, shutdown: Shutdown): Promise<Standalone> {
   const { log, say = () => {}, signal = new AbortController().signal } = options
   const state = typeof options.state === 'string' ? await StateDirectory.open(options.state) : options.state
-  const registry = new Registry()
+  const { registry = new Registry() } = options
   // One log for people: its own level decides.
   const audit = createAudit({ level: 'all', write: log.info.bind(log), registry, now: systemClock })
-  const stores = await openStores(options, shutdown, signal)
+  const stores = await openStores(options, shutdown, signal, registry)
   const certificates = await provideCertificates(state, stores.now)
   const secrets = await GeneratedSecrets.open(state)
   const sealing = await provideSealingKeys(state)
@@ -125,12 +127,13 @@ async function openStores(
   { redisUrl, now, log, say }: StandaloneOptions,
   shutdown: Shutdown,
   signal: AbortSignal,
+  registry: Registry,
 ): Promise<Stores> {
   if (redisUrl === undefined) return memoryStores(now)
   const location = redisLocation(redisUrl)
   const patience = setTimeout(() => say?.(`waiting for Redis at ${describeLocation(location)}`), 1_000)
   try {
-    return await redisStores(location, log, shutdown, signal)
+    return await redisStores(location, log, shutdown, signal, registry)
   } finally {
     clearTimeout(patience)
   }

@@ -1,3 +1,4 @@
+import type { Registry } from 'prom-client'
 import { type Clock, systemClock } from '#core/clock.ts'
 import type { Log } from '#core/process/logger.ts'
 import type { Shutdown } from '#core/process/shutdown.ts'
@@ -16,14 +17,18 @@ import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
 import type { RateLimiter } from '#core/stores/rate-limiter.ts'
 import { RedisApiKeyUses } from '#core/stores/redis-api-key-uses.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
-import { closeRedis, connectRedis, untilReady } from '#core/stores/redis-connection.ts'
+import { closeRedis, connectRedis, eachNode, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-marks.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
+import { createRedisMetrics } from '#core/stores/redis-metrics.ts'
 import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
 import { RedisBus } from '../broker/bus/redis-bus.ts'
+import { createBusMetrics } from '../broker/metrics.ts'
+import { createRedisServerMetrics } from '../broker/persistence/redis-server-metrics.ts'
+import { reportRedis } from '../broker/persistence/report-redis.ts'
 import { type Cluster, memoryCluster, redisCluster } from '../broker/organizations/cluster.ts'
 
 /** Where records and messages lie: all of it in this process, or all of it in Redis. */
@@ -42,7 +47,7 @@ export interface Stores {
 }
 
 export function memoryStores(now: Clock = systemClock): Stores {
-  const controlLog = new MemoryControlLog()
+  const controlLog = new MemoryControlLog(now)
   return {
     identities: new MemoryIdentityStore(controlLog),
     credentials: new MemoryCredentialStore(controlLog, now),
@@ -62,6 +67,7 @@ export async function redisStores(
   log: Log,
   shutdown: Shutdown,
   signal: AbortSignal,
+  registry: Registry,
 ): Promise<Stores> {
   const redis = connectRedis(location, 'standalone', log)
   shutdown.add('redis', () => closeRedis(redis))
@@ -70,7 +76,16 @@ export async function redisStores(
   const replicated = connectRedis(location, 'standalone-replicated', log)
   shutdown.add('replicated writes', () => closeRedis(replicated))
   const keys = redisKeys()
-  const clock = startRedisClock(redis, keys)
+  const redisMetrics = createRedisMetrics(registry)
+  const connections = {
+    standalone: redis,
+    'standalone-bus': subscriber,
+    'standalone-replicated': replicated,
+  }
+  for (const [name, connection] of Object.entries(connections)) redisMetrics.watch(name, connection)
+  const serverMetrics = createRedisServerMetrics(registry)
+  eachNode(redis, (node) => reportRedis(node, log, serverMetrics))
+  const clock = startRedisClock(redis, keys, redisMetrics.probe)
   shutdown.add('clock', clock.close)
   await untilReady(redis, signal)
   await untilReady(subscriber, signal)
@@ -86,7 +101,7 @@ export async function redisStores(
       redis,
       replicated,
       keys,
-      new RedisBus({ publisher: redis, subscriber, keys, log }),
+      new RedisBus({ publisher: redis, subscriber, keys, log, metrics: createBusMetrics(registry) }),
       log,
     ),
     limiter: new RedisRateLimiter(redis, keys),

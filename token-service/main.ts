@@ -1,10 +1,10 @@
 import type { AddressInfo } from 'node:net'
-import { collectDefaultMetrics, Registry } from 'prom-client'
 import { createAudit } from '#core/audit/audit.ts'
 import { createAuditLines } from '#core/audit/audit-lines.ts'
 import { systemClock } from '#core/clock.ts'
 import { listenError, startProbeServer } from '#core/process/probe-server.ts'
 import { type ProgramContext, runProgram } from '#core/process/program.ts'
+import { programRegistry } from '#core/process/program-registry.ts'
 import { openSealingKeys } from '#core/sealing/sealing-key-file.ts'
 import { RedisApiKeyUses } from '#core/stores/redis-api-key-uses.ts'
 import { CachedIdentityReader } from '#core/stores/cached-identity-reader.ts'
@@ -15,6 +15,7 @@ import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityReader } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
+import { createRedisMetrics } from '#core/stores/redis-metrics.ts'
 import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
 import { RedisSessionDirectory } from '#core/stores/redis-session-directory.ts'
 import { type App, buildApp } from './app.ts'
@@ -31,8 +32,8 @@ await runProgram({
 
 /** Steps of the shutdown run from the last to the first: the API, the probes, Redis. */
 async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promise<void> {
-  const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
+  const registry = programRegistry('token-service')
+  const redisMetrics = createRedisMetrics(registry)
   const write = createAuditLines('token-service', registry)
   const audit = createAudit({ level: settings.audit, write, registry, now: systemClock })
   shutdown.add('audit', async () => audit.flush())
@@ -40,9 +41,10 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
   shutdown.add('sealing keys', async () => sealing.close())
   const redis = connectRedis(settings.redisUrl, 'token-service', log, redisTls(settings))
   shutdown.add('redis', () => closeRedis(redis))
+  redisMetrics.watch('token-service', redis)
 
   const keys = redisKeys(settings.keyPrefix)
-  const clock = startRedisClock(redis, keys)
+  const clock = startRedisClock(redis, keys, redisMetrics.probe)
   shutdown.add('clock', clock.close)
 
   const probes = await startProbeServer({

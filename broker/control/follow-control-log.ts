@@ -1,6 +1,8 @@
+import type { Clock } from '#core/clock.ts'
 import { type ControlEntry, type ControlLogHandler, parseMoment } from '#core/stores/control-log.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { LiveConnections } from '../connection/live-connections.ts'
+import type { ControlMetrics } from './control-metrics.ts'
 import type { SessionPurge } from './purge-sessions.ts'
 
 type Affected = (live: LiveConnections<Connection>, entry: ControlEntry) => readonly Connection[]
@@ -24,16 +26,32 @@ const affected: Readonly<Record<ControlEntry['type'], Affected>> = {
   'api-key': () => [],
 }
 
+export interface ControlLogHandlerOptions {
+  readonly live: LiveConnections<Connection>
+  readonly purge: SessionPurge
+  readonly metrics: ControlMetrics
+  /** The stores' time. */
+  readonly now: Clock
+}
+
 /** Brings what changed to the live connections of this replica, and then to stored sessions of nobody. */
-export function controlLogHandler(live: LiveConnections<Connection>, purge: SessionPurge): ControlLogHandler {
+export function controlLogHandler({
+  live,
+  purge,
+  metrics,
+  now,
+}: ControlLogHandlerOptions): ControlLogHandler {
   return {
-    async entry(entry) {
+    async entry(entry, at) {
+      metrics.read(entry.type, (now() - at) / 1_000)
       const connections = affected[entry.type]?.(live, entry) ?? []
       const ended = await (entry.type === 'session' ? endAll(connections, entry) : reviewAll(connections))
+      metrics.ended(ended, (now() - at) / 1_000)
       await purge.entry(entry)
       return ended
     },
     async gap() {
+      metrics.gap()
       const ended = await reviewAll(live.all())
       await purge.all()
       return ended

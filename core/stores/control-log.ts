@@ -61,8 +61,11 @@ export interface ControlLogWitness {
 }
 
 export interface ControlLogHandler {
-  /** In the order of the log. Resolves with how many connections ended for it. Must not throw or reject. */
-  entry(entry: ControlEntry): Promise<number> | void
+  /**
+   * In the order of the log; `at` is when it was appended, by the store's clock. Resolves with how many connections
+   * ended for it. Must not throw or reject.
+   */
+  entry(entry: ControlEntry, at: number): Promise<number> | void
   /** Entries were missed and can not be had any more: look at everything again. Must not throw or reject. */
   gap(): Promise<number> | void
 }

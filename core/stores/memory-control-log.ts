@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from '#core/clock.ts'
 import type {
   Applied,
   ControlEntry,
@@ -13,12 +14,17 @@ export class MemoryControlLog implements ControlLog {
   readonly #handlers = new Set<ControlLogHandler>()
   /** What became of the last entries, by position. */
   readonly #done = new Map<string, Promise<number>>()
+  readonly #now: Clock
   #position = 0
+
+  constructor(now: Clock = systemClock) {
+    this.#now = now
+  }
 
   async append(entry: ControlEntry): Promise<string> {
     this.#position += 1
     const position = String(this.#position)
-    const ended = Array.from(this.#handlers, (handler) => handler.entry(entry))
+    const ended = Array.from(this.#handlers, (handler) => handler.entry(entry, this.#now()))
     this.#done.set(
       position,
       Promise.all(ended).then((counts) => counts.reduce<number>((sum, count) => sum + (count ?? 0), 0)),
@@ -33,7 +39,10 @@ export class MemoryControlLog implements ControlLog {
 
   async follow(handler: ControlLogHandler): Promise<ControlLogSubscription> {
     // One registration per call, also for a handler that follows twice.
-    const own: ControlLogHandler = { entry: (entry) => handler.entry(entry), gap: () => handler.gap() }
+    const own: ControlLogHandler = {
+      entry: (entry, at) => handler.entry(entry, at),
+      gap: () => handler.gap(),
+    }
     this.#handlers.add(own)
     return { staleness: () => 0, close: async () => void this.#handlers.delete(own) }
   }

@@ -174,7 +174,8 @@ class Follower {
     for (const [id, fields] of entries) {
       const entry = entryOf(fields ?? [])
       // What can not be read may have been a revocation.
-      const ended = entry === undefined ? this.#handler.gap() : this.#handler.entry(entry)
+      const ended =
+        entry === undefined ? this.#handler.gap() : this.#handler.entry(entry, Number.parseInt(id, 10))
       outcomes.push({ position: id, ended })
       this.#from = id
     }
