@@ -9,6 +9,7 @@ import type { FormerPasswordMarks } from '#core/stores/former-password-marks.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import { ConnectThrottle, defaultThrottleLimits, type ThrottleLimits } from './admission/connect-throttle.ts'
 import { Admissions } from './admission/admissions.ts'
+import { PasswordChecks, type PasswordCheckLimits } from './admission/password-checks.ts'
 import { confirmClaims } from './cluster/confirm-claims.ts'
 import { ToldSubscriptions } from './cluster/told-subscriptions.ts'
 import { returnToGroups } from './cluster/return-to-groups.ts'
@@ -45,6 +46,7 @@ export interface BrokerOptions {
   readonly registry: Registry
   readonly limits?: Partial<Limits>
   readonly throttle?: Partial<ThrottleLimits>
+  readonly passwordChecks?: Partial<PasswordCheckLimits>
   /** Exchanges and renewals a minute of one person. */
   readonly perSubject?: number
   /** Nobody is served while the control log could not be read for so long. */
@@ -111,7 +113,8 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       await control.close()
       throw error
     })
-  const admissions = new Admissions({ identities, credentials, now })
+  const passwords = new PasswordChecks(() => performance.now(), options.passwordChecks)
+  const admissions = new Admissions({ identities, credentials, now, passwords })
   const wills = new WillPublisher({
     registry: clients,
     accessOf: (organization, author) => admissions.accessOf(organization, author),

@@ -63,6 +63,8 @@ export type Refusal = Extract<
   | 'user-suspended'
   /** the credential is for another client id */
   | 'wrong-client-id'
+  /** too many passwords that people chose come at once */
+  | 'busy'
   /** the records can not be read, or are not there yet */
   | 'unavailable'
 >

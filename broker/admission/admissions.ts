@@ -4,7 +4,7 @@ import { type FoundLists, listsOf, resolveAccess } from '#core/access/access-pol
 import type { Clock } from '#core/clock.ts'
 import { longestLife } from '#core/credentials/renew-credential.ts'
 import { isTemporary, parseUsername, type Username } from '#core/credentials/username.ts'
-import { dummyVerifier, type VerifierBinding, verifySecret } from '#core/credentials/verifier.ts'
+import { dummyVerifier, type VerifierBinding } from '#core/credentials/verifier.ts'
 import { DomainError } from '#core/errors.ts'
 import { attributesOfConnection } from '#core/identity/attributes.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
@@ -17,11 +17,13 @@ import type { Standing, WillAuthor } from '../cluster/stored-will.ts'
 import { AccessMemo } from './access-memo.ts'
 import { AdmissionRecords, type Candidate, type Known, type ValidVerifier } from './admission-records.ts'
 import type { Admission, Admitted, Refusal } from './admission.ts'
+import { PasswordChecks, TooManyPasswords } from './password-checks.ts'
 
 export interface AdmissionsOptions {
   readonly identities: IdentityReader
   readonly credentials: CredentialReader
   readonly now: Clock
+  readonly passwords?: PasswordChecks
 }
 
 /** What CONNECT brings, as text. */
@@ -35,11 +37,13 @@ export interface Claim {
 export class Admissions {
   readonly #records: AdmissionRecords
   readonly #now: Clock
+  readonly #passwords: PasswordChecks
   readonly #accesses = new AccessMemo()
 
-  constructor({ identities, credentials, now }: AdmissionsOptions) {
+  constructor({ identities, credentials, now, passwords }: AdmissionsOptions) {
     this.#records = new AdmissionRecords(identities, credentials)
     this.#now = now
+    this.#passwords = passwords ?? new PasswordChecks(() => performance.now())
   }
 
   /**
@@ -192,8 +196,10 @@ export class Admissions {
   ): Promise<ValidVerifier | undefined> {
     const binding = bindingOf(name)
     const verifiers = candidate === undefined ? [] : this.#validVerifiers(candidate)
-    if (verifiers.length === 0) await verifySecret(password, dummyVerifier, binding)
-    for (const one of verifiers) if (await verifySecret(password, one.verifier, binding)) return one
+    if (verifiers.length === 0) await this.#passwords.isRight(password, dummyVerifier, binding)
+    for (const one of verifiers) {
+      if (await this.#passwords.isRight(password, one.verifier, binding)) return one
+    }
     return undefined
   }
 
@@ -210,6 +216,7 @@ async function unlessUnavailable(decide: () => Promise<Admitted>): Promise<Admit
   try {
     return await decide()
   } catch (cause) {
+    if (cause instanceof TooManyPasswords) return refused('busy')
     return { refusal: 'unavailable', cause }
   }
 }

@@ -39,6 +39,7 @@ const inOrganization: ReadonlySet<ClientRefusal> = new Set<ClientRefusal>([
   'organization-suspended',
   'user-suspended',
   'wrong-client-id',
+  'busy',
 ])
 
 /** Whom the client says to be. What is no username is not shown: it may be a password in the wrong field. */

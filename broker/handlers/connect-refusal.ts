@@ -28,10 +28,12 @@ export const refusalCodes: Readonly<Record<ConnectRefusal, ReasonCode>> = {
   'principal-full': reason.quotaExceeded,
   'throttled-name': reason.connectionRateExceeded,
   'throttled-address': reason.connectionRateExceeded,
+  busy: reason.serverBusy,
   unavailable: reason.serverUnavailable,
 }
 
 const wrongName = reason.badUserNameOrPassword
+const tooMany: ReadonlySet<ReasonCode> = new Set([reason.connectionRateExceeded, reason.serverBusy])
 
 /** Somebody who guesses: it counts against the name and the address. */
 export const isFailedGuess = (refusal: ConnectRefusal): boolean => refusalCodes[refusal] === wrongName
@@ -43,5 +45,5 @@ export const isFailedGuess = (refusal: ConnectRefusal): boolean => refusalCodes[
 export function answerAfterMs(refusal: ConnectRefusal, limits: Limits): number {
   const code = refusalCodes[refusal]
   if (code === wrongName) return limits.refusalMs
-  return code === reason.connectionRateExceeded ? limits.throttledMs : 0
+  return tooMany.has(code) ? limits.throttledMs : 0
 }

@@ -29,6 +29,7 @@ export const clientRefusals = [
   'principal-full',
   'throttled-name',
   'throttled-address',
+  'busy',
   'unavailable',
   'malformed-packet',
   'protocol-error',

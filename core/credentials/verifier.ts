@@ -27,6 +27,8 @@ export interface VerifierBinding {
 }
 
 const scryptCost = 16_384
+/** 128 MiB of memory. */
+export const mostScryptCost = 131_072
 const digestBytes = 32
 
 /** For a generated secret. Deterministic: the same secret gives the same verifier. */
@@ -51,6 +53,7 @@ export async function verifySecret(
   verifier: Verifier,
   binding: VerifierBinding,
 ): Promise<boolean> {
+  if (verifier.algorithm === 'scrypt' && !isScryptCost(verifier.cost)) return false
   const expected = Buffer.from(verifier.digest, 'base64url')
   const actual =
     verifier.algorithm === 'sha256'
@@ -63,6 +66,11 @@ export async function verifySecret(
 export const dummyVerifier: Verifier = {
   algorithm: 'sha256',
   digest: randomBytes(digestBytes).toString('base64url'),
+}
+
+/** Others are refused by scrypt itself, or take too much memory. */
+export function isScryptCost(cost: number): boolean {
+  return cost >= 2 && cost <= mostScryptCost && Number.isInteger(Math.log2(cost))
 }
 
 function digestOf(secret: string, binding: VerifierBinding): Buffer {

@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { AccessRuleSchema } from '#core/access/access-rule.ts'
+import { isScryptCost, mostScryptCost } from '#core/credentials/verifier.ts'
 import { isLocalPart, localPartPattern, temporaryPrefix } from '#core/credentials/username.ts'
 import { wholeDenies } from './deny-rules.ts'
 import { accessListRefs, closed, duration, durationSeconds, objectName, secretKeyRef } from './fields.ts'
@@ -14,7 +15,13 @@ const passwordVerifier = Type.Object(
     algorithm: Type.Enum(['sha256', 'scrypt']),
     digest: Type.String({ minLength: 43, maxLength: 43 }),
     salt: Type.Optional(Type.String({ maxLength: 64 })),
-    cost: Type.Optional(Type.Integer({ minimum: 1024, maximum: 1_048_576 })),
+    cost: Type.Optional(
+      Type.Integer({
+        minimum: 1024,
+        maximum: mostScryptCost,
+        description: 'N of scrypt, a power of two; r is 8 and p is 1.',
+      }),
+    ),
   },
   { ...closed, description: 'A verifier instead of the password, as written by the users API.' },
 )
@@ -128,6 +135,8 @@ export function localPartOf(user: {
   return user.spec.username ?? user.metadata.name
 }
 
+const scryptCosts = Array.from({ length: 8 }, (_, power) => 1024 * 2 ** power)
+
 const given = (value: unknown) => (value === undefined ? 0 : 1)
 
 export const mqttUserKind: ResourceKind<typeof MqttUserSpecSchema, typeof MqttUserStatusSchema> = {
@@ -185,6 +194,14 @@ export const mqttUserKind: ResourceKind<typeof MqttUserSpecSchema, typeof MqttUs
       holds: ({ spec: { passwordVerifier } }) =>
         passwordVerifier?.algorithm !== 'scrypt' ||
         (passwordVerifier.salt !== undefined && passwordVerifier.cost !== undefined),
+    },
+    {
+      field: 'spec.passwordVerifier.cost',
+      at: 'spec',
+      cel: `!has(self.passwordVerifier) || !has(self.passwordVerifier.cost) || self.passwordVerifier.cost in [${scryptCosts.join(', ')}]`,
+      remedy: `give a power of two: ${scryptCosts.join(', ')}`,
+      holds: ({ spec: { passwordVerifier } }) =>
+        passwordVerifier?.cost === undefined || isScryptCost(passwordVerifier.cost),
     },
     {
       field: 'spec.rotation',

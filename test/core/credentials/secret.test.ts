@@ -59,6 +59,9 @@ describe('a verifier', () => {
       { algorithm: 'sha256', digest: '' },
       { algorithm: 'sha256', digest: '!!' },
       { algorithm: 'scrypt', cost: 16_384, salt: '', digest: '' },
+      // No power of two; a gigabyte of memory.
+      { algorithm: 'scrypt', cost: 1_000, salt: 'c2FsdA', digest: 'A'.repeat(43) },
+      { algorithm: 'scrypt', cost: 1_048_576, salt: 'c2FsdA', digest: 'A'.repeat(43) },
     ]
     for (const verifier of damaged) expect(await verifySecret('', verifier, binding)).toBe(false)
   })
