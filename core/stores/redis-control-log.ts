@@ -196,6 +196,8 @@ class Follower {
     const isEmptied = isBefore(last, this.#from)
     const isCut = last !== this.#from && this.#from !== '0-0' && (first === '' || isBefore(this.#from, first))
     if (isEmptied) this.#from = '0-0'
+    // Nothing is left that could be read: who looks at everything now is as far as the log.
+    if (first === '' && (isEmptied || isCut)) this.#from = last
     if (isEmptied || isCut || isSuccessor) this.#missed()
   }
 }

@@ -3,40 +3,35 @@ import type { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { emptyPolicy } from '#core/access/access-policy.ts'
 import type { BarrierTarget } from '#core/credentials/barrier.ts'
-import { silentLog } from '#core/process/logger.ts'
-import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
-import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
-import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
+import type { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { connectClient, everything, type TestClient } from '../fixtures/broker.ts'
 import { type Replica, startReplica } from '../fixtures/broker-process.ts'
-import { makeCertificate, type TestCertificate } from '../fixtures/certificates.ts'
+import { type BrokerReplicas, startBrokerReplicas } from '../fixtures/broker-replicas.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import { aCredential, anOrganization, anOrganizationId as org, aUser } from '../fixtures/records.ts'
-import { type RedisServer, startRedisServer } from '../fixtures/redis-server.ts'
+import { type SeverableWay, startSeverableWay } from '../fixtures/severable-way.ts'
 
 const keys = redisKeys()
 const access = { ...emptyPolicy, rules: [...everything] }
-let server: RedisServer
+let place: BrokerReplicas
 let redis: Redis
 let log: RedisControlLog
 let credentials: RedisCredentialStore
-let certificate: TestCertificate
-let replicas: [Replica, Replica]
+/** Whose way to Redis can be cut. */
+let remote: Replica
+let way: SeverableWay
 const clients: TestClient[] = []
 
 beforeAll(async () => {
-  ;[server, certificate] = await Promise.all([startRedisServer(), makeCertificate()])
-  redis = connectRedis(server.url, 'test', silentLog)
-  await untilReady(redis, AbortSignal.timeout(10_000))
+  place = await startBrokerReplicas()
+  ;({ redis, credentials } = place)
   log = new RedisControlLog(redis, keys)
-  credentials = new RedisCredentialStore(redis, keys, log)
-  const identities = new RedisIdentityStore(redis, keys, log)
-  await identities.put('organization', org, 'organization', anOrganization())
-  await identities.put('user', org, 'ada', aUser('ada', 'ada-password', { access }))
-  await identities.markReady()
-  replicas = await Promise.all([startReplica(server.url, certificate), startReplica(server.url, certificate)])
+  await place.identities.put('organization', org, 'organization', anOrganization())
+  await place.identities.put('user', org, 'ada', aUser('ada', 'ada-password', { access }))
+  await place.identities.markReady()
+  way = await startSeverableWay(place.server.port)
 })
 
 afterEach(async () => {
@@ -44,14 +39,14 @@ afterEach(async () => {
 })
 
 afterAll(async () => {
-  await Promise.all(replicas.map(({ program }) => program.terminate()))
-  redis.disconnect()
-  await server.stop()
+  way.stop()
+  await place.stop()
 })
 
-async function connect(index: 0 | 1, local: string): Promise<TestClient> {
-  const url = `mqtts://127.0.0.1:${replicas[index].mqtts}`
-  const client = await connectClient(url, local, { ca: certificate.cert, clientId: randomUUID() })
+async function connect(replica: number | Replica, local: string): Promise<TestClient> {
+  const { mqtts } = typeof replica === 'number' ? place.replicas[replica]! : replica
+  const options = { ca: place.certificate.cert, clientId: randomUUID() }
+  const client = await connectClient(`mqtts://127.0.0.1:${mqtts}`, local, options)
   clients.push(client)
   return client
 }
@@ -93,7 +88,7 @@ describe('a revocation', () => {
     const local = await issued('clerk')
     const [here, there] = [await connect(0, local), await connect(1, local)]
     const names = await redis.zrange(keys.replicas, 0, -1)
-    const thaw = replicas[1].program.freeze()
+    const thaw = place.replicas[1]!.program.freeze()
     const { position } = await credentials.revoke(org, local)
     const { ended, missing } = await log.applied(position, 500)
     expect([ended, missing.length, names.includes(missing[0] ?? '')]).toEqual([1, 1, true])
@@ -107,5 +102,32 @@ describe('a revocation', () => {
   test('of nobody who is there is confirmed all the same', async () => {
     const { position } = await credentials.revoke(org, 'tmp_unknown')
     expect(await log.applied(position, 5_000)).toEqual({ ended: 0, missing: [] })
+  })
+
+  describe('while a replica is cut off from Redis', () => {
+    beforeAll(async () => {
+      remote = await startReplica(way.url, place.certificate)
+    })
+    afterAll(() => remote.program.kill())
+    afterEach(() => way.mend())
+
+    test.each<[string, () => Promise<unknown>]>([
+      ['is carried out there once it reaches Redis again', async () => {}],
+      ['is so also where the log was trimmed past it', () => redis.xtrim(keys.control, 'MAXLEN', 0)],
+    ])('%s', async (_what, meanwhile) => {
+      const [gone, kept] = [await issued('clerk'), await issued('clerk')]
+      const [here, there] = [await connect(0, gone), await connect(remote, gone)]
+      const bystanders = [await connect(remote, kept), await connect(remote, 'ada')]
+      way.cut()
+      const { position } = await credentials.revoke(org, gone)
+      const { ended, missing } = await log.applied(position, 500)
+      expect([ended, missing.length]).toEqual([1, 1])
+      await eventually('the one is closed', () => here.closed())
+      await meanwhile()
+      way.mend()
+      await eventually('the other is closed', () => there.closed())
+      expect((await log.applied(position, 5_000)).missing).toEqual([])
+      expect(bystanders.map((client) => client.closed())).toEqual([false, false])
+    })
   })
 })

@@ -13,7 +13,7 @@ import { redisCluster } from '../../../broker/organizations/cluster.ts'
 import { connectClient, everything, startTestBroker } from '../../fixtures/broker.ts'
 import { aCredential, anOrganization, anOrganizationId as org } from '../../fixtures/records.ts'
 import { startRedisServer } from '../../fixtures/redis-server.ts'
-import { connect, createServer, type Socket } from 'node:net'
+import { startSeverableWay } from '../../fixtures/severable-way.ts'
 
 test.each([
   ['a moment', 500],
@@ -23,27 +23,10 @@ test.each([
   async (_w, ms) => {
     const keys = redisKeys()
     const server = await startRedisServer()
-    // The way of the replica to Redis, which can be cut.
-    const sockets = new Set<Socket>()
-    let isCut = false
-    const proxy = createServer((one) => {
-      if (isCut) return void one.destroy()
-      const two = connect(server.port, '127.0.0.1')
-      for (const [a, b] of [
-        [one, two],
-        [two, one],
-      ] as const) {
-        sockets.add(a)
-        a.pipe(b)
-        a.on('error', () => {})
-        a.on('close', () => b.destroy())
-      }
-    }).listen(0, '127.0.0.1')
-    await new Promise((resolve) => proxy.once('listening', resolve))
-    const url = `redis://127.0.0.1:${(proxy.address() as { port: number }).port}`
+    const way = await startSeverableWay(server.port)
     const [own, subscriber, admin] = [
-      connectRedis(url, 'a', silentLog),
-      connectRedis(url, 'b', silentLog),
+      connectRedis(way.url, 'a', silentLog),
+      connectRedis(way.url, 'b', silentLog),
       connectRedis(server.url, 'c', silentLog),
     ]
     for (const each of [own, subscriber, admin]) await untilReady(each, AbortSignal.timeout(5_000))
@@ -68,19 +51,18 @@ test.each([
       registry: new Registry(),
     })
     const client = await connectClient(`mqtt://127.0.0.1:${broker.port}`, 'tmp_a', {})
-    isCut = true
-    for (const each of sockets) each.destroy()
+    way.cut()
     await pause(ms)
     const { position } = await credentials.raiseBarrier(org, 'provider:clerk')
     const { missing } = await log.applied(position, 500)
     const isConnected = !client.closed()
     await client.end()
-    isCut = false
+    way.mend()
     await pause(1_500)
     await broker.stop()
     bus.close()
     for (const each of [own, subscriber, admin]) each.disconnect()
-    proxy.close()
+    way.stop()
     await server.stop()
     expect({ isConnected, missing: missing.length }).not.toEqual({ isConnected: true, missing: 0 })
   },
