@@ -110,6 +110,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
         organizations.use(organization, ({ persistence }) => persistence.leaveForReplica(replica)),
     })
     .catch(async (error) => {
+      purge.close()
       await control.close()
       throw error
     })
@@ -163,6 +164,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     watch.close()
     await wills.close()
     await membership.close()
+    purge.close()
     await control.close()
     throw error
   })

@@ -44,20 +44,20 @@ export interface ControlLogWriter {
   append(entry: ControlEntry): Promise<string>
 }
 
-/** What became of an entry. */
+/** What became of the entries of one act. */
 export interface Applied {
-  /** Connections that ended for it, where that is known. */
+  /** Connections that ended for them, where that is known. */
   readonly ended: number
-  /** Replicas that live and have not done everything up to it. */
+  /** Replicas that live and have not done everything up to the last one. */
   readonly missing: readonly string[]
 }
 
 export interface ControlLogWitness {
   /**
-   * Resolves once every replica that lives has done all up to this position, or with those missing when the time
-   * is over. Rejects with `store-unavailable`.
+   * Resolves once every replica that lives has done all up to the last of these positions, which are of one act, or
+   * with those missing when the time is over. Rejects with `store-unavailable`.
    */
-  applied(position: string, timeoutMs: number): Promise<Applied>
+  applied(positions: readonly string[], timeoutMs: number): Promise<Applied>
 }
 
 export interface ControlLogHandler {

@@ -78,8 +78,8 @@ export interface CredentialStore extends CredentialRenewer {
 
 export interface Revoked {
   readonly wasThere: boolean
-  /** Of the entry in the control log. */
-  readonly position: string
+  /** Of the entries in the control log, in their order. */
+  readonly positions: readonly string[]
 }
 
 export interface Raised {

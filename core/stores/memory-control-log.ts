@@ -33,8 +33,9 @@ export class MemoryControlLog implements ControlLog {
     return position
   }
 
-  async applied(position: string): Promise<Applied> {
-    return { ended: (await this.#done.get(position)) ?? 0, missing: [] }
+  async applied(positions: readonly string[]): Promise<Applied> {
+    const ended = await Promise.all(positions.map((position) => this.#done.get(position)))
+    return { ended: ended.reduce<number>((sum, count) => sum + (count ?? 0), 0), missing: [] }
   }
 
   async follow(handler: ControlLogHandler): Promise<ControlLogSubscription> {

@@ -91,12 +91,12 @@ export class MemoryCredentialStore implements CredentialStore {
     const live = this.#live(organization)
     const principal = live.get(local)?.principal
     const wasThere = live.delete(local)
-    const position = await this.#log.append({ type: 'credential', organization, name: local })
+    const positions = [await this.#log.append({ type: 'credential', organization, name: local })]
     const isLast = ![...live.values()].some((other) => other.principal === principal)
-    if (principal === undefined || principal.startsWith('tmp:') || !isLast) return { wasThere, position }
+    if (principal === undefined || principal.startsWith('tmp:') || !isLast) return { wasThere, positions }
     const name = formatMoment({ at: this.#now(), of: principal })
-    await this.#log.append({ type: 'principal', organization, name })
-    return { wasThere, position }
+    positions.push(await this.#log.append({ type: 'principal', organization, name }))
+    return { wasThere, positions }
   }
 
   async raiseBarrier(

@@ -50,13 +50,16 @@ export class RedisControlLog implements ControlLog {
     return String(position)
   }
 
-  async applied(position: string, timeoutMs: number): Promise<Applied> {
+  async applied(positions: readonly string[], timeoutMs: number): Promise<Applied> {
+    const last = positions.at(-1) ?? '0-0'
     const end = performance.now() + timeoutMs
     for (let wait = 1; ; wait = Math.min(wait * 2, longestWaitMs)) {
-      const missing = await fromRedis(() => this.#missing(position))
+      const missing = await fromRedis(() => this.#missing(last))
       if (missing.length === 0 || performance.now() > end) {
-        const counts = await fromRedis(() => this.#redis.hvals(this.#keys.controlEnded(position)))
-        return { ended: counts.reduce((sum, count) => sum + Number(count), 0), missing }
+        const counts = await fromRedis(() =>
+          Promise.all(positions.map((position) => this.#redis.hvals(this.#keys.controlEnded(position)))),
+        )
+        return { ended: counts.flat().reduce((sum, count) => sum + Number(count), 0), missing }
       }
       await pause(wait)
     }

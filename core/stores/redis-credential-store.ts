@@ -167,10 +167,9 @@ export class RedisCredentialStore extends RedisCredentialRenewer implements Cred
     const record = text === null ? undefined : decodeOrNothing(text)
     const revoked = await this.#end(organization, local, record)
     if (record === undefined || !(await this.#isGone(organization, record.principal))) return revoked
-    const name = formatMoment({ at: timeOfPosition(revoked.position), of: record.principal })
-    await this.log.append({ type: 'principal', organization, name })
-    // Of the entry that ends connections: they are counted by it.
-    return revoked
+    const name = formatMoment({ at: timeOfPosition(revoked.positions[0] ?? ''), of: record.principal })
+    const position = await this.log.append({ type: 'principal', organization, name })
+    return { ...revoked, positions: [...revoked.positions, position] }
   }
 
   async list(
@@ -223,7 +222,7 @@ export class RedisCredentialStore extends RedisCredentialRenewer implements Cred
   ): Promise<Revoked> {
     const removed = await fromRedis(() => this.redis.del(this.keys.credential(organization, local)))
     const position = await this.log.append({ type: 'credential', organization, name: local })
-    const revoked = { wasThere: removed === 1, position }
+    const revoked = { wasThere: removed === 1, positions: [position] }
     if (record === undefined) return revoked
     const [, ...sets] = this.keysOf(organization, local, record)
     await fromRedis(() => Promise.all(sets.map((set) => this.redis.zrem(set, local))))

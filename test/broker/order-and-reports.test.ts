@@ -110,7 +110,7 @@ test('what the control log reports as done everywhere is done', async () => {
   )
   await arrived.promise
   const { position } = await credentials.raiseBarrier(org, 'provider:clerk')
-  const applied = await controlLog.applied(position, 500)
+  const applied = await controlLog.applied([position], 500)
   gate.resolve()
   await pause(500)
   // Either it says that something is missing, or nothing of that credential is taken any more.

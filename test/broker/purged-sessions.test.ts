@@ -140,6 +140,43 @@ describe('what is stored of a session', () => {
     expect(await sessionsOf('sub:ann')).not.toEqual([])
   })
 
+  test('goes when a barrier is raised for its provider, and nobody else does', async () => {
+    await issue('tmp_6', { principal: 'sub:eve', provider: 'clerk' })
+    await issue('tmp_7', { principal: 'sub:ann', provider: 'firebase' })
+    await leaveSession('tmp_6', 'tmp_6-password')
+    await leaveSession('tmp_7', 'tmp_7-password')
+    await leaveSession('ada', 'old')
+    await credentials.raiseBarrier(org, 'provider:clerk')
+    await untilPurged('sub:eve')
+    for (const principal of ['sub:ann', 'user:ada']) expect(await sessionsOf(principal)).not.toEqual([])
+  })
+
+  test('of an agent goes when a barrier is raised for whom it acts for, and no other agent does', async () => {
+    await issue('tmp_8', { kind: 'agent', principal: 'agent:helper:sub:eve' })
+    await issue('tmp_9', { kind: 'agent', principal: 'agent:helper:sub:ann' })
+    await leaveSession('tmp_8', 'tmp_8-password')
+    await leaveSession('tmp_9', 'tmp_9-password')
+    await credentials.raiseBarrier(org, 'principal:sub:eve')
+    await untilPurged('agent:helper:sub:eve')
+    expect(await sessionsOf('agent:helper:sub:ann')).not.toEqual([])
+  })
+
+  test('goes also when no replica was there as its user went, or when the log was trimmed since', async () => {
+    for (const trim of [false, true]) {
+      await identities.put('user', org, 'cat', aUser('cat', 'cat-password', { access: accessByChat }))
+      await leaveSession('cat', 'cat-password')
+      await leaveSession('ada', 'old')
+      await broker.stop()
+      await identities.remove('user', org, 'cat')
+      await identities.put('user', org, 'dan', aUser('dan', 'dan-password', { access: accessByChat }))
+      if (trim) await redis.xtrim(keys.control, 'MAXLEN', 0)
+      expect(await sessionsOf('user:cat')).not.toEqual([])
+      broker = await startBrokerOnRedis(redis)
+      await untilPurged('user:cat')
+      expect(await sessionsOf('user:ada')).not.toEqual([])
+    }
+  })
+
   test('goes with its organization, and what was retained with it', async () => {
     await leaveSession('ada', 'old')
     const bob = await connect('bob', 'bob-password', { clientId: 'sender', clean: true, properties: {} })

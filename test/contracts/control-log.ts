@@ -80,7 +80,7 @@ export function describeControlLog(name: string, create: () => Promise<ControlLo
       open.push(await log.follow({ entry: () => doing, gap() {} }, 'r1'))
       const position = await log.append(entry('ada'))
       let isApplied = false
-      const applied = log.applied(position, 5_000).then((outcome) => {
+      const applied = log.applied([position], 5_000).then((outcome) => {
         isApplied = true
         return outcome
       })
@@ -89,7 +89,28 @@ export function describeControlLog(name: string, create: () => Promise<ControlLo
       finish(3)
       expect(await applied).toEqual({ ended: 3, missing: [] })
       // What was appended before is applied as well.
-      expect((await log.applied(position, 5_000)).missing).toEqual([])
+      expect((await log.applied([position], 5_000)).missing).toEqual([])
+    })
+
+    test('entries of one act are applied with the last of them, and counted together', async () => {
+      const log = await create()
+      let finish = (_ended: number): void => {}
+      const doing = new Promise<number>((resolve) => (finish = resolve))
+      const handler = {
+        entry: ({ name }: ControlEntry) => (name === 'one' ? Promise.resolve(2) : doing),
+        gap() {},
+      }
+      open.push(await log.follow(handler, 'r1'))
+      const positions = [await log.append(entry('one')), await log.append(entry('two'))]
+      let isApplied = false
+      const applied = log.applied(positions, 5_000).then((outcome) => {
+        isApplied = true
+        return outcome
+      })
+      await pause(50)
+      expect(isApplied).toBe(false)
+      finish(3)
+      expect(await applied).toEqual({ ended: 5, missing: [] })
     })
 
     test('staleness stays small while the log can be read', async () => {

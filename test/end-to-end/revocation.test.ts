@@ -73,7 +73,7 @@ describe('a revocation', () => {
     const sending = setInterval(() => void sender.mqtt.publishAsync('news', String((sent += 1))), 5)
     await eventually('messages flow', () => ended.every((client) => client.received.length > 5))
     const { position } = await credentials.raiseBarrier(org, target)
-    expect(await log.applied(position, 5_000)).toEqual({ ended: 3, missing: [] })
+    expect(await log.applied([position], 5_000)).toEqual({ ended: 3, missing: [] })
     const confirmedAt = sent
     await eventually('the connections are closed', () => ended.every((client) => client.closed()))
     clearInterval(sending)
@@ -89,19 +89,19 @@ describe('a revocation', () => {
     const [here, there] = [await connect(0, local), await connect(1, local)]
     const names = await redis.zrange(keys.replicas, 0, -1)
     const thaw = place.replicas[1]!.program.freeze()
-    const { position } = await credentials.revoke(org, local)
-    const { ended, missing } = await log.applied(position, 500)
+    const { positions } = await credentials.revoke(org, local)
+    const { ended, missing } = await log.applied(positions, 500)
     expect([ended, missing.length, names.includes(missing[0] ?? '')]).toEqual([1, 1, true])
     await eventually('the one is closed', () => here.closed())
     expect(there.closed()).toBe(false)
     thaw()
-    expect(await log.applied(position, 5_000)).toEqual({ ended: 2, missing: [] })
+    expect(await log.applied(positions, 5_000)).toEqual({ ended: 2, missing: [] })
     await eventually('the other is closed', () => there.closed())
   })
 
   test('of nobody who is there is confirmed all the same', async () => {
-    const { position } = await credentials.revoke(org, 'tmp_unknown')
-    expect(await log.applied(position, 5_000)).toEqual({ ended: 0, missing: [] })
+    const { positions } = await credentials.revoke(org, 'tmp_unknown')
+    expect(await log.applied(positions, 5_000)).toEqual({ ended: 0, missing: [] })
   })
 
   describe('while a replica is cut off from Redis', () => {
@@ -119,14 +119,14 @@ describe('a revocation', () => {
       const [here, there] = [await connect(0, gone), await connect(remote, gone)]
       const bystanders = [await connect(remote, kept), await connect(remote, 'ada')]
       way.cut()
-      const { position } = await credentials.revoke(org, gone)
-      const { ended, missing } = await log.applied(position, 500)
+      const { positions } = await credentials.revoke(org, gone)
+      const { ended, missing } = await log.applied(positions, 500)
       expect([ended, missing.length]).toEqual([1, 1])
       await eventually('the one is closed', () => here.closed())
       await meanwhile()
       way.mend()
       await eventually('the other is closed', () => there.closed())
-      expect((await log.applied(position, 5_000)).missing).toEqual([])
+      expect((await log.applied(positions, 5_000)).missing).toEqual([])
       expect(bystanders.map((client) => client.closed())).toEqual([false, false])
     })
   })

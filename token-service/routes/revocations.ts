@@ -94,9 +94,9 @@ export function revocationsRoute(app: App, options: RevocationsRouteOptions): vo
       if (caller === null) throw new ProblemError('invalid_api_key')
       await organizationOf(identities, caller)
       checkTarget(body)
-      const { at, position } = await revoke(options, caller.organization, body)
+      const { at, positions } = await revoke(options, caller.organization, body)
       audit.record({ event: 'credential.revoked', ...auditedFields(request), ...targetOf(body) })
-      const { ended, missing } = await control.applied(position, confirmWithinMs)
+      const { ended, missing } = await control.applied(positions, confirmWithinMs)
       metrics.revoked()
       if (missing.length > 0) {
         const fields = { organization: caller.organization, replicas: missing }
@@ -132,31 +132,39 @@ function targetOf({ id, principal, user_id, provider, issued_before }: Static<ty
   return { target: 'organization', issuedBefore } as const
 }
 
-/** Resolves with when, and with the position of the last entry in the control log. */
+/** When, and the positions of its entries in the control log. */
+interface Revocation {
+  readonly at: number
+  readonly positions: readonly string[]
+}
+
 async function revoke(
   { identities, credentials }: RevocationsRouteOptions,
   organization: OrganizationId,
   body: Static<typeof RevocationRequest>,
-): Promise<{ at: number; position: string }> {
+): Promise<Revocation> {
   if (body.id !== undefined) return revokeOne(credentials, organization, body.id)
   const issuedBefore = body.issued_before === undefined ? undefined : Date.parse(body.issued_before)
-  let raised = { at: 0, position: '' }
+  let at = 0
+  const positions: string[] = []
   for (const target of await barriersNamed(identities, organization, body)) {
-    raised = await credentials.raiseBarrier(organization, target, issuedBefore)
+    const raised = await credentials.raiseBarrier(organization, target, issuedBefore)
+    at = raised.at
+    positions.push(raised.position)
   }
-  return raised
+  return { at, positions }
 }
 
 async function revokeOne(
   credentials: CredentialStore,
   organization: OrganizationId,
   id: string,
-): Promise<{ at: number; position: string }> {
+): Promise<Revocation> {
   if (!isTemporary(id) || !isLocalPart(id)) throw new ProblemError('credential_not_found')
   // Said again in the control log when it was gone already: the first call may have been cut in between.
-  const { wasThere, position } = await credentials.revoke(organization, id)
+  const { wasThere, positions } = await credentials.revoke(organization, id)
   if (!wasThere) throw new ProblemError('credential_not_found')
-  return { at: Date.now(), position }
+  return { at: Date.now(), positions }
 }
 
 async function barriersNamed(

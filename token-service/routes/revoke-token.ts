@@ -57,12 +57,12 @@ export function revokeTokenRoute(
       await organizationOf(identities, caller)
       if (!isTemporary(id) || !isLocalPart(id)) throw new ProblemError('credential_not_found')
       // Said again in the control log when it was gone already: the first call may have been cut in between.
-      const { wasThere, position } = await credentials.revoke(caller.organization, id)
+      const { wasThere, positions } = await credentials.revoke(caller.organization, id)
       if (!wasThere) throw new ProblemError('credential_not_found')
       metrics.revoked()
       const target = { target: 'credential', credential: id } as const
       audit.record({ event: 'credential.revoked', ...auditedFields(request), ...target })
-      const { missing } = await control.applied(position, confirmWithinMs)
+      const { missing } = await control.applied(positions, confirmWithinMs)
       if (missing.length > 0) reply.header('cloudsignal-unconfirmed-replicas', missing.join(', '))
       return reply.code(204).send(null)
     },

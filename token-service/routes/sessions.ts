@@ -192,7 +192,7 @@ export function sessionsRoutes(app: App, options: SessionsRouteOptions): void {
       const position = await control.append({ type: 'session', organization, name })
       const [principal, clientId] = partsOf(entry.id)
       audit.record({ event: 'session.ended', ...auditedFields(request), principal, clientId })
-      const { ended, missing } = await control.applied(position, confirmWithinMs)
+      const { ended, missing } = await control.applied([position], confirmWithinMs)
       return { ended_connections: ended, unconfirmed_replicas: [...missing] }
     },
   )

@@ -54,7 +54,7 @@ test.each([
     way.cut()
     await pause(ms)
     const { position } = await credentials.raiseBarrier(org, 'provider:clerk')
-    const { missing } = await log.applied(position, 500)
+    const { missing } = await log.applied([position], 500)
     const isConnected = !client.closed()
     await client.end()
     way.mend()

@@ -56,7 +56,7 @@ async function follow(replica: string): Promise<Follower> {
 
 const append = (name: string): Promise<string> => log.append({ type: 'user', organization, name })
 const missing = async (position: string, ms = 5_000): Promise<readonly string[]> =>
-  (await log.applied(position, ms)).missing
+  (await log.applied([position], ms)).missing
 
 describe('a replica that was cut off', () => {
   test('hears in order what was appended meanwhile, and nothing twice', async () => {

@@ -147,7 +147,7 @@ describe('on Redis', () => {
     test('names the replicas that live and have not said so', async () => {
       const { log } = await withReplicas('r1', 'r2', 'r3')
       const [one, two] = [await log.follow(doing, 'r1'), await log.follow({ entry: never, gap() {} }, 'r2')]
-      const { ended, missing } = await log.applied(await log.append(entry), 1_000)
+      const { ended, missing } = await log.applied([await log.append(entry)], 1_000)
       expect(ended).toBe(1)
       expect(missing.toSorted()).toEqual(['r2', 'r3'])
       // One that never answers is not waited for when it is closed either.
@@ -158,7 +158,7 @@ describe('on Redis', () => {
       const { log, keys } = await withReplicas()
       await redis.zadd(keys.replicas, Date.now() - 1_500, 'cut off')
       await redis.zadd(keys.goneReplicas, Date.now() - 1_500, 'taken for gone')
-      const { missing } = await log.applied(await log.append(entry), 100)
+      const { missing } = await log.applied([await log.append(entry)], 100)
       expect(missing.toSorted()).toEqual(['cut off', 'taken for gone'])
     })
 
@@ -166,7 +166,7 @@ describe('on Redis', () => {
       const { log, keys } = await withReplicas('r1')
       await redis.zadd(keys.replicas, Date.now() - 62_000, 'gone')
       const subscription = await log.follow(doing, 'r1')
-      expect(await log.applied(await log.append(entry), 5_000)).toEqual({ ended: 1, missing: [] })
+      expect(await log.applied([await log.append(entry)], 5_000)).toEqual({ ended: 1, missing: [] })
       await subscription.close()
     })
 
@@ -174,7 +174,7 @@ describe('on Redis', () => {
       const { log } = await withReplicas('r1')
       const position = await log.append(entry)
       const subscription = await log.follow(doing, 'r1')
-      expect((await log.applied(position, 5_000)).missing).toEqual([])
+      expect((await log.applied([position], 5_000)).missing).toEqual([])
       await subscription.close()
     })
 
@@ -182,7 +182,7 @@ describe('on Redis', () => {
       const { log, keys } = await withReplicas('r1', 'r2')
       const both = [await log.follow(doing, 'r1'), await log.follow(doing, 'r2')]
       const position = await log.append(entry)
-      expect(await log.applied(position, 5_000)).toEqual({ ended: 2, missing: [] })
+      expect(await log.applied([position], 5_000)).toEqual({ ended: 2, missing: [] })
       expect(await redis.ttl(keys.controlEnded(position))).toBeGreaterThan(0)
       for (const subscription of both) await subscription.close()
       // How far they came stays, for whoever comes when all are gone.
