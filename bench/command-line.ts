@@ -9,6 +9,7 @@ export interface CommandLine {
   readonly output: 'table' | 'json' | 'markdown'
   readonly seconds: number
   readonly rounds: number
+  readonly users: number
   readonly profile?: string
   readonly help: boolean
 }
@@ -16,7 +17,8 @@ export interface CommandLine {
 const valued: FlagTable['valued'] = {
   seconds: ['N', 'Length of one measured window. Default: 4.'],
   rounds: ['N', 'How often ours and the peer take turns. Default: 3.'],
-  profile: ['DIR', 'Writes CPU profiles of our broker there and prints where the time went; slows it.'],
+  users: ['N', 'How many users the scenarios of the operator have. Default: 10000.'],
+  profile: ['DIR', 'Writes CPU profiles of our program there and prints where the time went; slows it.'],
 }
 const switches: FlagTable['switches'] = {
   json: 'One line of JSON for each scenario instead of the table.',
@@ -36,6 +38,7 @@ export function parseCommandLine(args: readonly string[], scenarios: readonly Sc
   const valueOf = (name: string): string | undefined => given.values.get(name)?.at(-1)
   const seconds = count('seconds', valueOf('seconds') ?? '4', 600, problems)
   const rounds = count('rounds', valueOf('rounds') ?? '3', 100, problems)
+  const users = count('users', valueOf('users') ?? '10000', 100_000, problems)
   if (given.switches.has('json') && given.switches.has('markdown'))
     problems.push({ field: '--json', remedy: 'choose it or --markdown' })
   if (problems.length > 0) {
@@ -48,6 +51,7 @@ export function parseCommandLine(args: readonly string[], scenarios: readonly Sc
     output: given.switches.has('json') ? 'json' : given.switches.has('markdown') ? 'markdown' : 'table',
     seconds,
     rounds,
+    users,
     ...(profile === undefined ? {} : { profile }),
     help: given.switches.has('help'),
   }

@@ -76,6 +76,11 @@ function busiestOf(cpu: CpuShares): string {
   return share < busyFrom ? 'nobody' : name
 }
 
+/** Of an even number the lower of both in the middle. */
+export function median(values: readonly number[]): number {
+  return values.toSorted((left, right) => left - right)[Math.floor((values.length - 1) / 2)] ?? 0
+}
+
 /** Three digits are more than any of these figures is worth. */
 export function rounded(value: number): number {
   return value >= 1000 ? Math.round(value) : Number(value.toPrecision(3))

@@ -10,6 +10,7 @@ import { memory } from './scenarios/memory.ts'
 import { overload } from './scenarios/overload.ts'
 import { qos0 } from './scenarios/qos0.ts'
 import { qos1 } from './scenarios/qos1.ts'
+import { reconcileCold } from './scenarios/reconcile-cold.ts'
 import { retained } from './scenarios/retained.ts'
 import { revoke } from './scenarios/revoke.ts'
 import { shared } from './scenarios/shared.ts'
@@ -32,4 +33,5 @@ export const scenarios: readonly Scenario[] = [
   exchange,
   overload,
   revoke,
+  reconcileCold,
 ]

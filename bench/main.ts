@@ -17,7 +17,7 @@ process.once('SIGINT', () => process.exit(130))
 process.once('SIGTERM', () => process.exit(143))
 
 const commandLine = readCommandLine()
-const missing = await prepareBench((line) => say(`prerequisites: ${line}`))
+const missing = await prepareBench(commandLine.scenarios, (line) => say(`prerequisites: ${line}`))
 if (missing.length > 0) {
   for (const line of missing) say(line)
   process.exit(1)
@@ -36,9 +36,9 @@ if (commandLine.output === 'markdown') console.log(markdownTable(outcomes))
 process.exit(outcomes.some((outcome) => 'error' in outcome) ? 1 : 0)
 
 async function runScenario(scenario: Scenario, options: CommandLine): Promise<Result | Failure> {
-  const { seconds, rounds } = options
+  const { seconds, rounds, users } = options
   const profile = options.profile === undefined ? undefined : join(options.profile, scenario.name)
-  const bench = new Workbench({ seconds, rounds, say, ...(profile === undefined ? {} : { profile }) })
+  const bench = new Workbench({ seconds, rounds, users, say, ...(profile === undefined ? {} : { profile }) })
   say(`\n${scenario.name}: ${scenario.summary}\n  ${bench.cores.description}`)
   try {
     const result = resultOf(scenario, await scenario.run(bench))

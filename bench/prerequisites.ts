@@ -1,4 +1,6 @@
 import { provide, type Requirement } from '../test/fixtures/debian-packages.ts'
+import { prepareClientTools, prepareControlPlane } from '../test/fixtures/kubernetes-tools.ts'
+import type { Scenario } from './scenario.ts'
 
 const requirements: readonly Requirement[] = [
   { program: 'redis-server', package: 'redis-server', why: 'our broker runs on it', leastMajor: 7 },
@@ -10,8 +12,35 @@ const requirements: readonly Requirement[] = [
   { program: '/usr/include/openssl/ssl.h', package: 'libssl-dev', why: 'the load generator speaks TLS' },
 ]
 
+const forControlPlane: readonly Requirement[] = [
+  { program: 'unzip', package: 'unzip', why: 'it unpacks kubectl and helm' },
+  { program: 'etcd', package: 'etcd-server', why: 'kube-apiserver keeps its objects in it' },
+]
+
 /** Makes ready what the benchmarks need beside node_modules. Resolves with what is missing still. */
-export async function prepareBench(say: (line: string) => void): Promise<readonly string[]> {
+export async function prepareBench(
+  scenarios: readonly Pick<Scenario, 'needs'>[],
+  say: (line: string) => void,
+): Promise<readonly string[]> {
   if (process.platform !== 'linux') return ['benchmarks read /proc and use epoll: run them on Linux']
-  return (await provide(requirements, say)).map(([, problem]) => problem)
+  const needsControlPlane = scenarios.some(({ needs }) => needs === 'control plane')
+  const hasAssets = Boolean(process.env['KUBEBUILDER_ASSETS'])
+  const extra = forControlPlane.filter(
+    ({ program }) => needsControlPlane && !(hasAssets && program === 'etcd'),
+  )
+  const wanted = [...requirements, ...extra]
+  const missing = (await provide(wanted, say)).map(([, problem]) => problem)
+  return needsControlPlane && missing.length === 0 ? await prepareKubernetes(say) : missing
+}
+
+async function prepareKubernetes(say: (line: string) => void): Promise<readonly string[]> {
+  const tools = await prepareClientTools()
+  const source = await prepareControlPlane(say)
+  const problem = source.kind === 'missing' ? source.reason : undefined
+  const isForeign = source.kind === 'cluster'
+  return [
+    tools?.reason,
+    problem,
+    isForeign ? 'benchmarks run on an API server of their own: unset KUBECONFIG_TEST' : undefined,
+  ].filter((line) => line !== undefined)
 }

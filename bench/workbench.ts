@@ -10,7 +10,9 @@ export interface WorkbenchOptions {
   readonly seconds: number
   /** How often ours and the peer take turns. */
   readonly rounds: number
-  /** Where a CPU profile of our broker is written. */
+  /** Of the scenarios of the operator. */
+  readonly users: number
+  /** Where a CPU profile of our program is written. */
   readonly profile?: string
   /** Progress, for people. */
   readonly say: (line: string) => void

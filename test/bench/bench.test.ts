@@ -15,7 +15,7 @@ const runs: Run[] = []
 let home: string
 
 beforeAll(async () => {
-  missing = await prepareBench(console.log)
+  missing = await prepareBench([], console.log)
   home = await mkdtemp(join(tmpdir(), 'cloudsignal-bench-test-'))
 }, 300_000)
 

@@ -17,7 +17,14 @@ function remediesOf(...args: string[]): string[] {
 
 describe('the command line of the benchmarks', () => {
   test('without a name means every scenario, as a table', () => {
-    expect(parse()).toMatchObject({ scenarios, output: 'table', seconds: 4, rounds: 3, help: false })
+    expect(parse()).toMatchObject({
+      scenarios,
+      output: 'table',
+      seconds: 4,
+      rounds: 3,
+      users: 10_000,
+      help: false,
+    })
   })
 
   test('with names means those, in the order of the registry', () => {
@@ -34,6 +41,11 @@ describe('the command line of the benchmarks', () => {
 
   test.each([['0'], ['-1'], ['1.5'], ['soon'], ['601']])('takes no window of %s seconds', (text) => {
     expect(remediesOf(`--seconds=${text}`)).toEqual(['--seconds: give a whole number from 1 to 600'])
+  })
+
+  test('takes as many users as an operator is asked to serve, and no more', () => {
+    expect(parse('reconcile-cold', '--users', '2000')).toMatchObject({ users: 2000 })
+    expect(remediesOf('--users=100001')).toEqual(['--users: give a whole number from 1 to 100000'])
   })
 
   test('asks for a value that is not there', () => {

@@ -64,6 +64,25 @@ describe('figures', () => {
     expect([holds({ p99_ms: 100 }, atMost), holds({ p99_ms: 101 }, atMost)]).toEqual([true, false])
   })
 
+  test('hold when each of several goals is reached', () => {
+    const both = {
+      goal: [
+        { figure: 'seconds', atMost: 30 },
+        { figure: 'api_writes', atMost: 0 },
+      ],
+    } as const
+    const result = (figures: Figures) => resultOf(scenario(both), figures)
+    expect(result({ seconds: 30, api_writes: 0 })).toMatchObject({
+      goal: 'seconds <= 30, api_writes <= 0',
+      holds: true,
+    })
+    expect([
+      result({ seconds: 30, api_writes: 1 }).holds,
+      result({ seconds: 31, api_writes: 0 }).holds,
+    ]).toEqual([false, false])
+    expect(result({ seconds: 1 })).not.toHaveProperty('holds')
+  })
+
   test('do not hold when ours lost a message', () => {
     const figures = figuresOf({ ours: [measured(900, { lost: 1 })], peer: [measured(1)] })
     expect(resultOf(scenario(), figures)).toMatchObject({ ratio: 900, holds: false, goal: 'ratio >= 2' })
