@@ -17,11 +17,14 @@ import { createRedisMetrics } from '#core/stores/redis-metrics.ts'
 import { ClusterCache } from './kubernetes/cluster-cache.ts'
 import { KubernetesHost } from './kubernetes/kubernetes-host.ts'
 import { Leadership } from './kubernetes/leadership.ts'
+import { createRecordMetrics } from './kubernetes/record-metrics.ts'
+import { usualLimits } from './reconcilers/sweep-brake.ts'
 import { findClusterAccess } from '../kubernetes/cluster-access.ts'
 import { EventRecorder } from './runtime/events.ts'
 import { KubernetesApi } from './runtime/kubernetes-api.ts'
 import { LeaderElector } from './runtime/leader-election.ts'
 import { createRuntimeMetrics } from './runtime/metrics.ts'
+import type { KubernetesObject } from './runtime/objects.ts'
 import { systemTime } from './runtime/time.ts'
 import type { operatorSettings } from './settings.ts'
 
@@ -45,6 +48,7 @@ export async function runOperator({
   const registry = programRegistry('operator')
   const redisMetrics = createRedisMetrics(registry)
   const metrics = createRuntimeMetrics({ registry, prefix: 'cloudsignal_operator' })
+  const recordMetrics = createRecordMetrics(registry)
   const redis = connectRedis(settings.redisUrl, 'operator', log, redisTls(settings))
   shutdown.add('Redis', () => closeRedis(redis))
   redisMetrics.watch('operator', redis)
@@ -113,14 +117,22 @@ export async function runOperator({
     onChange: () => leadership?.lookAgain(),
   })
   shutdown.add('sealing keys', async () => leaveSealingKeys())
-  const createLeadership = (): Leadership =>
+  const createLeadership: ElectorParts['createLeadership'] = (lease) =>
     (leadership = new Leadership({
       cache,
       host,
       store,
       keyUses: new RedisApiKeyUses(redis, keys),
       metrics,
+      sweep: {
+        lease,
+        record: (regarding, note) => events.record(regarding, note),
+        metrics: recordMetrics,
+      },
+      sweepLimits: { ...usualLimits, share: settings.sweepPercent / 100 },
+      upkeepMs: settings.upkeepSeconds * 1000,
       time,
+      random,
       log,
       concurrency: settings.concurrency,
       installation: settings.installation,
@@ -147,7 +159,7 @@ interface ElectorParts {
   readonly metrics: { leading(name: string, isLeader: boolean): void }
   readonly namespace: string
   readonly identity: string
-  readonly createLeadership: () => Leadership
+  readonly createLeadership: (lease: () => KubernetesObject | undefined) => Leadership
 }
 
 function createElector(
@@ -155,7 +167,7 @@ function createElector(
   { createLeadership, ...parts }: ElectorParts,
 ): LeaderElector {
   let leadership: Leadership | undefined
-  return new LeaderElector({
+  const elector = new LeaderElector({
     ...parts,
     name: leaseName,
     time,
@@ -164,11 +176,12 @@ function createElector(
     renewDeadlineMs: (leaseSeconds * 1000 * 2) / 3,
     retryPeriodMs: (leaseSeconds * 1000 * 2) / 15,
     onStartedLeading: ({ signal }) => {
-      leadership = createLeadership()
+      leadership = createLeadership(() => elector.lease())
       void leadership.start(signal)
     },
     onStoppedLeading: () => leadership?.stop(drainMs),
   })
+  return elector
 }
 
 /** Leadership that was lost is no reason to end: this replica stands by again. */

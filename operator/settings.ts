@@ -59,6 +59,19 @@ export const operatorSettings = {
     parse: wholeNumber(1, 100),
     default: 10,
   },
+  sweepPercent: {
+    name: 'CLOUDSIGNAL_OPERATOR_SWEEP_PERCENT',
+    description:
+      'Records whose objects are missing, not deleted, are removed only while they are at most so many percent, or ten: of an Organization and of all. More stay until confirmed; 100 asks never.',
+    parse: wholeNumber(0, 100),
+    default: 20,
+  },
+  upkeepSeconds: {
+    name: 'CLOUDSIGNAL_OPERATOR_UPKEEP_SECONDS',
+    description: 'How often it is looked whether Redis still holds what it should, give or take a fifth.',
+    parse: wholeNumber(1, 86_400),
+    default: 60,
+  },
   mqttHost: {
     name: 'CLOUDSIGNAL_OPERATOR_MQTT_HOST',
     description: 'Where clients find the broker, as generated Secrets tell them.',

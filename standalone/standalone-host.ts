@@ -53,6 +53,11 @@ export class StandaloneHost implements ResourceHost {
     return [...this.#objects.values()].filter((object) => object.kind === kind) as ResourceOf[K][]
   }
 
+  // A manifest that is gone was taken away by somebody.
+  async wasDeleted(): Promise<boolean> {
+    return true
+  }
+
   async readSecret(namespace: string, name: string): Promise<StoredSecret | undefined> {
     const { manifests, secrets } = this.#options
     return manifests.secret(namespace, name) ?? secrets.get(namespace, name)

@@ -1,11 +1,13 @@
 import { type ResourceKindName, resourceKindNames, type ResourceOf } from '#core/resources/index.ts'
 import type { NewSecret, ResourceEvent, ResourceHost, StoredSecret } from '../reconcilers/host.ts'
+import type { ResourceName } from '../reconcilers/reconciler.ts'
 import { isApiError } from '../../kubernetes/api-error.ts'
 import type { EventRecorder } from '../runtime/events.ts'
 import { addFinalizer, removeFinalizer } from '../runtime/finalizers.ts'
 import type { KubernetesApi } from '../runtime/kubernetes-api.ts'
 import { isOlderVersion, type KubernetesObject } from '../runtime/objects.ts'
 import type { ClusterCache } from './cluster-cache.ts'
+import { Deletions } from './deletions.ts'
 import {
   asObject,
   asResource,
@@ -37,6 +39,7 @@ export class KubernetesHost implements ResourceHost {
   readonly #api: KubernetesHostOptions['api']
   readonly #cache: ClusterCache
   readonly #events: KubernetesHostOptions['events']
+  readonly #deletions: Deletions
   /** What the API answered to our own writes, by uid, until the cache has seen it. */
   readonly #written = new Map<string, KubernetesResource>()
   /** Versions of Secrets that a reconcile has read already. */
@@ -46,6 +49,7 @@ export class KubernetesHost implements ResourceHost {
     this.#api = api
     this.#cache = cache
     this.#events = events
+    this.#deletions = new Deletions(api, cache)
     for (const kind of resourceKindNames) {
       cache.of(kind).addHandler({
         deleted: ({ metadata }) => void this.#written.delete(metadata.uid ?? ''),
@@ -66,6 +70,10 @@ export class KubernetesHost implements ResourceHost {
       .of(kind)
       .store.list()
       .map((cached) => this.#newest(cached))
+  }
+
+  wasDeleted(kind: ResourceKindName, { namespace, name }: ResourceName): Promise<boolean> {
+    return this.#deletions.wasDeleted(kind, `${namespace}/${name}`)
   }
 
   /** Whether a reconcile has read this very version of a Secret, so that it is no news. */

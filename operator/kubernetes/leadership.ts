@@ -8,22 +8,28 @@ import type { RuntimeMetrics } from '../runtime/metrics.ts'
 import { keyOf, type KubernetesObject, parseKey } from '../runtime/objects.ts'
 import { hasChanged } from '../runtime/predicates.ts'
 import type { Reflector } from '../runtime/reflector.ts'
-import type { Time } from '../runtime/time.ts'
+import type { Random, Time } from '../runtime/time.ts'
 import type { ClusterCache } from './cluster-cache.ts'
 import { FullPass } from './full-pass.ts'
 import type { KubernetesHost } from './kubernetes-host.ts'
+import { RecordSweep, type RecordSweepOptions } from './record-sweep.ts'
+import { Upkeep } from './upkeep.ts'
 
 export interface LeadershipOptions extends Pick<
   ReconcilerOptions,
-  'installation' | 'endpoints' | 'formerPasswords' | 'keyUses' | 'sealing'
+  'installation' | 'endpoints' | 'formerPasswords' | 'keyUses' | 'sealing' | 'sweepLimits'
 > {
   readonly cache: ClusterCache
   readonly host: KubernetesHost
   readonly store: IdentityWriter
   readonly metrics: Pick<RuntimeMetrics, 'controller' | 'expose'>
+  readonly sweep: Omit<RecordSweepOptions, 'sweepOrphans' | 'log'>
+  /** Between two looks at what is in the store. */
+  readonly upkeepMs: number
   /** Objects of one kind that are reconciled at a time. */
   readonly concurrency: number
   readonly time: Time
+  readonly random: Random
   readonly log: Log
 }
 
@@ -33,22 +39,13 @@ export class Leadership {
   readonly #reconcilers: Reconcilers
   readonly #controllers: { readonly [K in ResourceKindName]: Controller }
   readonly #pass: FullPass
+  readonly #sweep: RecordSweep
+  readonly #upkeep: Upkeep
 
   constructor(options: LeadershipOptions) {
     this.#options = options
-    const { host, store, time, log, installation, endpoints, formerPasswords, keyUses, sealing } = options
-    const now = (): number => time.now()
-    this.#reconcilers = createReconcilers({
-      host,
-      store,
-      now,
-      log,
-      installation,
-      endpoints,
-      formerPasswords,
-      keyUses,
-      sealing,
-    })
+    const { store, time, log } = options
+    this.#reconcilers = createReconcilers({ ...options, now: () => time.now() })
     this.#controllers = {
       Organization: this.#controller('Organization'),
       AccessList: this.#controller('AccessList'),
@@ -56,12 +53,22 @@ export class Leadership {
       ApiKey: this.#controller('ApiKey'),
       MqttUser: this.#controller('MqttUser'),
     }
+    this.#sweep = new RecordSweep({ ...options.sweep, log, sweepOrphans: this.#reconcilers.sweepOrphans })
+    this.#upkeep = new Upkeep({
+      time,
+      random: options.random,
+      log,
+      intervalMs: options.upkeepMs,
+      isDue: () => this.#pass.isComplete(),
+      isUrgent: () => this.#sweep.hasConfirmation(),
+      round: async () => void (await this.#sweep.run()),
+    })
     this.#pass = new FullPass({
       store,
       time,
       log,
       enqueueAll: () => this.#enqueueAll(),
-      sweepOrphans: () => this.#reconcilers.sweepOrphans(),
+      sweepOrphans: () => this.#sweep.run(),
     })
   }
 
@@ -75,6 +82,7 @@ export class Leadership {
     for (const kind of resourceKindNames) this.#follow(kind)
     this.#followSecrets()
     this.#pass.start()
+    this.#upkeep.start()
     for (const kind of resourceKindNames) this.#controllers[kind].start()
   }
 
@@ -86,6 +94,7 @@ export class Leadership {
   /** Lets what runs come to its end, for `drainMs` at most. */
   async stop(drainMs: number): Promise<void> {
     this.#pass.stop()
+    this.#upkeep.stop()
     await Promise.all(Object.values(this.#controllers).map((controller) => controller.stop(drainMs)))
   }
 
@@ -100,7 +109,10 @@ export class Leadership {
       metrics: metrics.controller(name, concurrency),
       reconcile: async (key, { failures }) => {
         try {
-          const { againAfterMs } = await this.#reconcilers.byKind[kind].reconcile(nameOf(parseKey(key)))
+          const { againAfterMs, mustSweep } = await this.#reconcilers.byKind[kind].reconcile(
+            nameOf(parseKey(key)),
+          )
+          if (mustSweep === true) this.#upkeep.soon()
           this.#pass.succeeded(kind, key)
           return againAfterMs === undefined ? {} : { requeueAfterMs: againAfterMs }
         } catch (error) {

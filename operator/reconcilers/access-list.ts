@@ -1,7 +1,7 @@
 import { describeProblem } from '#core/errors.ts'
 import { dataPlaneProblems } from '#core/resources/check-resource.ts'
 import type { AccessList } from '#core/resources/access-list.ts'
-import type { Decision, KindReconciler } from './kind-reconciler.ts'
+import { type Decision, type KindReconciler, recordOfRefused } from './kind-reconciler.ts'
 import type { OrganizationFinder, OrganizationLookup } from './organization-finder.ts'
 import { notReady, type Readiness, synced } from './readiness.ts'
 import { type ResourceReader, usersOfList } from './references.ts'
@@ -35,7 +35,7 @@ export function accessListReconciler(
 
 function decideAccessList(list: AccessList, { organization }: Facts): Decision<'AccessList'> {
   if (organization.refusal !== undefined) {
-    return { record: 'remove', ready: organization.refusal, status: {} }
+    return { record: recordOfRefused(organization.refusal), ready: organization.refusal, status: {} }
   }
   const invalid = rulesRefusal('AccessList', list.spec)
   // What worked before keeps working: a slip of the pen must not cut off everybody whom the list serves.

@@ -9,7 +9,7 @@ import { missingListRefusal } from './access-readiness.ts'
 import { ensureSecret, type GeneratedSecret } from './generated-secret.ts'
 import type { ApiKeyUses } from '#core/stores/api-key-uses.ts'
 import type { ResourceHost } from './host.ts'
-import type { Decision, KindReconciler } from './kind-reconciler.ts'
+import { type Decision, type KindReconciler, recordOfRefused } from './kind-reconciler.ts'
 import type { OrganizationFinder, OrganizationLookup } from './organization-finder.ts'
 import { notReady, type Readiness, synced } from './readiness.ts'
 import { namesOf } from './references.ts'
@@ -67,7 +67,9 @@ const lookForUseMs = 15 * 60_000
 function decideApiKey(key: ApiKey, facts: ApiKeyFacts): Decision<'ApiKey'> {
   const shown = key.status?.lastUsed
   const kept = shown === undefined ? {} : { lastUsed: shown }
-  if (facts.refusal !== undefined) return { record: 'remove', ready: facts.refusal, status: kept }
+  if (facts.refusal !== undefined) {
+    return { record: recordOfRefused(facts.refusal), ready: facts.refusal, status: kept }
+  }
   const { secret, refusal } = facts.secret
   if (refusal !== undefined) return { record: 'remove', ready: refusal, status: kept }
   const status = { keySecret: { name: secret.name }, ...kept, ...laterUse(facts.lastUse, shown) }

@@ -42,8 +42,7 @@ class ReconcileLoop<K extends ResourceKindName, Facts> {
   async reconcile(of: ResourceName): Promise<ReconcileOutcome> {
     const found = this.#parts.host.get(this.#kind.kind, of.namespace, of.name)
     if (found === undefined || found.metadata.deletionTimestamp !== undefined) {
-      await this.#end(of, found)
-      return {}
+      return await this.#end(of, found)
     }
     const resource = await this.#hold(found)
     const decision = await this.#decideAndWrite(resource)
@@ -78,19 +77,24 @@ class ReconcileLoop<K extends ResourceKindName, Facts> {
   }
 
   /** The object is gone, or about to go. */
-  async #end(of: ResourceName, resource: ResourceOf[K] | undefined): Promise<void> {
+  async #end(of: ResourceName, resource: ResourceOf[K] | undefined): Promise<ReconcileOutcome> {
+    const { host, ledger } = this.#parts
     const owner = this.#ownerOf(of)
-    if (resource !== undefined && this.#kind.retains?.(resource) === true) {
-      this.#parts.ledger.abandon(owner)
-      await this.#parts.host.removeFinalizer(this.#kind.kind, resource)
-      return
-    }
+    const isRetained = resource !== undefined && this.#kind.retains?.(resource) === true
+    const wasDeleted = isRetained || (await host.wasDeleted(this.#kind.kind, of))
+    const isLeft = !wasDeleted && (resource !== undefined || ledger.written(owner).length > 0)
+    if (isRetained || !wasDeleted) ledger.abandon(owner)
+    else await this.#removeRecords(owner, resource)
+    if (resource !== undefined) await host.removeFinalizer(this.#kind.kind, resource)
+    return isLeft ? { mustSweep: true } : {}
+  }
+
+  async #removeRecords(owner: string, resource: ResourceOf[K] | undefined): Promise<void> {
     const claim = resource === undefined ? undefined : this.#kind.claimOf(resource)
     if (resource !== undefined && claim !== undefined && this.#kind.holdsClaim(resource)) {
       await this.#removeAt(owner, claim)
     }
     await this.#release(owner)
-    if (resource !== undefined) await this.#parts.host.removeFinalizer(this.#kind.kind, resource)
   }
 
   /** Removes what the object has written, but not `except`. */

@@ -1,4 +1,5 @@
 import type { ResourceKindName, ResourceOf } from '#core/resources/index.ts'
+import type { ResourceName } from './reconciler.ts'
 
 /**
  * The place where resources live, as far as reconcilers need it: the Kubernetes API in a cluster, a manifest
@@ -9,6 +10,12 @@ export interface ResourceHost {
   /** As last seen. May be a little old; a later change always brings another reconcile. */
   get<K extends ResourceKindName>(kind: K, namespace: string, name: string): ResourceOf[K] | undefined
   list<K extends ResourceKindName>(kind: K): readonly ResourceOf[K][]
+
+  /**
+   * Whether an object that is gone, or about to go, was deleted by somebody. False when it only is not there any
+   * more: a list lacks it, or its whole kind is being taken away. What is merely missing is for the sweep to judge.
+   */
+  wasDeleted(kind: ResourceKindName, of: ResourceName): Promise<boolean>
 
   /** Asked of the host itself, never of a cache: a missing one leads to a new password. */
   readSecret(namespace: string, name: string): Promise<StoredSecret | undefined>

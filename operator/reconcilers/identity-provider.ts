@@ -6,7 +6,7 @@ import { durationSeconds } from '#core/resources/fields.ts'
 import type { IdentityProvider, IdentityProviderSpec } from '#core/resources/identity-provider.ts'
 import { accessRefusal, someValue } from './access-readiness.ts'
 import type { ResourceHost } from './host.ts'
-import type { Decision, KindReconciler } from './kind-reconciler.ts'
+import { type Decision, type KindReconciler, recordOfRefused } from './kind-reconciler.ts'
 import type { OrganizationFinder, OrganizationLookup } from './organization-finder.ts'
 import { notReady, type Readiness, synced } from './readiness.ts'
 import { type ProviderSecretParts, type ProviderSecrets, readProviderSecrets } from './provider-secrets.ts'
@@ -63,7 +63,9 @@ function attributesOf({ spec }: IdentityProvider): Attributes {
 }
 
 function decideIdentityProvider(provider: IdentityProvider, facts: Facts): Decision<'IdentityProvider'> {
-  if (facts.refusal !== undefined) return { record: 'remove', ready: facts.refusal, status: {} }
+  if (facts.refusal !== undefined) {
+    return { record: recordOfRefused(facts.refusal), ready: facts.refusal, status: {} }
+  }
   const { secrets, accessRefusal } = facts
   const issuer = issuerOf(provider.spec)
   const promised = (['liveCheck', 'webhook'] as const).find((name) => provider.spec[name] !== undefined)

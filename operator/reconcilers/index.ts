@@ -15,11 +15,14 @@ import type { KindReconciler } from './kind-reconciler.ts'
 import { mqttUserReconciler } from './mqtt-user.ts'
 import { createOrganizationFinder } from './organization-finder.ts'
 import { organizationReconciler } from './organization.ts'
-import { sweepOrphans } from './orphan-sweep.ts'
+import { type SweepOutcome, sweepOrphans } from './orphan-sweep.ts'
 import type { Reconciler } from './reconciler.ts'
 import { RecordLedger } from './record-ledger.ts'
+import { type BrakeLimits, usualLimits } from './sweep-brake.ts'
 
 export type { Endpoints } from './endpoints.ts'
+export type { SweepOutcome } from './orphan-sweep.ts'
+export type { HeldRemoval } from './sweep-brake.ts'
 export { secretNamesOf } from './secret-names.ts'
 
 export interface ReconcilerOptions {
@@ -36,6 +39,8 @@ export interface ReconcilerOptions {
   readonly formerPasswords: Pick<FormerPasswordMarks, 'lastUse'>
   /** For secrets of providers; without them a provider that has any is refused. */
   readonly sealing: SealingKeys | undefined
+  /** How much a sweep removes unasked. */
+  readonly sweepLimits?: BrakeLimits
 }
 
 /**
@@ -48,8 +53,8 @@ export interface ReconcilerOptions {
  */
 export interface Reconcilers {
   readonly byKind: Readonly<Record<ResourceKindName, Reconciler>>
-  /** Removes records that no object stands for; resolves with how many. */
-  sweepOrphans(): Promise<number>
+  /** Removes records that no object stands for; many at once only when `isConfirmed` says yes to their token. */
+  sweepOrphans(isConfirmed?: (token: string) => boolean): Promise<SweepOutcome>
 }
 
 /** Objects before those that refer to them. Any order ends the same; in this one nothing waits for another. */
@@ -63,6 +68,7 @@ export const reconcileOrder = [
 
 export function createReconcilers(options: ReconcilerOptions): Reconcilers {
   const { host, store, now, log, installation, endpoints, formerPasswords, keyUses, sealing } = options
+  const limits = options.sweepLimits ?? usualLimits
   const finder = createOrganizationFinder(host, installation)
   const ledger = new RecordLedger(store)
   const kinds = {
@@ -83,6 +89,7 @@ export function createReconcilers(options: ReconcilerOptions): Reconcilers {
       ApiKey: createReconciler(kinds.ApiKey, parts),
       MqttUser: createReconciler(kinds.MqttUser, parts),
     },
-    sweepOrphans: () => sweepOrphans({ host, store, ledger, claimOf }),
+    sweepOrphans: (isConfirmed = () => false) =>
+      sweepOrphans({ host, store, ledger, claimOf, limits, log }, isConfirmed),
   }
 }

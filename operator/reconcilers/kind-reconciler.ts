@@ -48,6 +48,14 @@ export interface KindReconciler<K extends ResourceKindName, Facts> {
   dependents(of: ResourceName): readonly ResourceAddress[]
 }
 
+/**
+ * What becomes of the record of whoever may not belong to its Organization. That of an Organization which is not there
+ * goes with it: by its end, or by the sweep, when it is only missing.
+ */
+export function recordOfRefused({ reason }: Readiness): 'keep' | 'remove' {
+  return reason === 'OrganizationNotFound' ? 'keep' : 'remove'
+}
+
 export interface Decision<K extends ResourceKindName> {
   /**
    * - a record  is written

@@ -12,7 +12,7 @@ import { rulesRefusal } from './access-list.ts'
 import { accessRefusal, someValue } from './access-readiness.ts'
 import type { Endpoints } from './endpoints.ts'
 import type { ResourceHost } from './host.ts'
-import type { Decision, KindReconciler } from './kind-reconciler.ts'
+import { type Decision, type KindReconciler, recordOfRefused } from './kind-reconciler.ts'
 import { isSame, oldest, type OrganizationFinder, type OrganizationLookup } from './organization-finder.ts'
 import { notReady, type Readiness, readyReasonOf, synced } from './readiness.ts'
 import type { ResourceAddress, ResourceName } from './reconciler.ts'
@@ -107,7 +107,8 @@ export function mqttUserReconciler(parts: MqttUserParts): KindReconciler<'MqttUs
 
 function decideMqttUser(user: MqttUser, facts: MqttUserFacts): Decision<'MqttUser'> {
   if (facts.refusal !== undefined) {
-    return { record: facts.isRival ? 'release' : 'remove', ready: facts.refusal, status: {} }
+    const record = facts.isRival ? 'release' : recordOfRefused(facts.refusal)
+    return { record, ready: facts.refusal, status: {} }
   }
   const { username, password, stored } = facts
   if (password.refusal !== undefined) {

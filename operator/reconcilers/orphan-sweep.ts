@@ -1,9 +1,12 @@
-import { type ResourceKindName, resourceKindNames, type ResourceOf } from '#core/resources/index.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { isDomainError } from '#core/errors.ts'
+import { errorFields, type Log } from '#core/process/logger.ts'
+import { type ResourceKindName, resourceKindNames, type ResourceOf } from '#core/resources/index.ts'
 import { identityRecordTypes, organizationRecordName } from '#core/stores/identity-records.ts'
 import type { IdentityWriter } from '#core/stores/identity-store.ts'
 import type { ResourceHost } from './host.ts'
-import type { RecordAddress, RecordLedger } from './record-ledger.ts'
+import { keyOfRecord, type RecordAddress, type RecordLedger } from './record-ledger.ts'
+import { type BrakeLimits, type HeldRemoval, judgeOrphans, type OrganizationOrphans } from './sweep-brake.ts'
 
 export interface SweepParts {
   readonly host: Pick<ResourceHost, 'list'>
@@ -13,40 +16,118 @@ export interface SweepParts {
     kind: K,
     resource: ResourceOf[K],
   ) => RecordAddress | undefined
+  readonly limits: BrakeLimits
+  readonly log: Log
 }
 
+export interface SweepOutcome {
+  readonly removed: number
+  /** What the brake keeps. */
+  readonly held?: HeldRemoval
+}
+
+const atOnce = 50
+
 /**
- * Removes records that no object stands for: what was deleted while no operator ran. Call it only when the host
- * has shown everything and each object was reconciled. Resolves with how many went.
+ * Removes records that no object stands for: of what was deleted while no operator ran, or could not be removed when
+ * it was. Call it only when the host has shown everything and each object was reconciled. More than the limits allow
+ * stays until `isConfirmed` says yes to its token. A record that can not be removed stands in the way of no other;
+ * only when the store is away does it reject.
  */
-export async function sweepOrphans({ host, store, ledger, claimOf }: SweepParts): Promise<number> {
-  const claims = (): Set<string> =>
-    new Set(
-      resourceKindNames
-        .flatMap((kind) => host.list(kind).map((resource) => claimOf(kind, resource as never)))
-        .filter((address) => address !== undefined)
-        .map(keyOf),
+export async function sweepOrphans(
+  parts: SweepParts,
+  isConfirmed: (token: string) => boolean,
+): Promise<SweepOutcome> {
+  const claims = claimsOf(parts)
+  const { condemned, found } = await gather(parts, claims)
+  const { remove, held } = judgeOrphans(found, parts.limits, isConfirmed)
+  const removed = await removeAll(parts, claims, [...condemned, ...remove])
+  return held === undefined ? { removed } : { removed, held }
+}
+
+interface Found {
+  readonly found: OrganizationOrphans[]
+  /** Of objects that somebody did delete: they need no second opinion. */
+  readonly condemned: RecordAddress[]
+}
+
+async function gather(parts: SweepParts, claims: Claims): Promise<Found> {
+  const all: { organization: OrganizationId; addresses: RecordAddress[] }[] = []
+  for (const organization of await parts.store.organizations()) {
+    const addresses = await Promise.all(
+      identityRecordTypes.map(async (type) =>
+        (await parts.store.names(type, organization)).map((name) => ({ type, organization, name })),
+      ),
     )
-  let removed = 0
-  for (const organization of await store.organizations()) {
-    for (const type of identityRecordTypes) {
-      const names = await store.names(type, organization)
-      // Read after the names: what was written before them is claimed by now, or has gone again.
-      const claimed = claims()
-      for (const name of names) {
-        const address = { type, organization, name }
-        if (claimed.has(keyOf(address))) continue
-        const hasHome = claimed.has(keyOf({ ...address, type: 'organization', name: organizationRecordName }))
-        if (hasHome && (await isRetained(store, address))) continue
-        if (await ledger.removeOrphan(address, () => !claims().has(keyOf(address)))) removed += 1
-      }
+    all.push({ organization, addresses: addresses.flat() })
+  }
+  // Read after the names: what was written before them is claimed by now, or has gone again.
+  const claimed = claims()
+  const found: OrganizationOrphans[] = []
+  const condemned: RecordAddress[] = []
+  for (const { organization, addresses } of all) {
+    const home = { type: 'organization', organization, name: organizationRecordName } as const
+    const unclaimed = addresses.filter((address) => !claimed.has(keyOfRecord(address)))
+    const isCondemned = (address: RecordAddress): boolean =>
+      parts.ledger.isCondemned(address) || parts.ledger.isCondemned(home)
+    condemned.push(...unclaimed.filter(isCondemned))
+    const doubtful = unclaimed.filter((address) => !isCondemned(address))
+    const orphans = claimed.has(keyOfRecord(home)) ? await withoutRetained(parts.store, doubtful) : doubtful
+    found.push({ organization, records: addresses.length, orphans })
+  }
+  return { found, condemned }
+}
+
+type Claims = () => ReadonlySet<string>
+
+/** Keys of the records that objects stand for, counted once in a turn of the event loop. */
+function claimsOf({ host, claimOf }: Pick<SweepParts, 'host' | 'claimOf'>): Claims {
+  let known: ReadonlySet<string> | undefined
+  return () => {
+    if (known === undefined) {
+      const addresses = resourceKindNames.flatMap((kind) =>
+        host.list(kind).map((resource) => claimOf(kind, resource as never)),
+      )
+      known = new Set(addresses.filter((address) => address !== undefined).map(keyOfRecord))
+      setImmediate(() => (known = undefined))
     }
+    return known
+  }
+}
+
+async function removeAll(
+  { ledger, log }: SweepParts,
+  claims: Claims,
+  addresses: readonly RecordAddress[],
+): Promise<number> {
+  let removed = 0
+  const removeOne = async (address: RecordAddress): Promise<void> => {
+    try {
+      if (await ledger.removeOrphan(address, () => !claims().has(keyOfRecord(address)))) removed += 1
+    } catch (error) {
+      if (isDomainError(error, 'store-unavailable')) throw error
+      log.error(
+        { ...errorFields(error), ...address },
+        'a record that no object stands for can not be removed',
+      )
+    }
+  }
+  for (let start = 0; start < addresses.length; start += atOnce) {
+    await Promise.all(addresses.slice(start, start + atOnce).map(removeOne))
   }
   return removed
 }
 
-/** A user whose resource said that it should stay. */
-async function isRetained(
+/** Without the users whose resource said that they should stay. */
+async function withoutRetained(
+  store: Pick<IdentityWriter, 'get'>,
+  addresses: readonly RecordAddress[],
+): Promise<RecordAddress[]> {
+  const isRetained = await Promise.all(addresses.map((address) => retains(store, address)))
+  return addresses.filter((_, index) => isRetained[index] !== true)
+}
+
+async function retains(
   store: Pick<IdentityWriter, 'get'>,
   { type, organization, name }: RecordAddress,
 ): Promise<boolean> {
@@ -57,8 +138,4 @@ async function isRetained(
     if (isDomainError(error, 'record-damaged')) return false
     throw error
   }
-}
-
-function keyOf({ type, organization, name }: RecordAddress): string {
-  return `${organization}/${type}/${name}`
 }

@@ -25,4 +25,6 @@ export interface Reconciler {
 export interface ReconcileOutcome {
   /** Again after so many ms, although nothing changes: an overlap ends, a rotation is due. */
   readonly againAfterMs?: number
+  /** Records were left for the sweep. */
+  readonly mustSweep?: true
 }

@@ -19,6 +19,7 @@ export class RecordLedger {
   readonly #owners = new Map<string, string>()
   readonly #written = new Map<string, Map<string, RecordAddress>>()
   readonly #running = new Map<string, Promise<unknown>>()
+  readonly #condemned = new Set<string>()
 
   constructor(store: IdentityWriter) {
     this.#store = store
@@ -31,6 +32,7 @@ export class RecordLedger {
     record: IdentityRecord<T>,
   ): Promise<void> {
     await this.#alone(address, async () => {
+      this.#condemned.delete(keyOfRecord(address))
       await this.#store.put(address.type, address.organization, address.name, record)
       this.#assign(owner, address)
     })
@@ -39,7 +41,7 @@ export class RecordLedger {
   /** Removes the record, unless another than `owner` has written it. */
   async remove(owner: string, address: RecordAddress): Promise<void> {
     await this.#alone(address, async () => {
-      const current = this.#owners.get(keyOf(address))
+      const current = this.#owners.get(keyOfRecord(address))
       if (current !== undefined && current !== owner) return
       await this.#store.remove(address.type, address.organization, address.name)
       this.#forget(address)
@@ -60,29 +62,41 @@ export class RecordLedger {
     })
   }
 
+  /** Its object was deleted and is let go, but the store was away: the record goes with the next sweep. */
+  condemn(owner: string, address: RecordAddress | undefined): void {
+    for (const each of address === undefined ? this.written(owner) : [address, ...this.written(owner)]) {
+      this.#condemned.add(keyOfRecord(each))
+    }
+    this.abandon(owner)
+  }
+
+  isCondemned(address: RecordAddress): boolean {
+    return this.#condemned.has(keyOfRecord(address))
+  }
+
   /** What `owner` has written and nobody else since. */
   written(owner: string): readonly RecordAddress[] {
     return [...(this.#written.get(owner)?.values() ?? [])]
   }
 
   #assign(owner: string, address: RecordAddress): void {
-    if (this.#owners.get(keyOf(address)) !== owner) this.#forget(address)
-    this.#owners.set(keyOf(address), owner)
+    if (this.#owners.get(keyOfRecord(address)) !== owner) this.#forget(address)
+    this.#owners.set(keyOfRecord(address), owner)
     const written = this.#written.get(owner) ?? new Map<string, RecordAddress>()
-    this.#written.set(owner, written.set(keyOf(address), address))
+    this.#written.set(owner, written.set(keyOfRecord(address), address))
   }
 
   #forget(address: RecordAddress): void {
-    const owner = this.#owners.get(keyOf(address))
+    const owner = this.#owners.get(keyOfRecord(address))
     if (owner === undefined) return
-    this.#owners.delete(keyOf(address))
+    this.#owners.delete(keyOfRecord(address))
     const written = this.#written.get(owner)
-    written?.delete(keyOf(address))
+    written?.delete(keyOfRecord(address))
     if (written?.size === 0) this.#written.delete(owner)
   }
 
   async #alone<T>(address: RecordAddress, work: () => Promise<T>): Promise<T> {
-    const key = keyOf(address)
+    const key = keyOfRecord(address)
     const before = this.#running.get(key) ?? Promise.resolve()
     const own = before.then(work, work)
     this.#running.set(key, own)
@@ -94,6 +108,6 @@ export class RecordLedger {
   }
 }
 
-function keyOf({ type, organization, name }: RecordAddress): string {
+export function keyOfRecord({ type, organization, name }: RecordAddress): string {
   return `${organization}/${type}/${name}`
 }

@@ -108,6 +108,11 @@ export class LeaderElector {
     return this.#observed?.lease.spec.holderIdentity ?? ''
   }
 
+  /** The Lease as last seen, with the annotations that people gave it. */
+  lease(): KubernetesObject | undefined {
+    return this.#observed?.lease
+  }
+
   /**
    * Waits for leadership, then leads until it ends. Never rejects. May be called again afterwards, not meanwhile.
    */

@@ -14,8 +14,8 @@ export interface ObjectHandler<T> {
   /** `initial` is true for what the first list holds. */
   added?(object: T, initial: boolean): void
   updated?(object: T, before: T): void
-  /** The last known state. */
-  deleted?(object: T): void
+  /** The last known state. `isMissing`: nobody said that it was deleted, a list only lacks it. */
+  deleted?(object: T, isMissing: boolean): void
 }
 
 const rememberedDeletions = 1000
@@ -58,13 +58,13 @@ export class Mirror<T extends KubernetesObject> {
     const isAnother = before !== undefined && before.metadata.uid !== object.metadata.uid
     const isLate =
       isAnother && isOlderVersion(object.metadata.resourceVersion, before.metadata.resourceVersion)
-    if (before !== undefined && !isLate) this.#drop(before)
+    if (before !== undefined && !isLate) this.#drop(before, false)
   }
 
   /** Deletes what `isCovered` claims and the list just read did not hold. */
   retainListed(listedKeys: ReadonlySet<string>, isCovered: (object: T) => boolean): void {
     for (const object of this.#store.list()) {
-      if (!listedKeys.has(keyOf(object)) && isCovered(object)) this.#drop(object)
+      if (!listedKeys.has(keyOf(object)) && isCovered(object)) this.#drop(object, true)
     }
   }
 
@@ -79,7 +79,7 @@ export class Mirror<T extends KubernetesObject> {
 
   #put(object: T, before: T | undefined, initial: boolean): void {
     if (before !== undefined && before.metadata.uid !== object.metadata.uid) {
-      this.#drop(before)
+      this.#drop(before, false)
       return this.#put(object, undefined, initial)
     }
     this.#store.set(object)
@@ -88,10 +88,10 @@ export class Mirror<T extends KubernetesObject> {
     )
   }
 
-  #drop(object: T): void {
+  #drop(object: T, isMissing: boolean): void {
     this.#remember(object)
     this.#store.delete(keyOf(object))
-    this.#tell((handler) => handler.deleted?.(object))
+    this.#tell((handler) => handler.deleted?.(object, isMissing))
   }
 
   #remember(object: T): void {

@@ -251,6 +251,8 @@ describe('where a user belongs', () => {
     world.host.delete('Organization', 'default', 'acme')
     await world.changed({ kind: 'MqttUser', namespace: 'default', name: 'ada' })
     expect(world.ready('MqttUser', 'ada')).toBe('False OrganizationNotFound')
+    await world.changed({ kind: 'Organization', namespace: 'default', name: 'acme' })
+    expect(await world.store.get('organization', org, 'organization')).toBeUndefined()
     expect(await ada()).toBeUndefined()
   })
 

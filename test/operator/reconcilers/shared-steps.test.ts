@@ -112,7 +112,7 @@ describe('the sweep', () => {
     await world.apply(aUserResource('ada', lists))
     world.host.failure = new Error('unreachable')
     await expect(world.restart()).rejects.toThrow('unreachable')
-    expect(await world.reconcilers.sweepOrphans()).toBe(0)
+    expect(await world.reconcilers.sweepOrphans()).toEqual({ removed: 0 })
     expect(await world.store.names('user', org)).toEqual(['ada'])
   })
 

@@ -1,0 +1,76 @@
+import { createHash } from 'node:crypto'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import { keyOfRecord, type RecordAddress } from './record-ledger.ts'
+
+/** What a sweep found of one organization: how many records it has, and which of them no object stands for. */
+export interface OrganizationOrphans {
+  readonly organization: OrganizationId
+  readonly records: number
+  readonly orphans: readonly RecordAddress[]
+}
+
+/** How much one sweep removes without asking. */
+export interface BrakeLimits {
+  /** Of the records of an organization, and of all; 1 for no brake. */
+  readonly share: number
+  /** So many always, or nobody could remove the third of three lists. */
+  readonly floor: number
+}
+
+export const usualLimits: BrakeLimits = { share: 0.2, floor: 10 }
+
+/** Orphans that stay until somebody confirms. */
+export interface HeldRemoval {
+  /** Names this very set of records: confirming it removes these and no others. */
+  readonly token: string
+  readonly orphans: readonly RecordAddress[]
+  readonly organizations: readonly OrganizationId[]
+  /** All records there are, of those organizations. */
+  readonly records: number
+}
+
+export interface Judgement {
+  readonly remove: readonly RecordAddress[]
+  readonly held?: HeldRemoval
+}
+
+/**
+ * Whether orphans may go. That something is missing proves little: an API server that was restored, or asked in the
+ * wrong place, shows an empty list as well. So when much is missing at once, of one organization or of all together,
+ * nothing of it is removed. Pure.
+ */
+export function judgeOrphans(
+  found: readonly OrganizationOrphans[],
+  limits: BrakeLimits,
+  isConfirmed: (token: string) => boolean,
+): Judgement {
+  const affected = found.filter(({ orphans }) => orphans.length > 0)
+  const isMuch = ({ records, orphans }: { records: number; orphans: number }): boolean =>
+    orphans > limits.floor && orphans > records * limits.share
+  const isMuchInAll = isMuch({
+    records: sumOf(found, ({ records }) => records),
+    orphans: sumOf(affected, ({ orphans }) => orphans.length),
+  })
+  const held = affected.filter(
+    ({ records, orphans }) => isMuchInAll || isMuch({ records, orphans: orphans.length }),
+  )
+  const free = affected.filter((each) => !held.includes(each)).flatMap(({ orphans }) => orphans)
+  if (held.length === 0) return { remove: free }
+  const orphans = held.flatMap((each) => each.orphans)
+  const token = tokenOf(orphans)
+  if (isConfirmed(token)) return { remove: [...free, ...orphans] }
+  const organizations = held.map(({ organization }) => organization)
+  return {
+    remove: free,
+    held: { token, orphans, organizations, records: sumOf(held, (each) => each.records) },
+  }
+}
+
+function tokenOf(orphans: readonly RecordAddress[]): string {
+  const text = orphans.map(keyOfRecord).toSorted().join('\n')
+  return createHash('sha256').update(text).digest('hex').slice(0, 10)
+}
+
+function sumOf<T>(items: readonly T[], valueOf: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + valueOf(item), 0)
+}
