@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Registry } from 'prom-client'
 import type { Audit } from '#core/audit/audit.ts'
 import type { Clock } from '#core/clock.ts'
@@ -15,6 +16,7 @@ import { ToldSubscriptions } from './cluster/told-subscriptions.ts'
 import { returnToGroups } from './cluster/return-to-groups.ts'
 import { WillPublisher } from './cluster/will-publisher.ts'
 import { Connection } from './connection/connection.ts'
+import { drain } from './connection/drain.ts'
 import { FrameCache } from './connection/frame-cache.ts'
 import { LiveConnections } from './connection/live-connections.ts'
 import { Newcomers } from './connection/newcomers.ts'
@@ -49,6 +51,8 @@ export interface BrokerOptions {
   readonly passwordChecks?: Partial<PasswordCheckLimits>
   /** Exchanges and renewals a minute of one person. */
   readonly perSubject?: number
+  /** Where MQTT 5 clients are told to go when this broker shuts down (MQTT 5 §4.11). */
+  readonly serverReference?: string
   /** Nobody is served while the control log could not be read for so long. */
   readonly maxStalenessMs?: number
 }
@@ -60,6 +64,11 @@ export interface Broker {
   isStale(): boolean
   /** For the TLS handshakes to come. */
   useCertificate(certificate: Certificate): void
+  /**
+   * Takes new connections for `delayMs` more, which load balancers need to hear that this replica goes, and then sends
+   * those there away in steps, over `overMs`.
+   */
+  drain(times: { readonly delayMs: number; readonly overMs: number }): Promise<void>
   /** Takes no new connections, tells those there goodbye, and resolves when all are gone. */
   close(): Promise<void>
 }
@@ -146,6 +155,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     frames: new FrameCache(),
     told: new ToldSubscriptions(clients),
     newcomers: new Newcomers(limits.maxNewcomers),
+    ...(options.serverReference === undefined ? {} : { serverReference: options.serverReference }),
     throttle: new ConnectThrottle({ ...defaultThrottleLimits, ...options.throttle }, () => performance.now()),
     watch,
     log,
@@ -170,6 +180,8 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   })
   const { cert } = options.listeners.mqtts ?? options.listeners.wss ?? {}
   if (cert !== undefined) metrics.certificate(cert)
+  const closeListeners = (): Promise<unknown> =>
+    Promise.all([...listeners.values()].map((listener) => listener.close()))
   return {
     ports: Object.fromEntries([...listeners].map(([name, { port }]) => [name, port])),
     isStale: () => watch.isStale,
@@ -177,9 +189,19 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       metrics.certificate(certificate.cert)
       for (const listener of listeners.values()) listener.useCertificate?.(certificate)
     },
+    async drain({ delayMs, overMs }) {
+      metrics.draining()
+      await pause(delayMs)
+      await closeListeners()
+      await drain({
+        connections: () => [...connections],
+        retire: (connection) => connection.retire(),
+        overMs,
+      })
+    },
     async close() {
       watch.close()
-      await Promise.all([...listeners.values()].map((listener) => listener.close()))
+      await closeListeners()
       await Promise.all([...connections].map((connection) => connection.end('shutting-down')))
       await wills.close()
       await membership.close()

@@ -18,6 +18,10 @@ export interface Limits {
   /** Of any later packet. */
   readonly maxPacketBytes: number
   readonly maxTopicLevels: number
+  /** How long, when the broker shuts down, the will of a client waits for it to come back elsewhere. */
+  readonly deferredWillSeconds: number
+  /** How long a client that is sent away then may take to acknowledge what it was sent. */
+  readonly retireMs: number
   /** How long before its credential ends a client is told, where that is less than a tenth of its life. */
   readonly expiryNoticeMs: number
   readonly maxSubscriptions: number
@@ -46,6 +50,8 @@ export const defaultLimits: Limits = {
   maxConnectBytes: 65_536,
   maxPacketBytes: 1_048_576,
   maxTopicLevels: 100,
+  deferredWillSeconds: 15,
+  retireMs: 1_000,
   expiryNoticeMs: 300_000,
   maxSubscriptions: 1_000,
   maxTopicAliases: 10,

@@ -31,7 +31,8 @@ await runProgram({
   name: 'broker',
   summary: 'CloudSignal broker: one replica of the MQTT cluster.',
   settings: brokerSettings,
-  graceMs: 25_000,
+  // What comes after the clients takes less.
+  graceMs: ({ drainDelaySeconds, drainSeconds }) => (drainDelaySeconds + drainSeconds + 10) * 1_000,
   async run({ settings, log, shutdown }) {
     let broker: Broker | undefined
     const files = { certFile: settings.tlsCertFile, keyFile: settings.tlsKeyFile }
@@ -100,9 +101,15 @@ await runProgram({
         perAddress: settings.failedPerAddress,
       },
       maxStalenessMs: settings.maxStalenessSeconds * 1_000,
-      limits: { expiryNoticeMs: settings.expiryNoticeSeconds * 1_000 },
+      limits: {
+        expiryNoticeMs: settings.expiryNoticeSeconds * 1_000,
+        deferredWillSeconds: settings.deferredWillSeconds,
+      },
+      ...(settings.serverReference === '' ? {} : { serverReference: settings.serverReference }),
     })
     shutdown.add('broker', () => broker?.close())
+    const times = { delayMs: settings.drainDelaySeconds * 1_000, overMs: settings.drainSeconds * 1_000 }
+    shutdown.add('clients', () => broker?.drain(times))
     const use = broker.useCertificate
     const stopWatching = watchCertificate(files, { current: certificate, everyMs: 10_000, use, log })
     shutdown.add('certificate', async () => stopWatching())

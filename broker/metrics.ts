@@ -26,6 +26,8 @@ export interface BrokerMetrics {
   throttled(): void
   /** What the listeners show from now on: a chain in PEM. */
   certificate(chain: string): void
+  /** From here on it sends its clients away. */
+  draining(): void
   dropped(reason: 'slow-consumer' | 'packet-too-large' | 'queue-full' | 'retained-quota'): void
 }
 
@@ -51,6 +53,11 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
     'throttled_total',
     'Messages that had to wait because a client published too fast',
   )
+  const draining = new Gauge({
+    registers,
+    name: 'cloudsignal_broker_draining',
+    help: '1 while it shuts down and sends its clients away',
+  })
   const wills = counter('wills_total', 'Wills that were due, by what became of them', 'outcome')
   const notices = counter('expiry_notices_total', 'Clients that were told that their credential ends soon')
   const renewals = counter(
@@ -89,6 +96,7 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
     formerPassword: () => formerPasswords.inc(),
     throttled: () => throttles.inc(),
     certificate: (chain) => (expiration = new X509Certificate(chain).validToDate.getTime() / 1_000),
+    draining: () => draining.set(1),
     dropped: (reason) => drops.inc({ reason }),
   }
 }

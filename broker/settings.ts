@@ -2,6 +2,7 @@ import { defaultPerSubject } from '#core/credentials/renew-credential.ts'
 import { commonSettings } from '#core/process/common-settings.ts'
 import { port, type Setting, text, wholeNumber } from '#core/process/settings.ts'
 import { defaultThrottleLimits } from './admission/connect-throttle.ts'
+import { defaultLimits } from './limits.ts'
 import { longestStalenessMs } from '#core/stores/control-log.ts'
 
 const attempts = wholeNumber(0, 1_000_000)
@@ -75,6 +76,34 @@ export const brokerSettings = {
       'How long the control log may be unreadable until this replica, which can not know any more who was revoked, sends its clients away and takes no new ones.',
     parse: wholeNumber(3, longestStalenessMs / 1_000),
     default: longestStalenessMs / 1_000,
+  } satisfies Setting<number>,
+  drainDelaySeconds: {
+    name: 'CLOUDSIGNAL_BROKER_DRAIN_DELAY_SECONDS',
+    description:
+      'How long after SIGTERM new connections are still taken: until load balancers have heard that this replica is not ready.',
+    parse: wholeNumber(0, 600),
+    default: 0,
+  } satisfies Setting<number>,
+  drainSeconds: {
+    name: 'CLOUDSIGNAL_BROKER_DRAIN_SECONDS',
+    description:
+      'Then, how long it takes to send all clients away, in steps. A termination grace period has to be 15 seconds longer than this and the delay together.',
+    parse: wholeNumber(0, 3_600),
+    default: 15,
+  } satisfies Setting<number>,
+  serverReference: {
+    name: 'CLOUDSIGNAL_BROKER_SERVER_REFERENCE',
+    description:
+      'Another address that MQTT 5 clients are told to use when this broker shuts down, such as other.example.com:8883. By default they are told that it shuts down, and come back by the address they know.',
+    parse: text,
+    default: '',
+  } satisfies Setting<string>,
+  deferredWillSeconds: {
+    name: 'CLOUDSIGNAL_BROKER_DEFERRED_WILL_SECONDS',
+    description:
+      'How long the will of a client that was sent away by a shutdown waits for it to come back, to any replica, before it is published.',
+    parse: wholeNumber(0, 600),
+    default: defaultLimits.deferredWillSeconds,
   } satisfies Setting<number>,
   tlsCertFile: file('CLOUDSIGNAL_BROKER_TLS_CERT_FILE', 'PEM file with the certificate chain.'),
   tlsKeyFile: file('CLOUDSIGNAL_BROKER_TLS_KEY_FILE', 'PEM file with its private key.'),

@@ -55,6 +55,11 @@ export type WillFate =
   | { readonly publish: false }
   /** After its own delay, and after this one at the latest. */
   | { readonly publish: true; readonly atMostSeconds: number }
+  /**
+   * The replica goes, not the client: no sooner than that, and not at all when the id is taken again before, whoever
+   * starts anew or not.
+   */
+  | { readonly publish: true; readonly atMostSeconds: number; readonly atLeastSeconds: number }
 
 /** A will that was handed out and not settled by then is handed out again: who had it is gone. */
 export const claimMs = 30_000

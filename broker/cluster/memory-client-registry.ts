@@ -21,6 +21,8 @@ interface Kept {
   attempts: number
   /** When to hand it out; absent while its connection lives. */
   at?: number
+  /** The broker sent its client away: dropped when the id is taken again. */
+  isDeferred?: true
 }
 
 /** Of one process alone: all is gone with it, as its clients are. */
@@ -79,7 +81,9 @@ export class MemoryClientRegistry implements ClientRegistry {
     const kept = this.#wills.get(willKey(arrival, epoch))
     const isOwner = this.#owners.get(key) === epoch
     if (kept?.attempts === 0 && fate.publish) {
-      const delay = Math.min(kept.will.delaySeconds, fate.atMostSeconds)
+      const leastSeconds = 'atLeastSeconds' in fate ? fate.atLeastSeconds : 0
+      if (leastSeconds > 0) kept.isDeferred = true
+      const delay = Math.max(Math.min(kept.will.delaySeconds, fate.atMostSeconds), leastSeconds)
       if (delay > 0) {
         kept.at = this.#now() + delay * 1_000
         return undefined
@@ -136,7 +140,8 @@ export class MemoryClientRegistry implements ClientRegistry {
     const key = willKey(arrival, formerEpoch)
     const kept = this.#wills.get(key)
     if (kept === undefined || kept.attempts > 0) return undefined
-    if (kept.will.delaySeconds === 0 || arrival.isCleanStart) return this.#handOut(kept)
+    const isDue = kept.will.delaySeconds === 0 || arrival.isCleanStart
+    if (isDue && kept.isDeferred !== true) return this.#handOut(kept)
     this.#wills.delete(key)
     return undefined
   }

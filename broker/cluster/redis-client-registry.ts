@@ -37,7 +37,12 @@ const scriptKeys = [
 ] as const
 
 type Judged = readonly [Arrival, Basis, ConnectionBounds]
-type Departure = readonly [id: string, epoch: number, longestDelayMs: number | '']
+type Departure = readonly [
+  id: string,
+  epoch: number,
+  longestDelayMs: number | '',
+  shortestDelayMs: number | '',
+]
 
 type HandedOut = readonly [] | readonly [field: string, attempts: string, will: string]
 
@@ -162,10 +167,11 @@ export class RedisClientRegistry implements ClientRegistry {
 
   #leave({ arrival, epoch }: Claim, fate: WillFate): Promise<DueWill | undefined> {
     const { organization, id } = arrival
-    const longestDelay = fate.publish ? Math.floor(fate.atMostSeconds * 1_000) : ''
+    const longest = fate.publish ? Math.floor(fate.atMostSeconds * 1_000) : ''
+    const shortest = 'atLeastSeconds' in fate ? Math.floor(fate.atLeastSeconds * 1_000) : ''
     return this.#gathering(this.#departures, organization, (departures) =>
       this.#leaveAll(organization, departures),
-    ).ask([id, epoch, longestDelay])
+    ).ask([id, epoch, longest, shortest])
   }
 
   async #leaveAll(

@@ -11,7 +11,8 @@ import { redisScript } from '#core/stores/redis-script.ts'
  *     about    hash: id to what is told of its connection
  *     ids      sorted set, by bytes: ids that are connected
  *
- * A will with attempts was handed out: its time in `due` is when it is handed out again.
+ * A will with attempts was handed out: its time in `due` is when it is handed out again. One whose replica is `~` waits
+ * because its replica has gone: it is dropped when the id is taken again.
  */
 const prelude = `
 local time = redis.call('TIME')
@@ -100,10 +101,10 @@ local function arriveAs(id, isClean, delay, will, about)
     if tonumber(former) >= epoch then epoch = tonumber(former) + 1 end
     local field = former .. ' ' .. id
     local formerWill = redis.call('HGET', KEYS[2], field)
-    local attempts, formerDelay
-    if formerWill then attempts, formerDelay = partsOf(formerWill) end
+    local attempts, formerDelay, holder
+    if formerWill then attempts, formerDelay, holder = partsOf(formerWill) end
     if attempts == '0' then
-      if formerDelay ~= '0' and not isClean then drop(field)
+      if holder == '~' or (formerDelay ~= '0' and not isClean) then drop(field)
       else handedOut = handOut(field, formerWill, ARGV[1], ARGV[2]) end
     end
   end
@@ -153,16 +154,24 @@ if epochOf(ARGV[1]) == ARGV[2] and isConnected(redis.call('HGET', KEYS[1], ARGV[
 end
 return 1`)
 
-/** replica, claimMs, (id, epoch, longest delay or '' for a will that is not published)*: `{due, {field, attempts, will}?}*` */
+/**
+ * replica, claimMs, (id, epoch, longest delay or '' for a will that is not published, shortest delay or '')*:
+ * `{due, {field, attempts, will}?}*`
+ */
 export const leave = script(`
-local function leaveAs(id, epoch, longest)
+local function leaveAs(id, epoch, longest, shortest)
   local field = epoch .. ' ' .. id
   local isOwner = epochOf(id) == epoch
   local will = redis.call('HGET', KEYS[2], field)
-  local attempts, delay
-  if will then attempts, delay = partsOf(will) end
+  local attempts, delay, _, record
+  if will then attempts, delay, _, record = partsOf(will) end
   if attempts == '0' and longest ~= '' then
+    local stored = delay
     delay = math.min(tonumber(delay), tonumber(longest))
+    if shortest ~= '' then
+      delay = math.max(delay, tonumber(shortest))
+      if delay > 0 then redis.call('HSET', KEYS[2], field, '0 ' .. stored .. ' ~ ' .. record) end
+    end
     if delay > 0 then
       redis.call('ZADD', KEYS[3], whole(now + delay), field)
       if isOwner then give(id, epoch .. ' -') end
@@ -176,7 +185,9 @@ local function leaveAs(id, epoch, longest)
   return {'', {}}
 end
 local answers = {}
-for at = 3, #ARGV, 3 do answers[#answers + 1] = leaveAs(ARGV[at], ARGV[at + 1], ARGV[at + 2]) end
+for at = 3, #ARGV, 4 do
+  answers[#answers + 1] = leaveAs(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+end
 return answers`)
 
 /** replica, claimMs, how many: `{when to look again or '', how many wills there are, {field, attempts, will}...}` */

@@ -38,6 +38,8 @@ export interface ConnectionOptions {
   readonly throttle: ConnectThrottle
   /** Whether this replica may serve anybody. */
   readonly watch: Pick<StalenessWatch, 'isStale'>
+  /** Where MQTT 5 clients are told to go when this broker shuts down. */
+  readonly serverReference?: string
   readonly log: Log
   readonly audit: Audit
   /** The stores' time: expiry is theirs. */

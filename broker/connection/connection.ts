@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { errorFields } from '#core/process/logger.ts'
 import type { AedesClient } from '../aedes/aedes-client.ts'
 import type { Message, RoutedMessage } from '../aedes/messages.ts'
@@ -19,6 +20,7 @@ import {
   UnsupportedLevel,
 } from '../wire/packets.ts'
 import { PacketFault } from '../wire/packet-fault.ts'
+import { reason, type ReasonCode } from '../wire/reason-codes.ts'
 import { isPublishFrame, parsePublish, type Publish } from '../wire/publish.ts'
 import { TopicMemo } from '../wire/topic-memo.ts'
 import { ConnectionReview } from './connection-review.ts'
@@ -33,6 +35,8 @@ import { PacketSender } from './packet-sender.ts'
 import type { Session } from './session.ts'
 import type { DeliveryTerms } from './subscriptions.ts'
 import { IncomingAliases } from './topic-aliases.ts'
+
+const retireLookMs = 10
 
 /**
  * One client, from its first byte to its last. Packets are handled strictly one after the other. Nothing that
@@ -215,6 +219,18 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     return this.#ended
   }
 
+  /** Ends it because this replica goes: what was published is acknowledged first, and what was sent, if soon. */
+  async retire(): Promise<void> {
+    const until = performance.now() + this.options.limits.retireMs
+    while (!this.closed && this.session?.delivery.isBusy === true && performance.now() < until) {
+      await pause(retireLookMs)
+    }
+    this.transport.pause()
+    const published = this.session?.publishing.drained
+    if (published !== undefined) await Promise.race([published, pause(until - performance.now())])
+    await this.end('shutting-down')
+  }
+
   readonly #framed = (bytes: Buffer, start: number, end: number): void => {
     if (this.closed) return
     try {
@@ -332,9 +348,17 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     const { code }: EndCause = endCauses[cause]
     // [MQTT-3.2.0-1]: nothing comes before CONNACK.
     const isTold = this.#isAnswered && this.version === 5 && code !== undefined
-    this.#sender.close(isTold ? { cmd: 'disconnect', reasonCode: code } : undefined)
+    this.#sender.close(isTold ? this.#goodbye(code) : undefined)
     if (cause === 'disconnected') this.transport.release()
     else this.transport.end()
+  }
+
+  #goodbye(reasonCode: ReasonCode): Packet {
+    const { serverReference } = this.options
+    // MQTT 5 §4.11
+    return reasonCode === reason.serverShuttingDown && serverReference !== undefined
+      ? { cmd: 'disconnect', reasonCode: reason.useAnotherServer, properties: { serverReference } }
+      : { cmd: 'disconnect', reasonCode }
   }
 
   #names(): object {

@@ -77,6 +77,11 @@ export class Delivery {
     else this.#enqueue({ message, terms })
   }
 
+  /** The client has not acknowledged all that it is to get. */
+  get isBusy(): boolean {
+    return this.#waiting.length > 0 || this.#inflight.size > 0
+  }
+
   /** Nothing is sent any more. */
   get isClosed(): boolean {
     return this.#isClosed

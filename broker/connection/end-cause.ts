@@ -6,7 +6,7 @@ import { reason, type ReasonCode } from '../wire/reason-codes.ts'
  */
 export interface EndCause {
   readonly code?: ReasonCode
-  readonly will: 'publish' | 'discard' | 'by-policy'
+  readonly will: 'publish' | 'discard' | 'by-policy' | 'defer'
 }
 
 export const endCauses = {
@@ -34,7 +34,8 @@ export const endCauses = {
   ended: { code: reason.administrativeAction, will: 'publish' },
   /** the store did not answer: better to come back than to be half served */
   unavailable: { code: reason.serverBusy, will: 'publish' },
-  'shutting-down': { code: reason.serverShuttingDown, will: 'publish' },
+  /** this replica goes; clients come back on another one, and those that do are not gone */
+  'shutting-down': { code: reason.serverShuttingDown, will: 'defer' },
   /** never got past CONNECT */
   refused: { will: 'discard' },
   'connect-timeout': { will: 'discard' },

@@ -1,3 +1,5 @@
+import type { Claim, WillFate } from '../cluster/client-registry.ts'
+import type { Limits } from '../limits.ts'
 import type { Connection } from './connection.ts'
 import { endCauses, type EndCause, type EndCauseName } from './end-cause.ts'
 import type { Session } from './session.ts'
@@ -53,14 +55,22 @@ export async function leaveCluster(
   session.claim = undefined
   const { will }: EndCause = endCauses[cause]
   const fate = will === 'by-policy' ? admission.organization.willOnExpiry : will
-  const isDue = fate === 'publish' && claim.arrival.will !== undefined
-  const due = await options.clients.leave(
-    claim,
-    isDue ? { publish: true, atMostSeconds: expirySeconds } : { publish: false },
-  )
+  const due = await options.clients.leave(claim, willFate(claim, fate, expirySeconds, options.limits))
   // By the records of now where what is known here may be too old.
   if (due !== undefined)
     await options.wills.publish(due, options.watch.isStale ? undefined : admission.access)
+}
+
+function willFate(
+  { arrival }: Claim,
+  fate: Exclude<EndCause['will'], 'by-policy'>,
+  atMostSeconds: number,
+  { deferredWillSeconds: atLeastSeconds }: Limits,
+): WillFate {
+  if (fate === 'discard' || arrival.will === undefined) return { publish: false }
+  return fate === 'publish'
+    ? { publish: true, atMostSeconds }
+    : { publish: true, atMostSeconds, atLeastSeconds }
 }
 
 /** [MQTT-3.1.2-23]: the state of a session that has ended is deleted. */

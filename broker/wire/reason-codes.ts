@@ -27,6 +27,7 @@ export const reason = {
   packetTooLarge: 0x95,
   quotaExceeded: 0x97,
   administrativeAction: 0x98,
+  useAnotherServer: 0x9c,
   connectionRateExceeded: 0x9f,
   maximumConnectTime: 0xa0,
 } as const

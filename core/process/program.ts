@@ -11,18 +11,20 @@ const programPrefixes = {
   'token-service': 'CLOUDSIGNAL_TOKEN_SERVICE_',
 } as const
 
+type SettingTable = Readonly<Record<string, Setting<unknown>>>
+
 export interface ProgramContext<Settings> {
   readonly settings: Settings
   readonly log: Log
   readonly shutdown: Shutdown
 }
 
-export interface Program<Table extends Readonly<Record<string, Setting<unknown>>>> {
+export interface Program<Table extends SettingTable> {
   readonly name: Exclude<keyof typeof programPrefixes, 'cli'>
   readonly summary: string
   readonly settings: Table
   /** How long a shutdown may take. */
-  readonly graceMs: number
+  readonly graceMs: number | ((settings: SettingsOf<Table>) => number)
   run(context: ProgramContext<SettingsOf<Table>>): Promise<void>
 }
 
@@ -30,9 +32,9 @@ export interface Program<Table extends Readonly<Record<string, Setting<unknown>>
  * The frame of every program: `--help`, settings with all their problems at once (exit 2), a logger, shutdown
  * on signals, and a last resort for errors nobody caught: they are logged, never fatal.
  */
-export async function runProgram<
-  Table extends Readonly<Record<string, Setting<unknown>>> & { readonly logLevel: Setting<LogLevel> },
->(program: Program<Table>): Promise<void> {
+export async function runProgram<Table extends SettingTable & { readonly logLevel: Setting<LogLevel> }>(
+  program: Program<Table>,
+): Promise<void> {
   if (process.argv.includes('--help') || process.argv.includes('-h')) {
     process.stdout.write(helpOf(program))
     return
@@ -46,7 +48,8 @@ export async function runProgram<
   process.on('unhandledRejection', (error) =>
     log.error(errorFields(error), 'a rejection was caught by nobody; carrying on'),
   )
-  shutdown.onSignals(program.graceMs)
+  const { graceMs } = program
+  shutdown.onSignals(typeof graceMs === 'number' ? graceMs : graceMs(settings))
   try {
     await program.run({ settings, log, shutdown })
   } catch (error) {
@@ -58,13 +61,11 @@ export async function runProgram<
   }
 }
 
-function helpOf(program: Program<Readonly<Record<string, Setting<unknown>>>>): string {
+function helpOf(program: Pick<Program<SettingTable>, 'summary' | 'settings'>): string {
   return `${program.summary}\n\nSettings are environment variables:\n\n${describeSettings(program.settings)}\n`
 }
 
-function settingsOrExit<Table extends Readonly<Record<string, Setting<unknown>>>>(
-  program: Program<Table>,
-): SettingsOf<Table> {
+function settingsOrExit<Table extends SettingTable>(program: Program<Table>): SettingsOf<Table> {
   const others = Object.entries(programPrefixes)
     .filter(([name]) => name !== program.name)
     .map(([, prefix]) => prefix)

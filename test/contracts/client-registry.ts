@@ -251,6 +251,50 @@ export function clientRegistryContract(open: () => Promise<RegistryUnderTest>): 
     })
   })
 
+  describe('a will whose replica goes', () => {
+    const deferred = { publish: true, atMostSeconds: 3_600, atLeastSeconds: 15 } as const
+
+    test.each([
+      ['without a delay', 0, 15],
+      ['with a shorter one', 10, 15],
+      ['with a longer one', 60, 60],
+    ])('%s waits for its client, and is then due once', async (_name, delaySeconds, dueSeconds) => {
+      const will = aWill({ delaySeconds })
+      const claim = await arrive({ will })
+      expect(await here.leave(claim, deferred)).toBeUndefined()
+      await under.advance((dueSeconds - 1) * 1_000)
+      expect(await there.takeDue()).toEqual([])
+      await under.advance(2_000)
+      const due = await there.takeDue()
+      expect(due).toMatchObject([{ id, epoch: claim.epoch, will }])
+      await there.settle(due[0] as DueWill)
+      await under.advance(60_000)
+      expect(await here.takeDue()).toEqual([])
+    })
+
+    test.each([true, false])(
+      'is dropped when its client comes back, with a clean start: %s',
+      async (isCleanStart) => {
+        await here.leave(await arrive({ will: aWill() }), deferred)
+        expect((await arriveAt(there, arrival({ isCleanStart }))).former).toBeUndefined()
+        await under.advance(60_000)
+        expect(await there.takeDue()).toEqual([])
+      },
+    )
+
+    test('waits also where the session ends with its connection', async () => {
+      const claim = await arrive({ will: aWill() })
+      expect(await here.leave(claim, { ...deferred, atMostSeconds: 0 })).toBeUndefined()
+      await under.advance(16_000)
+      expect(await there.takeDue()).toMatchObject([{ id }])
+    })
+
+    test('is handed out at once where nothing is to wait for', async () => {
+      const claim = await arrive({ will: aWill() })
+      expect(await here.leave(claim, { ...deferred, atLeastSeconds: 0 })).toMatchObject({ id })
+    })
+  })
+
   test('what is confirmed again is as it was, and what ended stays ended', async () => {
     const claim = await arrive({ will: aWill() })
     expect(await here.confirm(claim)).toBe(true)
