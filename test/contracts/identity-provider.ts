@@ -61,6 +61,15 @@ export function describeIdentityProvider<Type extends ProviderType>(
       expect(principalsOf(record, `${subject}x`)).not.toContain(principal)
     })
 
+    test.each((sample.alsoIssued ?? []).map((each) => [each.name, each] as const))(
+      'a token as it really issues them with %s is accepted too, as the same person',
+      async (_name, each) => {
+        const { email, sessionId, principal } = await judge(await variant(each))
+        expect(without({ email, sessionId })).toEqual(sample.identity)
+        expect(principal).toBe((await judge(await sign())).principal)
+      },
+    )
+
     describe('a forged token is refused:', () => {
       test.each(Object.entries(forgeries(good, goodHeader)))('%s', async (name, [make, failure]) => {
         const actual = await refusal(await make())

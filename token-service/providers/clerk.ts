@@ -1,5 +1,6 @@
 import { claimOf, optionalText, textClaim, verifiedEmail } from '../verifier/claims.ts'
 import { TokenRefused } from '../verifier/token-refused.ts'
+import { withOrganization } from './clerk-organization.ts'
 import type { ProviderKind } from './provider.ts'
 
 /** How Clerk marks its session tokens in the header; machine tokens have another mark. */
@@ -16,6 +17,7 @@ export const clerk: ProviderKind<'clerk'> = {
       publicKey === undefined
         ? { jwksUri: `${issuer.replace(/\/+$/, '')}/.well-known/jwks.json` }
         : { publicKey },
+    spell: withOrganization,
     identify(claims, { header }) {
       // As Clerk writes it and its own verifier wants it; elsewhere the case of a media type does not matter.
       if (header.all['typ'] !== undefined && header.all['typ'] !== 'JWT') {

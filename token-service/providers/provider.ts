@@ -52,6 +52,8 @@ export interface TokenPolicy {
   readonly types: readonly string[]
   /** Where the keys of one of `issuers` are. */
   keys(issuer: string): KeySource
+  /** The claims as bound claims and attributes see them, where the provider spells the same thing in several ways. */
+  readonly spell?: (claims: JsonObject) => JsonObject
   /**
    * Judges what is special to the provider and names the identity. The signature and the common rules have
    * been checked. Throws TokenRefused.

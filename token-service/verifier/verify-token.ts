@@ -64,10 +64,11 @@ export async function verifyToken(
   const subject = subjectOf(claims)
   checkNames(claims)
   if (policy.audiences !== undefined) checkAudience(claims, policy.audiences)
-  checkBoundClaims(claims, record.boundClaims)
+  const spelled = policy.spell?.(claims) ?? claims
+  checkBoundClaims(spelled, record.boundClaims)
   const known = policy.identify(claims, { header, now: seconds })
   const principal = subjectPrincipal(issuer, policy.tenant, subject)
-  return { ...known, ...times, issuer, subject, principal, claims: mapAttributes(claims, record.attributes) }
+  return { ...known, ...times, issuer, subject, principal, claims: mapAttributes(spelled, record.attributes) }
 }
 
 /** Who somebody with this `sub` is, if the token is the provider's: one for each of its issuers. */

@@ -15,9 +15,12 @@ describe('the list of providers', () => {
     for (const [name, { type }] of Object.entries(providerKinds)) expect(type).toBe(name)
   })
 
-  test('has every file of its folder', () => {
+  test('has every file of its folder, but for parts of one: <type>-<part>.ts', () => {
     const directory = new URL('../../../token-service/providers/', import.meta.url)
-    const files = readdirSync(directory).filter((name) => !['index.ts', 'provider.ts'].includes(name))
+    const isPart = (name: string) => providerTypes.some((type) => name.startsWith(`${type}-`))
+    const files = readdirSync(directory).filter(
+      (name) => !['index.ts', 'provider.ts'].includes(name) && !isPart(name),
+    )
     expect(files.map((name) => name.replace(/\.ts$/, '')).toSorted()).toEqual(
       Object.keys(providerKinds).toSorted(),
     )
