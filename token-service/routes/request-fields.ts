@@ -34,9 +34,11 @@ export const clientId = Type.String({
   description: 'The only MQTT client id that the credential may connect with.',
 })
 
+export const mostConnections = 10_000
+
 export const connections = Type.Integer({
   minimum: 1,
-  maximum: 10_000,
+  maximum: mostConnections,
   description:
     'The credential connects only while the person, agent or worker has fewer connections than this, by whatever credential. It never widens the organization’s limits.',
 })

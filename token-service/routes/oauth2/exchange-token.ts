@@ -7,7 +7,7 @@ import { ProblemError } from '../../problems.ts'
 import { answeredCredential, answerOf, type Endpoints } from '../credential-answer.ts'
 import type { ExchangeRouteOptions } from '../exchange-token.ts'
 import { watchExchange } from '../exchange-watch.ts'
-import { token } from '../request-fields.ts'
+import { mostConnections, token } from '../request-fields.ts'
 import { clientOf } from './client.ts'
 import { oauth } from '../../faces/oauth.ts'
 
@@ -28,6 +28,12 @@ const TokenBody = Type.Object({
   audience: Type.Optional({ ...oneOrMore, description: 'The organization’s id, if anything.' }),
   resource: Type.Optional({ ...oneOrMore, description: 'One of the endpoints of the broker, if anything.' }),
   scope: Type.Optional(Type.String({ description: 'Empty: credentials have no scopes.' })),
+  connections: Type.Optional(
+    Type.String({
+      pattern: `^([1-9]\\d{0,3}|${mostConnections})$`,
+      description: 'As in POST /v1/token/exchange: how many the person may have at a time.',
+    }),
+  ),
   actor_token: Type.Optional(Type.String({ description: 'Not taken: agents are issued for at /v1/tokens.' })),
   client_id: Type.Optional(Type.String({ description: 'The organization’s id.' })),
   client_secret: Type.Optional(
@@ -90,6 +96,7 @@ export function oauthTokenRoute(app: App, options: ExchangeRouteOptions): void {
         byIssuer: true,
         ttlSeconds: undefined,
         clientId: undefined,
+        connections: body.connections === undefined ? undefined : Number(body.connections),
       })
       const credential = answeredCredential(exchange, exchange.ttlSeconds)
       const { password, ...answer } = answerOf(credential, caller.organization, {})

@@ -8,7 +8,7 @@ import { ProblemError } from '../../problems.ts'
 import { watchCreation } from '../create-token.ts'
 import { answeredCredential } from '../credential-answer.ts'
 import type { ExchangeRouteOptions } from '../exchange-token.ts'
-import { organizationId } from '../request-fields.ts'
+import { connections, organizationId } from '../request-fields.ts'
 import { hosted } from '../../faces/hosted.ts'
 import { ownProvider, v2TokenAnswer, V2TokenAnswer } from './token-answer.ts'
 
@@ -24,6 +24,7 @@ const CreateBody = Type.Object({
     description: 'Whom the key answers for; rules use it as {email}.',
   }),
   integration_id: Type.Optional(Type.String({ description: 'Passed over.' })),
+  connections: Type.Optional(connections),
   replace_existing: Type.Optional(
     Type.Boolean({ description: 'Ends the other tokens of the same address; true by default.' }),
   ),
@@ -53,7 +54,7 @@ export function v2CreateTokenRoute(app: App, options: ExchangeRouteOptions): voi
       },
     },
     async (request, reply): Promise<Static<typeof V2TokenAnswer>> => {
-      const { organization_id, secret_key, user_email, replace_existing = true } = request.body
+      const { organization_id, secret_key, user_email, replace_existing = true, connections } = request.body
       const caller = await countedCaller(options.identities, secret_key, request, reply)
       if (caller.organization !== organization_id)
         throw new ProblemError('invalid_api_key', { why: 'other-organization' })
@@ -65,6 +66,7 @@ export function v2CreateTokenRoute(app: App, options: ExchangeRouteOptions): voi
         attributes: { email: user_email },
         ttlSeconds: undefined,
         clientId: undefined,
+        connections,
         replace: replace_existing,
       })
       const credential = answeredCredential(created, created.ttlSeconds)

@@ -6,7 +6,7 @@ import { bearerOf } from '../../plugins/api-key.ts'
 import { answeredCredential } from '../credential-answer.ts'
 import type { ExchangeRouteOptions } from '../exchange-token.ts'
 import { watchExchange } from '../exchange-watch.ts'
-import { organizationId, token, ttl } from '../request-fields.ts'
+import { connections, organizationId, token, ttl } from '../request-fields.ts'
 import { hosted } from '../../faces/hosted.ts'
 import { v2TokenAnswer, V2TokenAnswer } from './token-answer.ts'
 
@@ -23,6 +23,7 @@ const ExchangeBody = Type.Object({
   ),
   provider: Type.Optional(Type.String({ description: 'Its type is found by itself; passed over.' })),
   ttl: Type.Optional(ttl),
+  connections: Type.Optional(connections),
 })
 
 export function v2ExchangeTokenRoute(app: App, options: ExchangeRouteOptions): void {
@@ -63,6 +64,7 @@ export function v2ExchangeTokenRoute(app: App, options: ExchangeRouteOptions): v
         byIssuer: true,
         ttlSeconds: body.ttl,
         clientId: undefined,
+        connections: body.connections,
       })
       const credential = answeredCredential(exchange, exchange.ttlSeconds)
       const { attributes } = exchange.issued
