@@ -138,7 +138,12 @@ export async function runOperator({
       installation: settings.installation,
       sealing,
       formerPasswords: new RedisFormerPasswordMarks(redis, keys),
-      endpoints: { host: settings.mqttHost, mqttsPort: settings.mqttsPort, wssPort: settings.wssPort },
+      endpoints: {
+        host: settings.mqttHost,
+        mqttsPort: settings.mqttsPort,
+        wssPort: settings.wssPort,
+        wssUrl: settings.wssUrl,
+      },
     }))
   const elector = createElector(settings, {
     api,

@@ -1,6 +1,6 @@
 import { commonSettings } from '#core/process/common-settings.ts'
 import { sealingSetting } from '#core/sealing/sealing-key-file.ts'
-import { commaList, port, Remedy, text, wholeNumber } from '#core/process/settings.ts'
+import { commaList, port, Remedy, text, url, wholeNumber } from '#core/process/settings.ts'
 
 const dnsName = (given: string): string | Remedy =>
   /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(given)
@@ -89,5 +89,12 @@ export const operatorSettings = {
     description: 'Its port for MQTT over secure WebSocket.',
     parse: port,
     default: 18885,
+  },
+  wssUrl: {
+    name: 'CLOUDSIGNAL_OPERATOR_WSS_URL',
+    description:
+      'Where clients over WebSocket find it, where that is not this port of the host: wss://mqtt.example.com/.',
+    parse: url('wss:'),
+    default: '',
   },
 } as const

@@ -8,6 +8,7 @@ const steps: readonly (readonly [name: string, command: string, ...parameters: r
   ['dead code', 'knip', '--no-progress'],
   ['generated CRDs', 'node', 'scripts/generate-crds.ts', '--check'],
   ["the chart's CRDs", 'node', 'scripts/copy-crds.ts', '--check'],
+  ["the chart's descriptions", 'node', 'scripts/document-chart.ts', '--check'],
   ['OpenAPI document', 'node', 'scripts/generate-openapi.ts', '--check'],
 ]
 

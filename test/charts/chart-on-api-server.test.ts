@@ -24,10 +24,27 @@ describe.skipIf(whyNoControlPlane !== undefined)('the chart on a real API server
   const many = { ...manyValues, operator: { ...manyValues.operator, namespaces: teams } }
   const dryRun = ['apply', '--server-side', '--dry-run=server', '-f', '-']
 
+  const hosts = ['redis-0.redis:6379', 'redis-1.redis:6379']
   test.each([
     ['by default', {}],
     ['with many values', many],
-  ])('is accepted object for object, without a warning, %s', async (_, values) => {
+    ['with a Redis of its own', { redis: { mode: 'development' } }],
+    ['with a Redis Cluster, TLS and no password', { redis: { mode: 'cluster', hosts, secretName: '' } }],
+    [
+      'with everything that scales, and nothing that is counted twice',
+      {
+        broker: { autoscaling: { enabled: true }, service: { type: 'NodePort' } },
+        tokenService: { autoscaling: { enabled: true } },
+        networkPolicy: { enabled: true },
+        podDisruptionBudget: { enabled: false },
+        rbac: { aggregate: false },
+      },
+    ],
+    [
+      'on OpenShift',
+      { podSecurityContext: { runAsUser: null, runAsGroup: null, fsGroup: null }, crds: { install: false } },
+    ],
+  ])('is accepted object for object, without a warning, %s', async (_, values: object) => {
     const { stdout, stderr } = await plane.kubectl(dryRun, await renderText(values, namespace))
     expect(stderr).toBe('')
     const lines = stdout.trim().split('\n')

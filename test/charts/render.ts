@@ -67,12 +67,25 @@ export const manyValues = {
   logLevel: 'debug',
   audit: 'refusals',
   keyPrefix: 'edge',
+  global: { imagePullSecrets: [{ name: 'of-the-parent' }] },
   redis: {
     secretName: 'redis',
     urlKeys: { operator: 'a', broker: 'b', tokenService: 'c' },
     tls: { secretName: 'redis-tls', clientCertificate: true },
   },
   sealing: { secretName: 'own-sealing-keys' },
+  networkPolicy: {
+    enabled: true,
+    mqttFrom: [{ ipBlock: { cidr: '192.0.2.0/24', except: ['192.0.2.1/32'] } }],
+    httpFrom: [{ namespaceSelector: { matchLabels: { name: 'ingress' } } }],
+    metricsFrom: [{ namespaceSelector: {}, podSelector: { matchLabels: { app: 'prometheus' } } }],
+    redisTo: [{ ipBlock: { cidr: '10.1.0.0/16' } }],
+    redisPorts: [6380],
+    apiServerTo: [{ ipBlock: { cidr: '10.0.0.1/32' } }],
+    apiServerPorts: [6443],
+    issuersTo: [{ ipBlock: { cidr: '0.0.0.0/0', except: ['10.0.0.0/8'] } }],
+    issuerPorts: [443, 8443],
+  },
   crds: { keep: false },
   podDisruptionBudget: { maxUnavailable: '50%' },
   operator: {
@@ -97,8 +110,20 @@ export const manyValues = {
       loadBalancerSourceRanges: ['192.0.2.0/24'],
       externalTrafficPolicy: 'Local',
     },
+    ingress: {
+      enabled: true,
+      className: 'nginx',
+      annotations: { 'nginx.ingress.kubernetes.io/backend-protocol': 'HTTPS' },
+      host: 'ws.example.com',
+      tlsSecretName: 'ws-tls',
+    },
+    autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 30, targetConnections: 5000 },
+    preStopSeconds: 15,
+    terminationGracePeriodSeconds: 120,
     podAnnotations: { note: 'text' },
     podLabels: { tier: 'edge' },
+    extraVolumes: [{ name: 'more', emptyDir: {} }],
+    extraVolumeMounts: [{ name: 'more', mountPath: '/more', readOnly: true }],
     tolerations: [{ key: 'edge', operator: 'Exists' }],
     affinity: { podAntiAffinity: {} },
     topologySpreadConstraints: [
@@ -110,7 +135,23 @@ export const manyValues = {
       },
     ],
   },
-  tokenService: { replicas: 1, serviceAccount: { create: false }, service: { port: 80 } },
+  tokenService: {
+    replicas: 1,
+    trustedProxies: ['10.2.0.0/16', 'fd00::1'],
+    serviceAccount: { create: false },
+    service: { port: 80 },
+    ingress: { enabled: true, host: 'tokens.example.com', tlsSecretName: 'tokens-tls' },
+    autoscaling: { enabled: true, minReplicas: 1 },
+    extraVolumes: [{ name: 'more', emptyDir: {} }],
+    extraVolumeMounts: [{ name: 'more', mountPath: '/more' }],
+  },
+  extraObjects: [
+    {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: '{{ .Release.Name }}-more', namespace: '{{ .Release.Namespace }}' },
+    },
+  ],
 }
 
 const { helm } = await findClientTools()

@@ -96,16 +96,25 @@ describe('the environment that the chart gives', () => {
   })
 
   test.each([
-    ['by default', byDefault, 'cs-cloudsignal-broker.messaging.svc', 8883, 18_885],
-    ['with many values', withMany, 'mqtt.example.com', 8884, 443],
-  ])('tells operator and token service where clients find the broker, %s', (_, objects, host, mqtts, wss) => {
+    ['by default', byDefault, 'cs-cloudsignal-broker.messaging.svc', 8883, 18_885, undefined],
+    ['with many values', withMany, 'mqtt.example.com', 8884, 443, 'wss://ws.example.com/'],
+  ])('tells operator and token service where clients find the broker, %s', (_, objects, ...where) => {
+    const [host, mqtts, wss, throughIngress] = where
     const operator = readSettings(operatorSettings, environmentOf(containerOf(objects, 'operator')))
-    expect(operator).toMatchObject({ mqttHost: host, mqttsPort: mqtts, wssPort: wss })
+    expect(operator).toMatchObject({
+      mqttHost: host,
+      mqttsPort: mqtts,
+      wssPort: wss,
+      wssUrl: throughIngress ?? '',
+    })
     const { mqttsUrl, wssUrl } = readSettings(
       tokenServiceSettings,
       environmentOf(containerOf(objects, 'token-service')),
     )
-    expect([mqttsUrl, wssUrl]).toEqual([`mqtts://${host}:${mqtts}`, `wss://${host}:${wss}/`])
+    expect([mqttsUrl, wssUrl]).toEqual([
+      `mqtts://${host}:${mqtts}`,
+      throughIngress ?? `wss://${host}:${wss}/`,
+    ])
   })
 
   test('opens the ports of the broker and the token service that their containers name', () => {

@@ -69,3 +69,12 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- define "cloudsignal.brokerHost" -}}
 {{- default (printf "%s-broker.%s.svc" (include "cloudsignal.fullname" .) .Release.Namespace) .Values.broker.host -}}
 {{- end -}}
+
+{{/* What clients over WebSocket are told. */}}
+{{- define "cloudsignal.wssUrl" -}}
+{{- if .Values.broker.ingress.enabled -}}
+{{- printf "wss://%s/" .Values.broker.ingress.host -}}
+{{- else -}}
+{{- printf "wss://%s:%v/" (include "cloudsignal.brokerHost" .) .Values.broker.service.wssPort -}}
+{{- end -}}
+{{- end -}}

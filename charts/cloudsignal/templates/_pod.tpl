@@ -18,7 +18,7 @@ serviceAccountName: {{ include "cloudsignal.serviceAccountName" . }}
 enableServiceLinks: false
 securityContext:
   {{- toYaml .root.Values.podSecurityContext | nindent 2 }}
-{{- with .root.Values.imagePullSecrets }}
+{{- with concat .root.Values.imagePullSecrets (default list .root.Values.global.imagePullSecrets) }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -82,29 +82,29 @@ resources:
   {{- toYaml .values.resources | nindent 2 }}
 {{- end -}}
 
+{{/* Pods go on for a while after they are told to end: load balancers are told at the same time. */}}
+{{- define "cloudsignal.preStop" -}}
+{{- if .values.preStopSeconds -}}
+lifecycle:
+  preStop:
+    sleep: { seconds: {{ .values.preStopSeconds }} }
+{{- end -}}
+{{- end -}}
+
+{{- define "cloudsignal.gracePeriod" -}}
+{{- if le (int .values.terminationGracePeriodSeconds) (int .values.preStopSeconds) -}}
+{{- fail (printf "terminationGracePeriodSeconds of the %s must be more than its preStopSeconds" .component) -}}
+{{- end -}}
+{{- .values.terminationGracePeriodSeconds -}}
+{{- end -}}
+
 {{- define "cloudsignal.probesPort" -}}
 - { name: probes, containerPort: 9090 }
 {{- end -}}
 
-{{/* Takes "urlKey" beside. */}}
+{{/* Takes "redis" beside: the program's name in redis.urlKeys and redis.users. */}}
 {{- define "cloudsignal.commonEnv" -}}
-- name: CLOUDSIGNAL_REDIS_URL
-  valueFrom:
-    secretKeyRef:
-      name: {{ .root.Values.redis.secretName }}
-      key: {{ .urlKey }}
-{{- with .root.Values.redis.tls }}
-{{- if .secretName }}
-- name: CLOUDSIGNAL_REDIS_CA_FILE
-  value: /etc/cloudsignal/redis/ca.crt
-{{- if .clientCertificate }}
-- name: CLOUDSIGNAL_REDIS_CERT_FILE
-  value: /etc/cloudsignal/redis/tls.crt
-- name: CLOUDSIGNAL_REDIS_KEY_FILE
-  value: /etc/cloudsignal/redis/tls.key
-{{- end }}
-{{- end }}
-{{- end }}
+{{ include "cloudsignal.redisEnv" . }}
 - name: CLOUDSIGNAL_KEY_PREFIX
   value: {{ .root.Values.keyPrefix | quote }}
 - name: CLOUDSIGNAL_LOG_LEVEL
@@ -115,20 +115,17 @@ resources:
   value: "9090"
 {{- end -}}
 
-{{/* What proves to the programs that Redis is Redis, and to Redis who they are. Empty without redis.tls.secretName. */}}
-{{- define "cloudsignal.redisVolumeMount" -}}
-{{- if .root.Values.redis.tls.secretName -}}
-- { name: redis-tls, mountPath: /etc/cloudsignal/redis, readOnly: true }
-{{- end -}}
+{{/* What every program mounts. Empty where that is nothing. */}}
+{{- define "cloudsignal.volumeMounts" -}}
+{{- $mounts := .values.extraVolumeMounts -}}
+{{- with include "cloudsignal.redisVolumeMount" . | fromYamlArray }}{{ $mounts = concat . $mounts }}{{ end -}}
+{{- with $mounts }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
-{{- define "cloudsignal.redisVolume" -}}
-{{- if .root.Values.redis.tls.secretName -}}
-- name: redis-tls
-  secret:
-    secretName: {{ .root.Values.redis.tls.secretName }}
-    defaultMode: 0440
-{{- end -}}
+{{- define "cloudsignal.volumes" -}}
+{{- $volumes := .values.extraVolumes -}}
+{{- with include "cloudsignal.redisVolume" . | fromYamlArray }}{{ $volumes = concat . $volumes }}{{ end -}}
+{{- with $volumes }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
 {{/* The keys that secrets of identity providers are sealed with in Redis: for the operator and the token service only. */}}
@@ -168,7 +165,9 @@ automountServiceAccountToken: false
 {{- end -}}
 
 {{- define "cloudsignal.podDisruptionBudget" -}}
-{{- if and .root.Values.podDisruptionBudget.enabled (gt (int .values.replicas) 1) -}}
+{{- $replicas := .values.replicas -}}
+{{- with .values.autoscaling }}{{ if .enabled }}{{ $replicas = .minReplicas }}{{ end }}{{ end -}}
+{{- if and .root.Values.podDisruptionBudget.enabled (gt (int $replicas) 1) -}}
 apiVersion: policy/v1
 kind: PodDisruptionBudget
 metadata:
