@@ -130,7 +130,12 @@ export function buildApp({
   answerErrors(app, log, audit)
   checkRequests(app)
 
-  const keys = new IssuerKeys({ fetch: fetchDocument, now, onFetch: metrics.fetched })
+  const keys = new IssuerKeys({
+    fetch: fetchDocument,
+    now,
+    sealing: dependencies.sealing,
+    onFetch: metrics.fetched,
+  })
   const allRates = { ...defaultRates, ...rates }
   const limits = new RequestLimits({
     limiter: new LeasingLimiter(limiter, now),

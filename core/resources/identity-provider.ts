@@ -19,8 +19,16 @@ const pointer = Type.String({
 })
 
 const supabase = Type.Object(
-  { url: url('Project URL, such as https://abc.supabase.co; the issuer is <url>/auth/v1.') },
-  { ...closed, description: 'Supabase: access tokens signed with the project’s asymmetric keys.' },
+  {
+    url: url('Project URL, such as https://abc.supabase.co; the issuer is <url>/auth/v1.'),
+    jwtSecretRef: Type.Optional(
+      secretKeyRef(
+        'secret',
+        'The project’s legacy JWT secret. Tokens that it signed (HS256) are then accepted beside those of the asymmetric keys.',
+      ),
+    ),
+  },
+  { ...closed, description: 'Supabase: access tokens.' },
 )
 const firebase = Type.Object(
   {

@@ -81,6 +81,12 @@ function decideIdentityProvider(provider: IdentityProvider, facts: Facts): Decis
     return { record: 'remove', ready: notReady('PublicKeyUnusable', message), status: {} }
   }
   if (secrets.refusal !== undefined) return { record: 'remove', ready: secrets.refusal, status: {} }
+  const jwtSecret = secrets.clear.get('jwt')
+  const problem = jwtSecret === undefined ? undefined : jwtSecretProblem(jwtSecret)
+  if (problem !== undefined) {
+    const message = `the secret of spec.supabase.jwtSecretRef ${problem}`
+    return { record: 'remove', ready: notReady('SecretUnusable', message), status: {} }
+  }
   return {
     record: providerRecord(provider, secrets.sealed),
     ready: accessRefusal ?? synced('identity tokens may be exchanged'),
@@ -98,6 +104,22 @@ function isUsableKey(pem: string): boolean {
   } catch {
     return false
   }
+}
+
+/** RFC 7518 §3.2: "A key of the same size as the hash output [...] or larger MUST be used". */
+const shortestJwtSecret = 32
+
+/** What people put there by mistake would let in whoever knows it, and a public key is known to all. */
+function jwtSecretProblem(secret: string): string | undefined {
+  if (secret.startsWith('-----BEGIN ') || secret.startsWith('{')) {
+    return 'is a key of an asymmetric algorithm: leave jwtSecretRef out, or put the legacy JWT secret there'
+  }
+  if (/^(eyJ[\w-]+\.[\w-]+\.[\w-]+|sb_(publishable|secret)_.*)$/.test(secret)) {
+    return 'is an API key of the project: put its legacy JWT secret there'
+  }
+  return Buffer.byteLength(secret) < shortestJwtSecret
+    ? `has fewer than ${shortestJwtSecret} bytes: put the legacy JWT secret there, or a longer one in the project`
+    : undefined
 }
 
 function providerRecord(

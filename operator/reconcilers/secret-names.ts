@@ -25,7 +25,11 @@ export interface ProviderSecretRef {
   readonly key: string
 }
 
-export function providerSecretRefs({ liveCheck, webhook }: IdentityProviderSpec): ProviderSecretRef[] {
+export function providerSecretRefs({
+  supabase,
+  liveCheck,
+  webhook,
+}: IdentityProviderSpec): ProviderSecretRef[] {
   const refs: ProviderSecretRef[] = []
   const add = (
     purpose: ProviderSecretName,
@@ -35,6 +39,7 @@ export function providerSecretRefs({ liveCheck, webhook }: IdentityProviderSpec)
   ): void => {
     if (ref !== undefined) refs.push({ purpose, field, name: ref.name, key: ref.key ?? defaultKey })
   }
+  add('jwt', 'spec.supabase.jwtSecretRef', supabase?.jwtSecretRef, 'secret')
   add('live-check', 'spec.liveCheck.secretRef', liveCheck?.secretRef, 'key')
   add('webhook', 'spec.webhook.secretRef', webhook?.secretRef, 'secret')
   return refs

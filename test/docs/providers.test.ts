@@ -12,7 +12,7 @@ import { DemoClient } from '../../standalone/demo/demo-client.ts'
 import { sampleKeys } from '../../standalone/samples.ts'
 import { type Standalone, startStandalone } from '../../standalone/standalone.ts'
 import type { JsonObject } from '../../token-service/verifier/compact-token.ts'
-import { forgeToken, jwksOf, newSigningKeys, signWith } from '../fixtures/issuer.ts'
+import { forgeToken, jwksOf, newSigningKeys, signShared, signWith } from '../fixtures/issuer.ts'
 import { providerSamples } from '../fixtures/provider-samples.ts'
 import { genuineKeys } from '../fixtures/token-forgeries.ts'
 import { shell } from './shell.ts'
@@ -40,6 +40,8 @@ beforeAll(async () => {
       blockOf((await readPage(`providers/${type}.md`)).blocks, 'yaml'),
     )
   }
+  const legacy = blockOf((await readPage('providers/supabase.md')).blocks, 'legacy')
+  await writeFile(join(manifests, 'supabase-legacy.yaml'), legacy)
   standalone = await startStandalone({
     manifests,
     state: join(root, 'state'),
@@ -217,6 +219,23 @@ describe.each(providerTypes)('the page about %s', (type) => {
         expect(answer['code'], JSON.stringify({ claims, over })).toBe(code)
       }
     }
+  })
+})
+
+describe('the legacy secret of the page about supabase', () => {
+  const claims = (): JsonObject => providerSamples.supabase.claims(Math.floor(Date.now() / 1000))
+  const exchange = async (token: string): Promise<unknown> => {
+    const command = blockOf((await readPage('providers/supabase.md')).blocks, 'exchange')
+    const answer = await run([command.replace('\\"supabase\\"', '\\"supabase-legacy\\"')], token)
+    return answer['user_id'] ?? answer['code']
+  }
+
+  test('lets in who has a token by it, and who has one by an asymmetric key', async () => {
+    const legacy = blockOf((await readPage('providers/supabase.md')).blocks, 'legacy')
+    const secret = /^ {2}secret: (.*)$/m.exec(legacy)?.[1] ?? ''
+    expect(await exchange(await signShared(secret, claims()))).toBe(claims()['sub'])
+    expect(await exchange(await signWith(genuineKeys, claims()))).toBe(claims()['sub'])
+    expect(await exchange(await signShared(`${secret}.`, claims()))).toBe('invalid_signature')
   })
 })
 

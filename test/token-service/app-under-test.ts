@@ -18,7 +18,7 @@ import { buildApp } from '../../token-service/app.ts'
 import { guardedFetch } from '../../token-service/verifier/guarded-fetch.ts'
 import { asWritten } from '../fixtures/audit.ts'
 import { type Issuer, startIssuer } from '../fixtures/issuer.ts'
-import { aSealingKey } from '../fixtures/sealing.ts'
+import { testSealing } from '../fixtures/sealing.ts'
 import { expectDocumented } from './documented-answers.ts'
 import { anApiKey, anOrganization, anOrganizationId, aProvider } from '../fixtures/records.ts'
 
@@ -91,7 +91,7 @@ export async function startApp(over: Partial<AppDependencies> = {}): Promise<App
     keyUses: new MemoryApiKeyUses(),
     limiter: new MemoryRateLimiter(() => now),
     fetchDocument: guardedFetch({ allowPrivateIssuers: true }),
-    sealing: aSealingKey(),
+    sealing: testSealing,
     now: () => now,
     log: capturing,
     audit: createAudit({

@@ -48,6 +48,8 @@ export interface TokenPolicy {
   readonly leeway?: number
   /** Asymmetric only: a public key can then never be taken for a shared secret. */
   readonly algorithms: readonly SignatureAlgorithm[]
+  /** Tokens by HS256 are taken too. Their key is the provider's sealed secret `jwt`; public keys are not even looked for. */
+  readonly sharedSecret?: boolean
   /** Accepted `typ` headers, in lower case. A token without one is a JWT (RFC 7519 §5.1). */
   readonly types: readonly string[]
   /** Where the keys of one of `issuers` are. */

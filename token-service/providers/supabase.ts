@@ -10,13 +10,15 @@ const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
  */
 export const supabase: ProviderKind<'supabase'> = {
   type: 'supabase',
-  policy({ url }, { allowAnonymous }) {
+  policy({ url, jwtSecretRef }, { allowAnonymous }) {
     const issuer = `${url.replace(/\/+$/, '')}/auth/v1`
     return {
       issuers: [issuer],
       audiences: ['authenticated'],
       // Those that supabase-js verifies. GoTrue could sign by EdDSA too.
       algorithms: ['RS256', 'ES256'],
+      // While a project moves to asymmetric keys it has tokens of both.
+      sharedSecret: jwtSecretRef !== undefined,
       leeway: 0,
       types: ['jwt'],
       keys: () => ({ jwksUri: `${issuer}/.well-known/jwks.json` }),

@@ -11,7 +11,7 @@ export interface CompactToken {
 
 export interface TokenHeader {
   readonly alg: string
-  readonly kid: string
+  readonly kid: string | undefined
   /** In lower case and without `application/` (RFC 7515 §4.1.9). */
   readonly typ: string | undefined
   readonly all: JsonObject
@@ -54,8 +54,8 @@ function readHeader(all: JsonObject): TokenHeader {
   if (typeof alg !== 'string') {
     throw new TokenRefused('token_header_not_allowed', 'the header has no alg')
   }
-  if (typeof kid !== 'string' || kid === '' || kid.length > longestKeyId) {
-    throw new TokenRefused('token_header_not_allowed', 'the header names no key (kid)')
+  if (kid !== undefined && (typeof kid !== 'string' || kid === '' || kid.length > longestKeyId)) {
+    throw new TokenRefused('token_header_not_allowed', 'the kid of the header names no key')
   }
   if (typ !== undefined && typeof typ !== 'string') {
     throw new TokenRefused('token_header_not_allowed', 'typ is no text')

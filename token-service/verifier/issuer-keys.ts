@@ -1,4 +1,7 @@
 import type { KeyObject } from 'node:crypto'
+import type { ProviderRecord } from '#core/identity/provider-record.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { SealingKeys } from '#core/sealing/sealing-keys.ts'
 import type { SignatureAlgorithm } from '../providers/provider.ts'
 import { claimOf } from './claims.ts'
 import type { JsonObject } from './compact-token.ts'
@@ -6,9 +9,12 @@ import { parseCertificates, parseJwkSet } from './jwk-set.ts'
 import { JwksCache, type JwksCacheOptions } from './jwks-cache.ts'
 import type { KeySource } from './key-source.ts'
 import { pinnedKey } from './pinned-key.ts'
+import { sharedSecretOf } from './shared-secret.ts'
 import { type DocumentKey, RemoteDocuments } from './remote-documents.ts'
 
 export interface IssuerKeysOptions extends Omit<JwksCacheOptions, 'onFetch' | 'parse'> {
+  /** Opens secrets that issuers share with us. */
+  readonly sealing?: SealingKeys | undefined
   readonly onFetch?: (document: 'jwks' | 'discovery', isSuccess: boolean) => void
 }
 
@@ -18,8 +24,10 @@ export class IssuerKeys {
   readonly #certificates: JwksCache
   /** By issuer: the address of its keys. */
   readonly #discovery: RemoteDocuments<string>
+  readonly #sealing: SealingKeys | undefined
 
-  constructor({ onFetch, ...options }: IssuerKeysOptions) {
+  constructor({ onFetch, sealing, ...options }: IssuerKeysOptions) {
+    this.#sealing = sealing
     const keys = { ...options, onFetch: (isSuccess: boolean) => onFetch?.('jwks', isSuccess) }
     this.#jwks = new JwksCache({ ...keys, parse: parseJwkSet })
     this.#certificates = new JwksCache({ ...keys, parse: parseCertificates })
@@ -42,6 +50,11 @@ export class IssuerKeys {
     }
     const url = 'jwksUri' in source ? source.jwksUri : await this.#discover(scope, source.discoveryOf)
     return this.#jwks.find({ scope, url }, kid, algorithm)
+  }
+
+  /** The secret that the issuer signs with by HS256; undefined where there is none. Throws `secret-sealed`. */
+  sharedSecret(organization: OrganizationId, record: ProviderRecord): KeyObject | undefined {
+    return sharedSecretOf(this.#sealing, organization, record)
   }
 
   #discover(scope: string, issuer: string): Promise<string> {

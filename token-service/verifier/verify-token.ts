@@ -21,6 +21,8 @@ import {
 import { textClaim } from './claims.ts'
 import { parseCompactToken, type TokenHeader } from './compact-token.ts'
 import type { IssuerKeys } from './issuer-keys.ts'
+import type { KeySource } from './key-source.ts'
+import { isMacOf } from './shared-secret.ts'
 import { isSignedBy } from './signature.ts'
 import { TokenRefused } from './token-refused.ts'
 
@@ -46,19 +48,20 @@ export interface ChosenProvider {
  */
 export async function verifyToken(
   token: string,
-  { organization, record }: ChosenProvider,
+  provider: ChosenProvider,
   keys: IssuerKeys,
   now: Clock,
 ): Promise<Identity> {
+  const { record } = provider
   const policy = policyOf(record)
   const { header, claims } = parseCompactToken(token)
-  const algorithm = checkHeader(header, policy)
+  const signer = signerOf(header, policy)
   const issuer = issuerOf(claims, policy.issuers)
-  const scope = `${organization}/${record.uid}`
-  const key = await keys.find(scope, policy.keys(issuer), header.kid, algorithm)
-  if (!isSignedBy(token, key, algorithm)) {
-    throw new TokenRefused('invalid_signature', 'the signature does not hold')
-  }
+  const holds =
+    signer === 'shared secret'
+      ? isByProvidersSecret(token, provider, keys)
+      : await isByPublishedKey(token, signer, policy.keys(issuer), provider, keys)
+  if (!holds) throw new TokenRefused('invalid_signature', 'the signature does not hold')
   const seconds = Math.floor(now() / 1000)
   const times = checkTimes(claims, seconds, policy.leeway)
   const subject = subjectOf(claims)
@@ -109,7 +112,15 @@ function newPolicyOf<Type extends ProviderType>(
   return providerKinds[type].policy(settings as never, { allowAnonymous, allowMachine })
 }
 
-function checkHeader(header: TokenHeader, policy: TokenPolicy): SignatureAlgorithm {
+interface PublishedKey {
+  readonly algorithm: SignatureAlgorithm
+  readonly kid: string
+}
+
+/** Whose key the signature is to be judged by. The two ways never meet: no key of one is ever tried in the other. */
+function signerOf(header: TokenHeader, policy: TokenPolicy): PublishedKey | 'shared secret' {
+  checkType(header, policy)
+  if (policy.sharedSecret === true && header.alg === 'HS256') return 'shared secret'
   const algorithm = policy.algorithms.find((each) => each === header.alg)
   if (algorithm === undefined) {
     throw new TokenRefused(
@@ -117,11 +128,37 @@ function checkHeader(header: TokenHeader, policy: TokenPolicy): SignatureAlgorit
       `the alg of the token is none of ${policy.algorithms.join(', ')}`,
     )
   }
+  if (header.kid === undefined) {
+    throw new TokenRefused('token_header_not_allowed', 'the header names no key (kid)')
+  }
+  return { algorithm, kid: header.kid }
+}
+
+function isByProvidersSecret(
+  token: string,
+  { organization, record }: ChosenProvider,
+  keys: IssuerKeys,
+): boolean {
+  const secret = keys.sharedSecret(organization, record)
+  return secret !== undefined && isMacOf(token, secret)
+}
+
+async function isByPublishedKey(
+  token: string,
+  { algorithm, kid }: PublishedKey,
+  source: KeySource,
+  { organization, record }: ChosenProvider,
+  keys: IssuerKeys,
+): Promise<boolean> {
+  const key = await keys.find(`${organization}/${record.uid}`, source, kid, algorithm)
+  return isSignedBy(token, key, algorithm)
+}
+
+function checkType(header: TokenHeader, policy: TokenPolicy): void {
   if (header.typ !== undefined && !policy.types.includes(header.typ)) {
     throw new TokenRefused(
       'token_type_not_allowed',
       `the typ of the token is none of ${policy.types.join(', ')}`,
     )
   }
-  return algorithm
 }

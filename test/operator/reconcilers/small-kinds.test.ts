@@ -2,6 +2,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { apiKeyLookup, secretKindOf } from '#core/credentials/secret.ts'
 import { verifierOfGenerated } from '#core/credentials/verifier.ts'
+import { openProviderSecret } from '#core/sealing/provider-secrets.ts'
 import type { ResourceOf } from '#core/resources/index.ts'
 import { ReconcileWorld } from '../../fixtures/reconcile-world.ts'
 import { acme, aList, anOrganizationResource, aResource } from '../../fixtures/resources.ts'
@@ -111,6 +112,79 @@ describe('an IdentityProvider', () => {
     await world.apply(clerk(1024))
     expect(world.ready('IdentityProvider', 'login')).toBe('False PublicKeyUnusable')
     expect(await record()).toBeUndefined()
+  })
+
+  describe('with a secret that its tokens are signed with', () => {
+    const jwtSecret = 'super-secret-jwt-token-with-at-least-32-characters'
+    const legacy = aResource('IdentityProvider', 'login', {
+      ...acme,
+      ...lists,
+      type: 'supabase',
+      supabase: { url: 'https://abc.supabase.co', jwtSecretRef: { name: 'supabase' } },
+    })
+    const opened = async () => {
+      const found = await record()
+      return found && openProviderSecret(world.sealing, org, found, 'jwt')
+    }
+    const putSecret = async (secret: string): Promise<void> => {
+      world.host.putSecret('default', 'supabase', { secret })
+      await world.secretChanged('supabase')
+    }
+
+    test('has it sealed in its record, which stays the same as long as the Secret does', async () => {
+      world.host.putSecret('default', 'supabase', { secret: jwtSecret })
+      await world.apply(legacy)
+      expect(world.ready('IdentityProvider', 'login')).toBe('True Synced')
+      expect(await opened()).toBe(jwtSecret)
+      expect(JSON.stringify(await record())).not.toContain(jwtSecret)
+      const before = await record()
+      world.log.length = 0
+      await world.restart()
+      await world.secretChanged('supabase')
+      expect([await record(), world.log]).toEqual([before, []])
+      await putSecret(`${jwtSecret}-2`)
+      expect(await opened()).toBe(`${jwtSecret}-2`)
+      expect(world.log).toEqual([{ type: 'provider', organization: org, name: 'login' }])
+    })
+
+    test('takes no tokens while its Secret is missing, and comes back with it', async () => {
+      await world.apply(legacy)
+      expect(world.ready('IdentityProvider', 'login')).toBe('False SecretNotFound')
+      expect(await record()).toBeUndefined()
+      await putSecret(jwtSecret)
+      expect(world.ready('IdentityProvider', 'login')).toBe('True Synced')
+      world.host.secrets.clear()
+      await world.secretChanged('supabase')
+      expect(await record()).toBeUndefined()
+    })
+
+    test.each([
+      ['too short', 'x'.repeat(31), /fewer than 32 bytes/],
+      [
+        'a public key',
+        generateKeyPairSync('ed25519').publicKey.export({ format: 'pem', type: 'spki' }),
+        /asymm/,
+      ],
+      ['a key of a key set', JSON.stringify({ kty: 'EC', x: 'x'.repeat(43) }), /asymmetric/],
+      ['the anon key of the project', `eyJ${'h'.repeat(30)}.eyJwYXlsb2Fk.c2ln`, /API key of the project/],
+      ['a new API key of the project', `sb_secret_${'x'.repeat(31)}`, /API key of the project/],
+    ])('says that it is %s, without a word of it, and takes no tokens', async (_name, secret, message) => {
+      world.host.putSecret('default', 'supabase', { secret: String(secret) })
+      await world.apply(legacy)
+      expect(world.ready('IdentityProvider', 'login')).toBe('False SecretUnusable')
+      expect(world.message('IdentityProvider', 'login')).toMatch(message)
+      expect(world.message('IdentityProvider', 'login')).not.toContain(String(secret).slice(0, 31))
+      expect(await record()).toBeUndefined()
+    })
+
+    test('takes no tokens where the operator has no key to seal it with', async () => {
+      world.sealing = undefined
+      await world.restart()
+      world.host.putSecret('default', 'supabase', { secret: jwtSecret })
+      await world.apply(legacy)
+      expect(world.ready('IdentityProvider', 'login')).toBe('False SealingKeyMissing')
+      expect(await record()).toBeUndefined()
+    })
   })
 
   test.each([{ liveCheck: {} }, { webhook: { secretRef: { name: 'hooks' } } }])(

@@ -3,11 +3,12 @@ import { describe, expect, test } from 'vitest'
 import { providerTypes, type ProviderType } from '#core/resources/identity-provider.ts'
 import { providerKinds } from '../../../token-service/providers/index.ts'
 import { describeIdentityProvider } from '../../contracts/identity-provider.ts'
-import { providerSamples } from '../../fixtures/provider-samples.ts'
+import { moreSamples, providerSamples } from '../../fixtures/provider-samples.ts'
 
 const each = <Type extends ProviderType>(type: Type): void =>
   describeIdentityProvider(type, providerSamples[type])
 for (const type of Object.keys(providerKinds) as ProviderType[]) each(type)
+for (const { type, sample, name } of moreSamples) describeIdentityProvider(type, sample, name)
 
 describe('the list of providers', () => {
   test('has every type that an IdentityProvider may have, each under its own name', () => {

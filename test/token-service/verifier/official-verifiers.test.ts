@@ -10,21 +10,24 @@ import {
   type OfficialVerifiers,
   startOfficialVerifiers,
 } from '../../fixtures/official-verifiers.ts'
-import type { ProviderSample } from '../../fixtures/provider-sample.ts'
-import { providerSamples } from '../../fixtures/provider-samples.ts'
-import { anOrganizationId, aProvider } from '../../fixtures/records.ts'
+import { type ProviderSample, recordOf } from '../../fixtures/provider-sample.ts'
+import { moreSamples, providerSamples } from '../../fixtures/provider-samples.ts'
+import { anOrganizationId } from '../../fixtures/records.ts'
+import { testSealing } from '../../fixtures/sealing.ts'
 import { asIssued, tokenCorpus } from '../../fixtures/token-corpus.ts'
 import { genuineKeys } from '../../fixtures/token-forgeries.ts'
 
 const now = 1_800_000_000
 const directory = await installedPackages('official-verifiers')
 let official: OfficialVerifiers
+const legacy = moreSamples.find(({ name }) => name === 'supabase with its legacy secret')
+  ?.sample as ProviderSample<'supabase'>
 
 describe.skipIf(directory === undefined)('of the same tokens, ours accepts fewer than', () => {
   beforeAll(async () => {
     // For both the clock stands still: how long either takes decides nothing.
     vi.useFakeTimers({ toFake: ['Date'], now: now * 1000 })
-    official = await startOfficialVerifiers(directory ?? '', genuineKeys)
+    official = await startOfficialVerifiers(directory ?? '', genuineKeys, legacy.sharedSecret ?? '')
   })
   afterAll(async () => {
     vi.useRealTimers()
@@ -40,6 +43,9 @@ describe.skipIf(directory === undefined)('of the same tokens, ours accepts fewer
       'the role anon',
       'with set bits after the signature',
     ]))
+
+  test('supabase-js, of a project with its legacy secret', () =>
+    compare('supabase', ['with another issuer', 'with no iat', 'the role anon'], legacy))
 
   test('firebase-admin', () =>
     compare('firebase', [
@@ -71,8 +77,8 @@ describe.skipIf(directory === undefined)('of the same tokens, ours accepts fewer
 async function compare<Type extends ProviderType>(
   type: Type,
   stricterWith: readonly string[],
+  sample: ProviderSample<Type> = providerSamples[type],
 ): Promise<void> {
-  const sample: ProviderSample<Type> = providerSamples[type]
   const theirs: OfficialVerifier = official.of[type](sample.settings)
   const random = Number(process.env['CLOUDSIGNAL_TEST_RANDOM_TOKENS'] ?? 300)
   const corpus = await tokenCorpus(sample, { now, seed: 20_261_125, random })
@@ -95,12 +101,13 @@ async function compare<Type extends ProviderType>(
 async function isAcceptedByUs<Type extends ProviderType>(
   token: string,
   type: Type,
-  { settings }: ProviderSample<Type>,
+  sample: ProviderSample<Type>,
 ): Promise<boolean> {
-  const record = aProvider({ type, settings, allowAnonymous: true, allowMachine: true })
+  const record = recordOf(type, sample, { allowAnonymous: true, allowMachine: true })
   const keys = new IssuerKeys({
     fetch: async () => ({ text: JSON.stringify(jwksOf(genuineKeys)) }),
     now: Date.now,
+    sealing: testSealing,
   })
   try {
     await verifyToken(token, { organization: anOrganizationId, record }, keys, Date.now)
