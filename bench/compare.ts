@@ -81,6 +81,12 @@ export function median(values: readonly number[]): number {
   return values.toSorted((left, right) => left - right)[Math.floor((values.length - 1) / 2)] ?? 0
 }
 
+/** The value that this share of all does not exceed. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((left, right) => left - right)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
+}
+
 /** Three digits are more than any of these figures is worth. */
 export function rounded(value: number): number {
   return value >= 1000 ? Math.round(value) : Number(value.toPrecision(3))

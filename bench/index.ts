@@ -5,12 +5,16 @@ import { crossPersistent } from './scenarios/cross-persistent.ts'
 import { crossQos0 } from './scenarios/cross-qos0.ts'
 import { crossQos1 } from './scenarios/cross-qos1.ts'
 import { exchange } from './scenarios/exchange.ts'
+import { failover } from './scenarios/failover.ts'
 import { fanout } from './scenarios/fanout.ts'
 import { memory } from './scenarios/memory.ts'
 import { overload } from './scenarios/overload.ts'
 import { qos0 } from './scenarios/qos0.ts'
 import { qos1 } from './scenarios/qos1.ts'
 import { reconcileCold } from './scenarios/reconcile-cold.ts'
+import { reconcileCreate } from './scenarios/reconcile-create.ts'
+import { reconcileFlush } from './scenarios/reconcile-flush.ts'
+import { reconcileMemory } from './scenarios/reconcile-memory.ts'
 import { retained } from './scenarios/retained.ts'
 import { revoke } from './scenarios/revoke.ts'
 import { shared } from './scenarios/shared.ts'
@@ -34,4 +38,8 @@ export const scenarios: readonly Scenario[] = [
   overload,
   revoke,
   reconcileCold,
+  reconcileFlush,
+  reconcileCreate,
+  reconcileMemory,
+  failover,
 ]

@@ -11,9 +11,17 @@ export async function cpuSecondsOf(pid: number): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
 }
 
-export async function residentBytesOf(pid: number): Promise<number> {
-  const kib = /^VmRSS:\s+(\d+) kB/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]
-  return Number(kib) * 1024
+export function residentBytesOf(pid: number): Promise<number> {
+  return statusBytes(pid, /^VmRSS:\s+(\d+) kB/m)
+}
+
+/** The most that it ever had. */
+export function peakResidentBytesOf(pid: number): Promise<number> {
+  return statusBytes(pid, /^VmHWM:\s+(\d+) kB/m)
+}
+
+async function statusBytes(pid: number, field: RegExp): Promise<number> {
+  return Number(field.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024
 }
 
 /** What processes use from now on: the answer holds, for each, its share of one core. */

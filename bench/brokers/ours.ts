@@ -58,12 +58,13 @@ export async function startOurs(bench: Workbench, options: OursOptions = {}): Pr
   }
 }
 
-interface Replica {
+export interface Replica {
   readonly tool: Tool
   readonly ports: { readonly mqtt: number; readonly mqtts: number }
 }
 
-async function startReplica(
+/** A replica of it, on the records that are in Redis. */
+export async function startReplica(
   bench: Workbench,
   cores: readonly number[],
   redisUrl: string,

@@ -13,6 +13,7 @@ import { connectClient, everything, type TestClient } from '../../test/fixtures/
 import { aCredential, anApiKey, anOrganizationId as org, aUser } from '../../test/fixtures/records.ts'
 import { startOurs } from '../brokers/ours.ts'
 import type { Target } from '../brokers/target.ts'
+import { quantile } from '../compare.ts'
 import type { Scenario } from '../scenario.ts'
 import type { Workbench } from '../workbench.ts'
 
@@ -49,15 +50,15 @@ export const revoke: Scenario = {
       await target.stop()
     }
     const [last, answered] = (['lastMs', 'answeredMs'] as const).map((key) =>
-      outcomes.map((outcome) => outcome[key]).toSorted((left, right) => left - right),
+      outcomes.map((outcome) => outcome[key]),
     ) as [number[], number[]]
     const unconfirmed = outcomes.filter(({ isConfirmed }) => !isConfirmed).length
     return {
-      ours: rounded(at(last, 0.5)),
-      p99_ms: rounded(at(last, 0.99)),
+      ours: rounded(quantile(last, 0.5)),
+      p99_ms: rounded(quantile(last, 0.99)),
       delivered: { ours: outcomes.length },
       note:
-        `answered after ${rounded(at(answered, 0.5))} ms, p99 ${rounded(at(answered, 0.99))} ms; ` +
+        `answered after ${rounded(quantile(answered, 0.5))} ms, p99 ${rounded(quantile(answered, 0.99))} ms; ` +
         `${unconfirmed} of ${outcomes.length} not confirmed by both replicas`,
     }
   },
@@ -141,10 +142,6 @@ async function untilAll(check: () => boolean): Promise<void> {
     if (performance.now() > end) throw new Error('a subscriber is still there, or gets nothing')
     await pause(5)
   }
-}
-
-function at(sorted: readonly number[], share: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
 }
 
 function rounded(ms: number): number {

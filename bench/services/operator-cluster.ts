@@ -7,8 +7,11 @@ import { systemTime } from '../../operator/runtime/time.ts'
 import type { AuditedRequest, AuditLog } from '../../test/fixtures/kubernetes-audit.ts'
 import type { OperatorCluster } from '../../test/fixtures/operator-cluster.ts'
 import { type BenchRedis, startRedis } from '../brokers/redis.ts'
+import { startUsage } from '../process-usage.ts'
+import type { CpuShares } from '../scenario.ts'
 import type { Workbench } from '../workbench.ts'
 import { type BenchOperator, OperatorStarter } from './operator-process.ts'
+import { until } from './until.ts'
 
 export const organization = 'org_k7xm4pqr2n5t'
 const namespace = 'default'
@@ -41,7 +44,6 @@ interface RedisOfBench {
 /** A real API server with the operator's rights of the chart, a Redis, and users in it. */
 export class BenchCluster {
   readonly redisUrl: string
-  readonly redisServer: BenchRedis
   readonly operators: OperatorStarter
   readonly #cluster: OperatorCluster<RedisOfBench>
   readonly #api: KubernetesApi
@@ -55,7 +57,6 @@ export class BenchCluster {
   ) {
     if (cluster.plane.audit === undefined) throw new Error('the API server writes no audit log')
     this.redisUrl = redisServer.url
-    this.redisServer = redisServer
     this.operators = operators
     this.#cluster = cluster
     this.#api = api
@@ -180,28 +181,31 @@ export class BenchCluster {
   }
 }
 
+/** How users came to be, until their records were there. */
+interface Creation {
+  readonly perSecond: number
+  readonly cpu: CpuShares
+}
+
 /** With an operator that has made `users` users ready, and has nothing left to do. */
 export async function withUsers<T>(
   bench: Workbench,
-  use: (
-    cluster: BenchCluster,
-    operator: BenchOperator,
-    creation: { readonly perSecond: number },
-  ) => Promise<T>,
+  use: (cluster: BenchCluster, operator: BenchOperator, creation: Creation) => Promise<T>,
 ): Promise<T> {
   const { users, say } = bench.options
   const cluster = await BenchCluster.start(bench)
   try {
     const operator = await cluster.operators.start()
     await cluster.untilComplete(0)
+    const usage = await startUsage({ operator: operator.tool.pid })
     const began = performance.now()
     await cluster.createUsers(users)
     const seconds = await cluster.untilComplete(users, began)
-    const perSecond = users / seconds
+    const creation = { perSecond: users / seconds, cpu: await usage() }
     await cluster.untilQuiet()
     await cluster.checkReady(users)
     say(`  ${users} users were made in ${seconds.toFixed(1)} s; the operator runs ${operator.mode}`)
-    return await use(cluster, operator, { perSecond })
+    return await use(cluster, operator, creation)
   } finally {
     await cluster.stop()
   }
@@ -216,12 +220,4 @@ const reads = ['get', 'list', 'watch']
 /** But for renewals of the Lease. */
 export function writesOf(requests: readonly AuditedRequest[]): readonly AuditedRequest[] {
   return requests.filter((request) => !reads.includes(request.verb) && !isOfLease(request))
-}
-
-export async function until(what: string, check: () => Promise<boolean>, timeoutMs = 600_000): Promise<void> {
-  const end = performance.now() + timeoutMs
-  while (!(await check())) {
-    if (performance.now() > end) throw new Error(`did not happen within ${timeoutMs / 1000} s: ${what}`)
-    await pause(5)
-  }
 }

@@ -5,6 +5,7 @@ import type { ControlPlane } from '../../test/fixtures/kubernetes.ts'
 import type { OperatorCluster } from '../../test/fixtures/operator-cluster.ts'
 import type { Tool, Workbench } from '../workbench.ts'
 import { imageOptions } from './image-options.ts'
+import { until } from './until.ts'
 
 const program = join(import.meta.dirname, '../../operator/main.ts')
 const serviceAccountFolder = '/var/run/secrets/kubernetes.io/serviceaccount'
@@ -19,10 +20,14 @@ exec "$@"`
 
 export interface BenchOperator {
   readonly tool: Tool
+  /** Its name in the Lease. */
+  readonly identity: string
   /** How it finds the API server, for people. */
   readonly mode: string
   /** When it was started, by `performance.now()`. */
   readonly startedAt: number
+  /** Resolves once its caches hold everything, whether it leads or not. */
+  untilReady(): Promise<void>
 }
 
 type Cluster = Pick<OperatorCluster, 'settings' | 'account'> & { readonly plane: ControlPlane }
@@ -32,6 +37,7 @@ export class OperatorStarter {
   readonly #bench: Workbench
   readonly #cluster: Cluster
   readonly #folder: string | undefined
+  #started = 0
 
   private constructor(bench: Workbench, cluster: Cluster, folder: string | undefined) {
     this.#bench = bench
@@ -44,7 +50,9 @@ export class OperatorStarter {
     return new OperatorStarter(bench, cluster, folder)
   }
 
-  async start(over: Readonly<Record<string, string>> = {}): Promise<BenchOperator> {
+  async start(): Promise<BenchOperator> {
+    this.#started += 1
+    const identity = `operator-${this.#started}`
     const { profile } = this.#bench.options
     const { hostname, port } = new URL(this.#cluster.plane.server)
     const profiled = profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profile]
@@ -57,14 +65,17 @@ export class OperatorStarter {
     const tool = this.#bench.start(this.#bench.cores.all, name, parameters, {
       ...this.#cluster.settings,
       NODE_OPTIONS: imageOptions(),
+      CLOUDSIGNAL_OPERATOR_IDENTITY: identity,
       ...(this.#folder === undefined
         ? { CLOUDSIGNAL_OPERATOR_KUBECONFIG: this.#cluster.account.kubeconfigPath }
         : { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port }),
-      ...over,
     })
     await tool.wrote(/"the operator runs"/)
+    const [, probes = ''] = await tool.wrote(/^\{.*"port":(\d+).*"probes are served".*\}$/m)
+    const isReady = async (): Promise<boolean> => (await fetch(`http://127.0.0.1:${probes}/readyz`)).ok
     const mode = this.#folder === undefined ? 'by a kubeconfig: with another client' : 'as in a Pod'
-    return { tool, mode, startedAt }
+    const untilReady = () => until(`${identity} is ready`, isReady)
+    return { tool, identity, mode, startedAt, untilReady }
   }
 }
 

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { prepareBench } from '../../bench/prerequisites.ts'
 import { eventually } from '../fixtures/eventually.ts'
+import { whyNoControlPlane } from '../fixtures/kubernetes.ts'
 import { cacheDirectory } from '../fixtures/test-cache.ts'
 
 /** As root on Debian this has installed what was missing. */
@@ -102,6 +103,25 @@ describe('npm run bench', () => {
     expect(result.delivered.peer).toBeGreaterThan(result.delivered.ours)
     expect(await leftOver()).toEqual([])
   }, 120_000)
+
+  test.skipIf(whyNoControlPlane !== undefined)(
+    'measures an operator on a real API server, which counts what it writes',
+    async (context) => {
+      context.skip(missing.length > 0, missing.join('; '))
+      const { output, ended } = bench('reconcile-flush', '--json', '--users', '20', '--rounds', '1')
+      expect(await ended, output.stderr).toBe(0)
+      expect(JSON.parse(output.stdout)).toMatchObject({
+        name: 'reconcile-flush',
+        goal: 'seconds <= 5, api_writes <= 0',
+        seconds: expect.any(Number),
+        api_writes: 0,
+        delivered: { ours: 20 },
+        note: expect.stringMatching(/20 users, .* none with anything worse/),
+      })
+      expect(await leftOver()).toEqual([])
+    },
+    120_000,
+  )
 
   test('ends everything that it has started on Ctrl-C', async (context) => {
     context.skip(missing.length > 0, missing.join('; '))
