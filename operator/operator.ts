@@ -130,6 +130,7 @@ export async function runOperator({
         metrics: recordMetrics,
       },
       sweepLimits: { ...usualLimits, share: settings.sweepPercent / 100 },
+      longestHoldMs: settings.finalizerSeconds * 1000,
       upkeepMs: settings.upkeepSeconds * 1000,
       time,
       random,

@@ -59,6 +59,13 @@ export const operatorSettings = {
     parse: wholeNumber(1, 100),
     default: 10,
   },
+  finalizerSeconds: {
+    name: 'CLOUDSIGNAL_OPERATOR_FINALIZER_SECONDS',
+    description:
+      'How long a deleted Organization or MqttUser is held while its record can not be removed from Redis; then it is let go, and the record goes when Redis is back.',
+    parse: wholeNumber(1, 86_400),
+    default: 300,
+  },
   sweepPercent: {
     name: 'CLOUDSIGNAL_OPERATOR_SWEEP_PERCENT',
     description:

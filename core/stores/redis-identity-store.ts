@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { isDomainError } from '#core/errors.ts'
 import { apiKeyLookup, secretKindOf } from '#core/credentials/secret.ts'
 import { type OrganizationId, parseOrganizationId } from '#core/organizations/organization-id.ts'
 import type { ControlLogWriter } from './control-log.ts'
@@ -206,9 +207,19 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
     return true
   }
 
+  async #lookupOf(organization: OrganizationId, name: string): Promise<string | undefined> {
+    try {
+      return (await this.get('api-key', organization, name))?.lookup
+    } catch (error) {
+      // What can not be read is written anew, or removed, all the same.
+      if (isDomainError(error, 'record-damaged')) return undefined
+      throw error
+    }
+  }
+
   /** Points the new secret's digest at the key, and no other digest any more. */
   async #index(organization: OrganizationId, name: string, lookup: string | undefined): Promise<void> {
-    const former = (await this.get('api-key', organization, name))?.lookup
+    const former = await this.#lookupOf(organization, name)
     await fromRedis(async () => {
       if (lookup !== undefined) await this.redis.hset(this.keys.apiKeys, lookup, `${organization} ${name}`)
       if (former !== undefined && former !== lookup) await this.redis.hdel(this.keys.apiKeys, former)

@@ -17,7 +17,7 @@ import { Upkeep } from './upkeep.ts'
 
 export interface LeadershipOptions extends Pick<
   ReconcilerOptions,
-  'installation' | 'endpoints' | 'formerPasswords' | 'keyUses' | 'sealing' | 'sweepLimits'
+  'installation' | 'endpoints' | 'formerPasswords' | 'keyUses' | 'sealing' | 'sweepLimits' | 'longestHoldMs'
 > {
   readonly cache: ClusterCache
   readonly host: KubernetesHost
@@ -45,7 +45,12 @@ export class Leadership {
   constructor(options: LeadershipOptions) {
     this.#options = options
     const { store, time, log } = options
-    this.#reconcilers = createReconcilers({ ...options, now: () => time.now() })
+    this.#reconcilers = createReconcilers({
+      ...options,
+      now: () => time.now(),
+      wake: ({ kind, namespace, name }, withinMs) =>
+        this.#controllers[kind].enqueueAfter(`${namespace}/${name}`, withinMs),
+    })
     this.#controllers = {
       Organization: this.#controller('Organization'),
       AccessList: this.#controller('AccessList'),

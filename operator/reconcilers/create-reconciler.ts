@@ -7,7 +7,7 @@ import { isSameStatus } from '../runtime/conditions.ts'
 import type { ResourceHost } from './host.ts'
 import type { Decision, KindReconciler, RecordOf, RecordTypeOf } from './kind-reconciler.ts'
 import { notReady, type Readiness, readyReasonOf, wasSynced, withReadiness } from './readiness.ts'
-import type { Reconciler, ReconcileOutcome, ResourceName } from './reconciler.ts'
+import type { Reconciler, ReconcileOutcome, ResourceAddress, ResourceName } from './reconciler.ts'
 import type { RecordAddress, RecordLedger } from './record-ledger.ts'
 
 export interface ReconcilerParts {
@@ -15,6 +15,10 @@ export interface ReconcilerParts {
   readonly ledger: RecordLedger
   readonly now: Clock
   readonly log: Log
+  /** How long a deleted object is held while its record can not be removed. */
+  readonly longestHoldMs: number
+  /** Sees to it that an object is reconciled within so many ms, whatever else. */
+  readonly wake: (of: ResourceAddress, withinMs: number) => void
 }
 
 /** The steps that all kinds share: look up, hold, gather, decide, write, report; and the end of an object. */
@@ -78,15 +82,60 @@ class ReconcileLoop<K extends ResourceKindName, Facts> {
 
   /** The object is gone, or about to go. */
   async #end(of: ResourceName, resource: ResourceOf[K] | undefined): Promise<ReconcileOutcome> {
+    const isLeft =
+      resource !== undefined && this.#kind.retains?.(resource) === true
+        ? this.#retain(of)
+        : await this.#removeOrLeave(of, resource)
+    if (resource !== undefined) await this.#parts.host.removeFinalizer(this.#kind.kind, resource)
+    return isLeft ? { mustSweep: true } : {}
+  }
+
+  #retain(of: ResourceName): false {
+    this.#parts.ledger.abandon(this.#ownerOf(of))
+    return false
+  }
+
+  /** Resolves with whether a record was left for the sweep. */
+  async #removeOrLeave(of: ResourceName, resource: ResourceOf[K] | undefined): Promise<boolean> {
     const { host, ledger } = this.#parts
     const owner = this.#ownerOf(of)
-    const isRetained = resource !== undefined && this.#kind.retains?.(resource) === true
-    const wasDeleted = isRetained || (await host.wasDeleted(this.#kind.kind, of))
+    let wasDeleted = false
+    try {
+      wasDeleted = await host.wasDeleted(this.#kind.kind, of)
+      if (wasDeleted) await this.#removeRecords(owner, resource)
+    } catch (error) {
+      if (resource === undefined || !this.#isHeldTooLong(resource)) throw error
+      if (wasDeleted)
+        ledger.condemn(owner, this.#kind.holdsClaim(resource) ? this.#kind.claimOf(resource) : undefined)
+      else ledger.abandon(owner)
+      this.#sayThatItIsLeft(resource, error)
+      return true
+    }
     const isLeft = !wasDeleted && (resource !== undefined || ledger.written(owner).length > 0)
-    if (isRetained || !wasDeleted) ledger.abandon(owner)
-    else await this.#removeRecords(owner, resource)
-    if (resource !== undefined) await host.removeFinalizer(this.#kind.kind, resource)
-    return isLeft ? { mustSweep: true } : {}
+    if (!wasDeleted) ledger.abandon(owner)
+    return isLeft
+  }
+
+  /** If not yet, it comes back when it is. */
+  #isHeldTooLong({ metadata }: ResourceOf[K]): boolean {
+    const { longestHoldMs, now, wake } = this.#parts
+    const left = Date.parse(metadata.deletionTimestamp ?? '') + longestHoldMs - now()
+    if (left <= 0) return true
+    wake({ kind: this.#kind.kind, namespace: metadata.namespace, name: metadata.name }, left)
+    return false
+  }
+
+  /** Nobody's namespace stays for ever because Redis is away. */
+  #sayThatItIsLeft(resource: ResourceOf[K], error: unknown): void {
+    const { host, log } = this.#parts
+    const { namespace, name } = resource.metadata
+    const message =
+      'Its record could not be removed from Redis in time and is removed later. Until then it lets in whom it let in.'
+    host.event(this.#kind.kind, resource, { type: 'Warning', reason: 'RecordLeft', message })
+    log.error(
+      { ...errorFields(error), kind: this.#kind.kind, namespace, name },
+      'a deleted object is let go; its record is left for the sweep',
+    )
   }
 
   async #removeRecords(owner: string, resource: ResourceOf[K] | undefined): Promise<void> {

@@ -16,7 +16,7 @@ import { mqttUserReconciler } from './mqtt-user.ts'
 import { createOrganizationFinder } from './organization-finder.ts'
 import { organizationReconciler } from './organization.ts'
 import { type SweepOutcome, sweepOrphans } from './orphan-sweep.ts'
-import type { Reconciler } from './reconciler.ts'
+import type { Reconciler, ResourceAddress } from './reconciler.ts'
 import { RecordLedger } from './record-ledger.ts'
 import { type BrakeLimits, usualLimits } from './sweep-brake.ts'
 
@@ -39,6 +39,10 @@ export interface ReconcilerOptions {
   readonly formerPasswords: Pick<FormerPasswordMarks, 'lastUse'>
   /** For secrets of providers; without them a provider that has any is refused. */
   readonly sealing: SealingKeys | undefined
+  /** How long a deleted object is held while its record can not be removed; five minutes by default. */
+  readonly longestHoldMs?: number
+  /** Reconciles an object within so many ms, whatever else; a driver that tries again soon needs none. */
+  readonly wake?: (of: ResourceAddress, withinMs: number) => void
   /** How much a sweep removes unasked. */
   readonly sweepLimits?: BrakeLimits
 }
@@ -66,6 +70,8 @@ export const reconcileOrder = [
   'MqttUser',
 ] as const satisfies readonly ResourceKindName[]
 
+const usualHoldMs = 300_000
+
 export function createReconcilers(options: ReconcilerOptions): Reconcilers {
   const { host, store, now, log, installation, endpoints, formerPasswords, keyUses, sealing } = options
   const limits = options.sweepLimits ?? usualLimits
@@ -78,7 +84,14 @@ export function createReconcilers(options: ReconcilerOptions): Reconcilers {
     ApiKey: apiKeyReconciler(host, finder, keyUses),
     MqttUser: mqttUserReconciler({ host, store, finder, endpoints, formerPasswords, now }),
   } as const
-  const parts = { host, ledger, now, log }
+  const parts = {
+    host,
+    ledger,
+    now,
+    log,
+    longestHoldMs: options.longestHoldMs ?? usualHoldMs,
+    wake: options.wake ?? (() => {}),
+  }
   const claimOf = <K extends ResourceKindName>(kind: K, resource: ResourceOf[K]) =>
     (kinds[kind] as unknown as Pick<KindReconciler<K, unknown>, 'claimOf'>).claimOf(resource)
   return {

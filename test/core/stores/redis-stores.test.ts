@@ -130,6 +130,18 @@ describe('on Redis', () => {
     expect(log).toEqual([{ type: 'user', organization: org, name: 'ada' }])
   })
 
+  test('a damaged API key is written anew and can be removed', async () => {
+    const keys = freshKeys()
+    const store = new RedisIdentityStore(redis, keys, recordingLog().writer)
+    const [secret, place] = [generateSecret('sk'), keys.identity('api-key', org)]
+    await redis.hset(place, 'backend', 'damaged')
+    expect(await store.put('api-key', org, 'backend', anApiKey('backend', secret))).toBe(true)
+    expect((await store.findApiKey(secret))?.name).toBe('backend')
+    await redis.hset(place, 'backend', 'damaged')
+    expect(await store.remove('api-key', org, 'backend')).toBe(true)
+    expect(await store.findApiKey(secret)).toBeUndefined()
+  })
+
   test('an entry of the control log that can not be read counts as something missed', async () => {
     const keys = freshKeys()
     const log = new RedisControlLog(redis, keys)

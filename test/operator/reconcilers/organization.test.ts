@@ -1,9 +1,11 @@
 import { beforeEach, describe, expect, test } from 'vitest'
+import { DomainError } from '#core/errors.ts'
 import { deriveShortId } from '#core/organizations/organization-id.ts'
 import { ReconcileWorld } from '../../fixtures/reconcile-world.ts'
 import { aList, anOrganizationResource, aResource, aUserResource } from '../../fixtures/resources.ts'
 
 const org = 'org_k7xm4pqr2n5t'
+const acme = { kind: 'Organization', namespace: 'default', name: 'acme' } as const
 const shortId = 'k7xm4pqr2n5t'
 const lists = { accessListRefs: [{ name: 'devices' }] }
 
@@ -169,14 +171,89 @@ describe('the end of an Organization', () => {
     expect(world.ready('MqttUser', 'ada')).toBe('False OrganizationNotFound')
   })
 
-  test('its finalizer stays while a record could not be removed', async () => {
+  test('comes when its record can be removed, and is tried again until then', async () => {
     await world.apply(anOrganizationResource())
     const remove = world.store.remove.bind(world.store)
     world.store.remove = () => Promise.reject(new Error('away'))
     await expect(world.delete('Organization', 'acme')).rejects.toThrow('away')
+    world.now += 299_000
+    await expect(world.changed(acme)).rejects.toThrow('away')
     expect(world.host.get('Organization', 'default', 'acme')?.metadata.deletionTimestamp).toBeDefined()
+    expect(world.woken).toEqual([
+      { ...acme, withinMs: 300_000 },
+      { ...acme, withinMs: 1_000 },
+    ])
     world.store.remove = remove
-    await world.changed({ kind: 'Organization', namespace: 'default', name: 'acme' })
+    await world.changed(acme)
     expect(world.host.get('Organization', 'default', 'acme')).toBeUndefined()
+    expect(world.host.events.filter(({ reason }) => reason === 'RecordLeft')).toEqual([])
+  })
+
+  test('comes after five minutes in any case, with a warning; its records go when they can, however many', async () => {
+    const users = Array.from({ length: 30 }, (_, index) => aUserResource(`user-${index}`))
+    await world.apply(anOrganizationResource(), ...users)
+    const remove = world.store.remove.bind(world.store)
+    world.store.remove = () => Promise.reject(new DomainError('store-unavailable', 'away'))
+    await expect(world.delete('Organization', 'acme')).rejects.toThrow('away')
+    world.now += 300_000
+    await world.changed(acme)
+    expect(world.host.get('Organization', 'default', 'acme')).toBeUndefined()
+    const told = world.host.events.filter(({ reason }) => reason === 'RecordLeft')
+    expect(told).toMatchObject([{ type: 'Warning', kind: 'Organization', name: 'acme' }])
+    world.store.remove = remove
+    expect(await world.reconcilers.sweepOrphans()).toEqual({ removed: 31 })
+    expect(await world.store.organizations()).toEqual([])
+    expect(world.ready('MqttUser', 'user-3')).toBe('False OrganizationNotFound')
+  })
+
+  test('leaves the records of one that is made anew under its name before the sweep', async () => {
+    await world.apply(anOrganizationResource(), aUserResource('ada'))
+    const remove = world.store.remove.bind(world.store)
+    world.store.remove = () => Promise.reject(new DomainError('store-unavailable', 'away'))
+    await expect(world.delete('Organization', 'acme')).rejects.toThrow('away')
+    world.now += 300_000
+    await world.changed(acme)
+    world.store.remove = remove
+    await world.apply(anOrganizationResource({ shortId, displayName: 'New' }, { uid: 'another' }))
+    expect(await world.reconcilers.sweepOrphans()).toEqual({ removed: 0 })
+    expect((await record())?.displayName).toBe('New')
+    expect(await world.store.names('user', org)).toEqual(['ada'])
+  })
+})
+
+describe('the end of a user', () => {
+  const ada = { kind: 'MqttUser', namespace: 'default', name: 'ada' } as const
+
+  test('needs neither its Organization, nor its list, nor its Secret', async () => {
+    await world.apply(anOrganizationResource(), aList('devices'), aUserResource('ada', lists))
+    world.host.resources.delete('Organization/default/acme')
+    world.host.resources.delete('AccessList/default/devices')
+    world.host.secrets.clear()
+    world.host.failure = new Error('no Secret is ever read')
+    await world.delete('MqttUser', 'ada')
+    expect(world.host.get('MqttUser', 'default', 'ada')).toBeUndefined()
+    expect(await world.store.names('user', org)).toEqual([])
+  })
+
+  test('comes without them after a restart too, and the sweep removes what it can not name any more', async () => {
+    await world.apply(anOrganizationResource(), aList('devices'), aUserResource('ada', lists))
+    world.host.resources.delete('Organization/default/acme')
+    world.host.resources.delete('AccessList/default/devices')
+    world.forget()
+    await world.delete('MqttUser', 'ada')
+    expect(world.host.get('MqttUser', 'default', 'ada')).toBeUndefined()
+    await world.reconcilers.sweepOrphans()
+    expect(await world.store.organizations()).toEqual([])
+  })
+
+  test('comes after five minutes when it can not even be known whether somebody meant it, and is judged by the brake', async () => {
+    await world.apply(anOrganizationResource(), aList('devices'), aUserResource('ada', lists))
+    world.host.wasDeleted = () => Promise.reject(new Error('the API server fails'))
+    await expect(world.delete('MqttUser', 'ada')).rejects.toThrow('fails')
+    world.now += 300_000
+    await world.changed(ada)
+    expect(world.host.get('MqttUser', 'default', 'ada')).toBeUndefined()
+    expect(await world.store.names('user', org)).toEqual(['ada'])
+    expect(await world.reconcilers.sweepOrphans()).toEqual({ removed: 1 })
   })
 })
