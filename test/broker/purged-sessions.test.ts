@@ -10,7 +10,7 @@ import { connectClient, everything, type TestBroker, type TestClient } from '../
 import { accessByChat, fillWithAda, startBrokerOnRedis } from '../fixtures/broker-on-redis.ts'
 import { type ConnectedRedis, startConnectedRedis } from '../fixtures/connected-redis.ts'
 import { eventually } from '../fixtures/eventually.ts'
-import { aCredential, anOrganizationId as org, aUser } from '../fixtures/records.ts'
+import { aCredential, anOrganization, anOrganizationId as org, aUser } from '../fixtures/records.ts'
 
 const keys = redisKeys()
 const prefix = keys.messaging(org)
@@ -188,6 +188,19 @@ describe('what is stored of a session', () => {
       return (await redis.keys(`${prefix}retained*`)).length === 0
     })
   })
+})
+
+test('a session that nobody takes up again leaves nothing after the longest time that its organization lets one wait', async () => {
+  await identities.put('organization', org, 'organization', anOrganization({ sessionMaxExpiry: 1 }))
+  const before = await keysThere()
+  const client = await connect('ada', 'old', { properties: { sessionExpiryInterval: 0xffff_fffe } })
+  await client.mqtt.subscribeAsync('chat/1', { qos: 1 })
+  await client.end()
+  const bob = await connect('bob', 'bob-password', { clientId: 'sender', clean: true, properties: {} })
+  await bob.mqtt.publishAsync('chat/1', 'for you', { qos: 1 })
+  await bob.end()
+  expect(await sessionsOf('user:ada')).not.toEqual([])
+  await eventually('all is gone', async () => (await keysThere()).join(' ') === before.join(' '), 10_000)
 })
 
 test('ten thousand temporary credentials that have expired leave nothing behind', async () => {
