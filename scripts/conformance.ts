@@ -1,6 +1,7 @@
 /**
- * `npm run conformance`: the normative statements that a server has to keep, the tests that name each in their
- * title, what became of them, and as the last line `N statements, N tested, N red`. With `--replicas 2` the tests on bare
+ * `npm run conformance`: the normative statements of MQTT 3.1.1 and 5, the tests that name each in their title and
+ * what became of them, or why there can be none; and as the last line `N statements, N tested, N red`. It fails when one
+ * is red, or has neither a test nor a reason. With `--replicas 2` the tests on bare
  * sockets have their clients on two replicas in turn.
  */
 import { relative } from 'node:path'
@@ -26,18 +27,19 @@ const byTag = Map.groupBy(
 )
 const known = new Set(statements.map(({ tag }) => tag))
 const unknown = [...byTag.keys()].filter((tag) => !known.has(tag))
-let [tested, red] = [0, 0]
+let [tested, red, forgotten] = [0, 0, 0]
 for (const statement of statements) {
   const found = (byTag.get(statement.tag) ?? []).map(({ test }) => test)
-  const verdict = verdictOn(found)
-  if (verdict !== 'untested') tested += 1
+  const verdict = verdictOn(statement, found)
+  if (found.length > 0) tested += 1
   if (verdict === 'RED') red += 1
+  if (verdict === 'UNTESTED') forgotten += 1
   print(statement, verdict, found)
 }
 if (unknown.length > 0) console.log(`no such statement: ${unknown.join(', ')}`)
 console.log(`${statements.length} statements, ${tested} tested, ${red} red`)
 // Whatever a test has left open must not keep us.
-process.exit(hasPrepared && red === 0 && unknown.length === 0 ? 0 : 1)
+process.exit(hasPrepared && red + forgotten + unknown.length === 0 ? 0 : 1)
 
 async function runTaggedTests(): Promise<TestCase[]> {
   const vitest = await startVitest(['test/broker'], {
@@ -55,13 +57,16 @@ function tagsOf(test: TestCase): string[] {
   return [...test.fullName.matchAll(tagPattern)].map(([, tag]) => tag ?? '')
 }
 
-function verdictOn(found: readonly TestCase[]): 'untested' | 'passed' | 'RED' {
-  if (found.length === 0) return 'untested'
+type Verdict = 'passed' | 'RED' | 'no test' | 'UNTESTED'
+
+function verdictOn({ untestable }: Statement, found: readonly TestCase[]): Verdict {
+  if (found.length === 0) return untestable === undefined ? 'UNTESTED' : 'no test'
   return found.every((test) => test.result().state === 'passed') ? 'passed' : 'RED'
 }
 
-function print({ tag, text }: Statement, verdict: string, found: readonly TestCase[]): void {
+function print({ tag, text, untestable }: Statement, verdict: Verdict, found: readonly TestCase[]): void {
   console.log(`${tag.padEnd(15)} ${verdict.padEnd(9)} ${text}`)
+  if (found.length === 0 && untestable !== undefined) console.log(`${' '.repeat(26)}${untestable}`)
   // Of a test that runs over a table, one line.
   const names = new Set(
     found.map((test) => `${fileOf(test)}: ${test.name.replaceAll(tagPattern, '').trim()}`),

@@ -42,15 +42,19 @@ describe.each([4, 5] as const)('with protocol level %i', (version) => {
   })
 
   test('a client id of letters and digits is accepted, an empty one is given a name [MQTT-3.1.3-5] [MQTT-3.1.3-6] [MQTT-3.1.3-7] [MQTT-3.2.2-16] [MQTT3-3.1.3-5] [MQTT3-3.1.3-6]', async () => {
-    for (const clientId of ['0123456789abcdefghijABC', '']) {
+    const [clients, given]: [RawClient[], Set<string>] = [[], new Set()]
+    for (const clientId of ['0123456789abcdefghijABC', '', '']) {
       const client = await raw(version)
       client.send(connectBytes(version, { clientId }))
       const connack = await client.next('connack')
       expect(connack).toMatchObject(version === 5 ? { reasonCode: 0 } : { returnCode: 0 })
-      if (version === 5 && clientId === '') {
-        expect(connack).toMatchObject({ properties: { assignedClientIdentifier: expect.any(String) } })
-      }
+      const { properties } = connack as { properties?: { assignedClientIdentifier?: string } }
+      given.add(properties?.assignedClientIdentifier ?? '')
+      clients.push(client)
     }
+    // None of them took the place of another.
+    for (const client of clients) await ping(client)
+    if (version === 5) expect([given.size, [...given].every((name) => name.length <= 23)]).toEqual([3, false])
   })
 
   test('the last connection of a client id wins [MQTT-3.1.4-3] [MQTT-3.1.3-2] [MQTT3-3.1.4-2] [MQTT3-3.1.3-2]', async () => {
@@ -61,7 +65,7 @@ describe.each([4, 5] as const)('with protocol level %i', (version) => {
     await ping(second)
   })
 
-  test('a session goes on, or is forgotten with a clean start; Session Present says so [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.1.2-23] [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT-3.1.4-4] [MQTT-4.5.0-1] [MQTT-4.1.0-1] [MQTT3-3.1.2-4] [MQTT3-3.1.2-5] [MQTT3-3.1.2-6] [MQTT3-3.2.2-1] [MQTT3-3.2.2-2] [MQTT3-3.2.2-3] [MQTT3-3.1.4-3] [MQTT3-4.5.0-1] [MQTT3-4.1.0-1]', async () => {
+  test('a session goes on, or is forgotten with a clean start; Session Present says so [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.1.2-23] [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT-3.1.4-4] [MQTT-4.5.0-1] [MQTT-4.1.0-1] [MQTT3-3.1.2-4] [MQTT3-3.1.2-5] [MQTT3-3.1.2-6] [MQTT3-3.2.2-1] [MQTT3-3.2.2-2] [MQTT3-3.2.2-3] [MQTT3-3.1.4-3] [MQTT3-4.5.0-1] [MQTT3-4.1.0-1] [MQTT3-4.1.0-2]', async () => {
     const sender = await connected(version, bob)
     const present: unknown[] = []
     const got: string[][] = []
@@ -153,6 +157,17 @@ describe.each([4, 5] as const)('with protocol level %i', (version) => {
     expect(await keptAfter('plain', false)).toEqual([['second', true]])
     expect(await keptAfter('', false)).toEqual([['second', true]])
     expect(await keptAfter('', true)).toEqual([])
+  })
+
+  test('what is retained stays when the session that sent it is gone [MQTT3-3.1.2-7]', async () => {
+    const sender = await connected(version, bob)
+    sender.send(encode({ ...message, retain: true }, version))
+    await ping(sender)
+    sender.send(encode({ cmd: 'disconnect' }, version))
+    await sender.untilClosed()
+    const client = await connected(version)
+    await subscribe(client, ['a/#', 1])
+    await client.next('publish')
   })
 
   test('a message for subscriptions that are there has no retain flag, an empty one neither [MQTT-3.3.1-12] [MQTT-3.3.1-6] [MQTT3-3.3.1-9] [MQTT3-3.3.1-10]', async () => {

@@ -65,7 +65,7 @@ describe.each([4, 5] as const)('with protocol level %i', (version) => {
     expect(answer).toMatchObject({ messageId: 9, ...(version === 5 ? { reasonCode: 0x92 } : {}) })
   })
 
-  test('messages of one sender arrive in their order, each QoS for itself [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT3-4.6.0-5] [MQTT3-4.6.0-6]', async () => {
+  test('messages of one sender arrive in their order, each QoS for itself [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT3-4.6.0-5] [MQTT3-4.6.0-6] [MQTT-4.2.0-1] [MQTT3-7.1.1-1]', async () => {
     const client = await subscribed(2, version)
     const sender = await connected(version)
     const sent = Array.from({ length: 60 }, (_, index) => ({

@@ -270,6 +270,37 @@ describe('with MQTT 5', () => {
     }
   })
 
+  test('no reason is told in words where that would be too long [MQTT-3.4.2-2] [MQTT-3.4.2-3] [MQTT-3.5.2-2] [MQTT-3.5.2-3] [MQTT-3.6.2-2] [MQTT-3.6.2-3] [MQTT-3.7.2-2] [MQTT-3.7.2-3] [MQTT-3.9.2-1] [MQTT-3.9.2-2] [MQTT-3.11.2-1] [MQTT-3.11.2-2] [MQTT-3.14.2-3] [MQTT-3.14.2-4]', async () => {
+    const client = await connected(5, { properties: { maximumPacketSize: 160 } })
+    const before = client.hex().length / 2
+    const subscriptions = [{ topic: '$SYS/#', qos: 0 as const }]
+    const refused = { ...message, topic: '$x' }
+    const answers = [
+      await ask(client, { ...refused, qos: 1, messageId: 1 }, 'puback', 5),
+      await ask(client, { ...refused, qos: 2, messageId: 2 }, 'pubrec', 5),
+      await ask(client, { cmd: 'pubrec', messageId: 3 }, 'pubrel', 5),
+      await ask(client, { cmd: 'pubrel', messageId: 4 }, 'pubcomp', 5),
+      await ask(client, { cmd: 'subscribe', messageId: 5, subscriptions }, 'suback', 5),
+      await ask(client, { cmd: 'unsubscribe', messageId: 6, unsubscriptions: ['none'] }, 'unsuback', 5),
+      await ask(client, { cmd: 'auth', reasonCode: 0x18 }, 'disconnect', 5),
+    ]
+    const codes = answers.map((packet) => {
+      if ('granted' in packet) return packet.granted[0]
+      return 'reasonCode' in packet ? packet.reasonCode : undefined
+    })
+    expect(codes).toEqual([0x87, 0x87, 0x92, 0x92, 0x87, 0x11, 0x82])
+    await client.untilClosed()
+    // Seven answers of at most six bytes.
+    expect(client.hex().length / 2 - before).toBeLessThanOrEqual(7 * 6)
+  })
+
+  test('a refused CONNECT is told its reason as a code, in the size that the client takes [MQTT-3.2.2-19] [MQTT-3.2.2-20]', async () => {
+    const client = await raw(5)
+    client.send(connectBytes(5, { password: Buffer.from('wrong'), properties: { maximumPacketSize: 5 } }))
+    await client.untilClosed()
+    expect(client.hex()).toBe('2003008600')
+  })
+
   test('user properties of a will keep their order [MQTT-3.1.3-10]', async () => {
     const watcher = await connected(5, { clientId: 'watcher' })
     await ask(
@@ -318,8 +349,9 @@ describe('with MQTT 5', () => {
     expect(client.packets.filter(({ cmd }) => cmd === 'pubrel')).toEqual([])
   })
 
-  test('an AUTH is a protocol error, an authentication method is refused [MQTT-4.12.0-1] [MQTT-3.15.1-1]', async () => {
+  test('an AUTH is a protocol error, an authentication method is refused, and without one there is none in CONNACK [MQTT-4.12.0-1] [MQTT-4.12.0-6] [MQTT-3.15.1-1]', async () => {
     const client = await connected(5)
+    expect(client.packets[0]).not.toMatchObject({ properties: { authenticationMethod: expect.anything() } })
     client.send(Buffer.from('f000', 'hex'))
     expect(await client.next('disconnect')).toMatchObject({ reasonCode: 0x82 })
     const flagged = await connected(5)

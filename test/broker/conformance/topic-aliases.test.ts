@@ -92,7 +92,7 @@ describe('a topic alias of a client', () => {
 })
 
 describe('a client that takes topic aliases', () => {
-  test('gets each topic once, then its alias, and no more of them than it takes [MQTT-3.1.2-26] [MQTT-3.3.2-10]', async () => {
+  test('gets each topic once, then its alias, and no more of them than it takes [MQTT-3.1.2-26] [MQTT-3.3.2-11]', async () => {
     const receiver = await subscriber(5, { properties: { topicAliasMaximum: 2 } })
     const sender = await connected(5)
     for (const topic of ['a', 'a', 'b', 'c', 'c', 'b']) publish(sender, topic)

@@ -1,0 +1,31 @@
+import { ofTheClient, type Chapter } from '../statement.ts'
+
+/** MQTT 3.1.1 (OASIS, 29 October 2014), chapter 4: operational behaviour. */
+export const chapter4: Chapter = {
+  '4.1.0-1': 'a session is kept as long as it goes on',
+  '4.1.0-2': 'and lasts at least as long as its connection',
+  '4.3.1-1': 'QoS 0 is sent once',
+  '4.3.2-1': 'QoS 1 is sent with a packet id of its own until PUBACK',
+  '4.3.2-2': 'QoS 1 is answered with PUBACK, whatever came before with that id',
+  '4.3.3-1': 'QoS 2 is sent, released and completed',
+  '4.3.3-2': 'QoS 2 is answered PUBREC, PUBCOMP, and published once',
+  '4.4.0-1': 'at reconnect what was not acknowledged is sent again',
+  '4.5.0-1': 'messages go to every session that matches',
+  '4.5.0-2': ofTheClient('every message is acknowledged as its QoS asks'),
+  '4.6.0-1': ofTheClient('what is sent again keeps its order'),
+  '4.6.0-2': ofTheClient('PUBACKs come in the order of their messages'),
+  '4.6.0-3': ofTheClient('PUBRECs come in the order of their messages'),
+  '4.6.0-4': ofTheClient('PUBRELs come in the order of PUBRECs'),
+  '4.6.0-5': 'messages of one topic stay in order',
+  '4.6.0-6': 'every topic is an ordered topic unless said otherwise',
+  '4.7.1-1': 'wildcards are for filters, not for topic names',
+  '4.7.1-2': '# is the last level',
+  '4.7.1-3': '+ is a whole level',
+  '4.7.2-1': 'a filter that begins with a wildcard reaches no $ topic',
+  '4.7.3-1': 'topics and filters have at least one character',
+  '4.7.3-2': 'no NUL in them',
+  '4.7.3-3': 'at most 65,535 bytes',
+  '4.7.3-4': 'no level is changed or normalized',
+  '4.8.0-1': 'a violation of the protocol closes the connection',
+  '4.8.0-2': 'a packet that can not be processed for a moment closes its connection',
+}
