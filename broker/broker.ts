@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Registry } from 'prom-client'
 import type { Audit } from '#core/audit/audit.ts'
 import type { Clock } from '#core/clock.ts'
+import type { OrganizationLabels } from '#core/metrics/organization-labels.ts'
 import type { Log } from '#core/process/logger.ts'
 import { type ControlLogReader, longestStalenessMs } from '#core/stores/control-log.ts'
 import { defaultPerSubject } from '#core/credentials/renew-credential.ts'
@@ -46,6 +47,8 @@ export interface BrokerOptions {
   readonly log: Log
   readonly audit: Audit
   readonly registry: Registry
+  /** Which organizations have labels of their own. */
+  readonly organizationLabels?: OrganizationLabels
   readonly limits?: Partial<Limits>
   readonly throttle?: Partial<ThrottleLimits>
   readonly passwordChecks?: Partial<PasswordCheckLimits>
@@ -79,10 +82,13 @@ const made = new WeakMap<
 >()
 
 /** A start that is tried again counts on: prom-client refuses a second metric of a name. */
-function metricsOf(registry: Registry) {
+function metricsOf({ registry, organizationLabels }: BrokerOptions) {
   const known = made.get(registry)
   if (known !== undefined) return known
-  const metrics = { metrics: createBrokerMetrics(registry), controlMetrics: createControlMetrics(registry) }
+  const metrics = {
+    metrics: createBrokerMetrics(registry, organizationLabels),
+    controlMetrics: createControlMetrics(registry),
+  }
   made.set(registry, metrics)
   return metrics
 }
@@ -103,7 +109,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     if (batches > 0) void confirmClaims(connections, clients, log)
   })
   const purge = new SessionPurge({ identities, credentials, organizations, log })
-  const { metrics, controlMetrics } = metricsOf(options.registry)
+  const { metrics, controlMetrics } = metricsOf(options)
   const control = await options.controlLog.follow(
     controlLogHandler({ live, purge, metrics: controlMetrics, now }),
     options.cluster.replica,
@@ -166,7 +172,10 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const listeners = await openListeners(options.listeners, {
     accept: (transport) => {
       if (shared.newcomers.enter(transport.remoteAddress)) connections.add(new Connection(transport, shared))
-      else transport.destroy()
+      else {
+        metrics.limited('newcomers')
+        transport.destroy()
+      }
     },
     maxFrameBytes: limits.maxPacketBytes,
     handshakeTimeoutMs: limits.connectTimeoutMs,
@@ -178,6 +187,8 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     await control.close()
     throw error
   })
+  for (const name of listeners.keys()) metrics.opened(name)
+  metrics.organizations(() => live.counts())
   const { cert } = options.listeners.mqtts ?? options.listeners.wss ?? {}
   if (cert !== undefined) metrics.certificate(cert)
   const closeListeners = (): Promise<unknown> =>

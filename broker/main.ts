@@ -6,7 +6,8 @@ import { isDomainError } from '#core/errors.ts'
 import { errorFields, type Log } from '#core/process/logger.ts'
 import { startProbeServer } from '#core/process/probe-server.ts'
 import { runProgram } from '#core/process/program.ts'
-import { programRegistry } from '#core/process/program-registry.ts'
+import { OrganizationLabels } from '#core/metrics/organization-labels.ts'
+import { programRegistry } from '#core/metrics/program-registry.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
 import { redisTls } from '#core/redis/redis-tls.ts'
 import { closeRedis, connectRedis, eachNode, untilReady } from '#core/stores/redis-connection.ts'
@@ -40,7 +41,14 @@ await runProgram({
     const registry = programRegistry('broker')
     const redisMetrics = createRedisMetrics(registry)
     const write = createAuditLines('broker', registry)
-    const audit = createAudit({ level: settings.audit, write, registry, now: systemClock })
+    const organizationLabels = new OrganizationLabels(settings.metricsOrganizations)
+    const audit = createAudit({
+      level: settings.audit,
+      write,
+      registry,
+      organizationLabels,
+      now: systemClock,
+    })
     shutdown.add('audit', async () => audit.flush())
     const tls = redisTls(settings)
     const redis = connectRedis(settings.redisUrl, 'broker', log, tls)
@@ -94,6 +102,7 @@ await runProgram({
       log,
       audit,
       registry,
+      organizationLabels,
       perSubject: settings.subjectPerMinute,
       throttle: {
         perClient: settings.failedPerClient,

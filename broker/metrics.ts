@@ -1,13 +1,18 @@
 import { X509Certificate } from 'node:crypto'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Action } from '#core/access/access-rule.ts'
-import type { ClientRefusal } from '#core/audit/audit-event.ts'
+import { type ClientRefusal, clientRefusals } from '#core/audit/audit-event.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
-import { readGauge } from '#core/process/read-gauge.ts'
+import { OrganizationLabels } from '#core/metrics/organization-labels.ts'
+import { plainHistogram } from '#core/metrics/plain-histogram.ts'
+import { readGauge } from '#core/metrics/read-gauge.ts'
 import type { BusMetrics } from './bus/redis-bus.ts'
 import type { WillOutcome } from './cluster/will-publisher.ts'
+import { countByQos, countDenials, showOrganizations } from './metric-counts.ts'
 import type { RefreshRefusal } from './handlers/refresh-credential.ts'
-import type { EndCauseName } from './connection/end-cause.ts'
+import { type EndCauseName, endCauses } from './connection/end-cause.ts'
+
+const dropReasons = ['slow-consumer', 'packet-too-large', 'queue-full', 'retained-quota'] as const
 
 /** What the broker counts. Labels are closed sets, no user or topic in them; denials name so many organizations. */
 export interface BrokerMetrics {
@@ -24,14 +29,25 @@ export interface BrokerMetrics {
   /** A client was let in by a password that was rotated and ends. */
   formerPassword(): void
   throttled(): void
+  /** A CONNECT was answered by `accepted`, so long after it had arrived whole. */
+  connectTook(seconds: number): void
+  limited(limit: 'newcomers' | 'subscriptions'): void
+  opened(listener: string): void
+  /** Clients now, by organization. */
+  organizations(counts: () => Iterable<readonly [OrganizationId, number]>): void
   /** What the listeners show from now on: a chain in PEM. */
   certificate(chain: string): void
   /** From here on it sends its clients away. */
   draining(): void
-  dropped(reason: 'slow-consumer' | 'packet-too-large' | 'queue-full' | 'retained-quota'): void
+  dropped(reason: (typeof dropReasons)[number]): void
 }
 
-export function createBrokerMetrics(registry: Registry): BrokerMetrics {
+const connectDurations = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+
+export function createBrokerMetrics(
+  registry: Registry,
+  labels: OrganizationLabels = new OrganizationLabels(),
+): BrokerMetrics {
   const registers = [registry]
   const counter = <const Label extends string>(
     name: string,
@@ -77,6 +93,18 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
     () => expiration,
   )
   const drops = counter('messages_dropped_total', 'Messages that a client did not get', 'reason')
+  const limits = counter('limited_total', 'What was refused because there was too much of it', 'limit')
+  const took = plainHistogram(
+    registry,
+    'cloudsignal_broker_connect_duration_seconds',
+    'Time from CONNECT read to CONNACK sent, of clients that were let in',
+    connectDurations,
+  )
+  // Zero, not absent: an alert on an increase sees the first one too.
+  for (const reason of clientRefusals) refusals.inc({ reason }, 0)
+  for (const cause of Object.keys(endCauses)) ends.inc({ cause }, 0)
+  for (const reason of dropReasons) drops.inc({ reason }, 0)
+  for (const limit of ['newcomers', 'subscriptions']) limits.inc({ limit }, 0)
   return {
     connected(listener) {
       connections.inc({ listener })
@@ -89,65 +117,22 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
     refused: (reason) => refusals.inc({ reason }),
     received,
     delivered,
-    denied: countByOrganization(registry, 'denied_total', 'Requests that access lists denied'),
+    denied: countDenials(registry, labels),
     will: (outcome) => wills.inc({ outcome }),
     announcedExpiry: () => notices.inc(),
     renewed: (outcome) => renewals.inc({ outcome }),
     formerPassword: () => formerPasswords.inc(),
+    connectTook: took,
+    limited: (limit) => limits.inc({ limit }),
+    opened(listener) {
+      connections.inc({ listener }, 0)
+      connects.inc({ listener }, 0)
+    },
+    organizations: showOrganizations(registry, labels),
     throttled: () => throttles.inc(),
     certificate: (chain) => (expiration = new X509Certificate(chain).validToDate.getTime() / 1_000),
     draining: () => draining.set(1),
     dropped: (reason) => drops.inc({ reason }),
-  }
-}
-
-/** Counted for every message: plain numbers, that become a metric only when somebody asks. */
-function countByQos(registry: Registry, name: string, help: string): (qos: number) => void {
-  const counts = [0, 0, 0]
-  const counter = new Counter({
-    registers: [registry],
-    name: `cloudsignal_broker_${name}`,
-    help,
-    labelNames: ['qos'],
-    collect() {
-      counter.reset()
-      for (const [qos, count] of counts.entries()) counter.inc({ qos }, count)
-    },
-  })
-  return (qos) => {
-    counts[qos] = (counts[qos] ?? 0) + 1
-  }
-}
-
-/** As many organizations as have a label of their own; all after them are `other`. */
-const mostOrganizations = 200
-
-/** Whoever floods what is denied makes this as hot as `countByQos`. */
-function countByOrganization(
-  registry: Registry,
-  name: string,
-  help: string,
-): (action: Action, organization: OrganizationId) => void {
-  const counts = new Map<string, Record<Action, number>>()
-  const counter = new Counter({
-    registers: [registry],
-    name: `cloudsignal_broker_${name}`,
-    help,
-    labelNames: ['organization', 'action'],
-    collect() {
-      counter.reset()
-      for (const [organization, byAction] of counts) {
-        for (const [action, count] of Object.entries(byAction)) {
-          if (count > 0) counter.inc({ organization, action }, count)
-        }
-      }
-    },
-  })
-  return (action, organization) => {
-    const label = counts.has(organization) || counts.size < mostOrganizations ? organization : 'other'
-    const found = counts.get(label)
-    if (found === undefined) counts.set(label, { publish: 0, subscribe: 0, [action]: 1 })
-    else found[action] += 1
   }
 }
 

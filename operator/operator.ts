@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { startProbeServer } from '#core/process/probe-server.ts'
 import type { ProgramContext } from '#core/process/program.ts'
-import { programRegistry } from '#core/process/program-registry.ts'
+import { programRegistry } from '#core/metrics/program-registry.ts'
 import type { SettingsOf } from '#core/process/settings.ts'
 import { openSealingKeys } from '#core/sealing/sealing-key-file.ts'
 import { RedisApiKeyUses } from '#core/stores/redis-api-key-uses.ts'
@@ -16,6 +16,7 @@ import { redisKeys } from '#core/stores/redis-keys.ts'
 import { createRedisMetrics } from '#core/stores/redis-metrics.ts'
 import { ClusterCache } from './kubernetes/cluster-cache.ts'
 import { KubernetesHost } from './kubernetes/kubernetes-host.ts'
+import { showResources } from './kubernetes/resource-metrics.ts'
 import { Leadership } from './kubernetes/leadership.ts'
 import { createRecordMetrics } from './kubernetes/record-metrics.ts'
 import { usualLimits } from './reconcilers/sweep-brake.ts'
@@ -77,6 +78,7 @@ export async function runOperator({
     metrics: metrics.reflector,
     ...(settings.namespaces.length === 0 ? {} : { namespaces: settings.namespaces }),
   })
+  showResources(registry, cache)
 
   const probes = await startProbeServer({
     host: settings.probeHost,

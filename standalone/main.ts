@@ -1,5 +1,5 @@
 import { isDomainError } from '#core/errors.ts'
-import { programRegistry } from '#core/process/program-registry.ts'
+import { programRegistry } from '#core/metrics/program-registry.ts'
 import { createLogger, errorFields } from '#core/process/logger.ts'
 import { announcement, userLine } from './announcement.ts'
 import { type CommandLine, describeFailure, helpText, parseCommandLine } from './command-line.ts'

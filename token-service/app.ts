@@ -127,21 +127,26 @@ export function buildApp({
   tellRequestIds(app)
   answerPreflights(app)
   closeConnectionsAtEnd(app)
-  answerErrors(app, log, audit)
+  answerErrors(app, { log, audit, onLimited: metrics.limited })
   checkRequests(app)
 
   const keys = new IssuerKeys({
     fetch: fetchDocument,
     now,
     sealing: dependencies.sealing,
-    onFetch: metrics.fetched,
+    watch: metrics.documents,
+  })
+  metrics.showDocuments((document) => keys.counts(document))
+  app.addHook('onResponse', (request, reply, done) => {
+    const { method, url = 'none' } = request.routeOptions
+    metrics.answered(String(method), url, reply.statusCode, reply.elapsedTime / 1_000)
+    done()
   })
   const allRates = { ...defaultRates, ...rates }
   const limits = new RequestLimits({
     limiter: new LeasingLimiter(limiter, now),
     rates: allRates,
     now,
-    onLimited: metrics.limited,
   })
   app.decorate('limits', limits)
   app.decorate('keyUses', new KeyUses({ uses: keyUses, now, log }))

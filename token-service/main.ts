@@ -4,7 +4,9 @@ import { createAuditLines } from '#core/audit/audit-lines.ts'
 import { systemClock } from '#core/clock.ts'
 import { listenError, startProbeServer } from '#core/process/probe-server.ts'
 import { type ProgramContext, runProgram } from '#core/process/program.ts'
-import { programRegistry } from '#core/process/program-registry.ts'
+import { OrganizationLabels } from '#core/metrics/organization-labels.ts'
+import { programRegistry } from '#core/metrics/program-registry.ts'
+import { readGauge } from '#core/metrics/read-gauge.ts'
 import { openSealingKeys } from '#core/sealing/sealing-key-file.ts'
 import { RedisApiKeyUses } from '#core/stores/redis-api-key-uses.ts'
 import { CachedIdentityReader } from '#core/stores/cached-identity-reader.ts'
@@ -35,7 +37,8 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
   const registry = programRegistry('token-service')
   const redisMetrics = createRedisMetrics(registry)
   const write = createAuditLines('token-service', registry)
-  const audit = createAudit({ level: settings.audit, write, registry, now: systemClock })
+  const organizationLabels = new OrganizationLabels(settings.metricsOrganizations)
+  const audit = createAudit({ level: settings.audit, write, registry, organizationLabels, now: systemClock })
   shutdown.add('audit', async () => audit.flush())
   const sealing = await openSealingKeys(settings.sealingKeysFile, { log })
   shutdown.add('sealing keys', async () => sealing.close())
@@ -61,6 +64,12 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
   const controlLog = new RedisControlLog(redis, keys)
   const identities = new CachedIdentityReader(new RedisIdentityReader(redis, keys), controlLog)
   shutdown.add('identities', () => identities.close())
+  readGauge(
+    registry,
+    'cloudsignal_token_service_control_log_staleness_seconds',
+    'Time since the control log was read to its end; while it is long, records are read from Redis each time',
+    () => identities.staleness() / 1_000,
+  )
   const app = buildApp({
     identities,
     credentials: new RedisCredentialStore(redis, keys, controlLog),

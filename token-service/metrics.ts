@@ -1,7 +1,9 @@
-import { Counter, Histogram, type Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { CredentialKind } from '#core/credentials/credential-record.ts'
 import type { ProviderType } from '#core/resources/identity-provider.ts'
 import type { ProblemCode } from './problems.ts'
+import { type IssuerDocument, issuerDocuments } from './verifier/issuer-keys.ts'
+import type { DocumentCounts, DocumentWatch } from './verifier/remote-documents.ts'
 
 /** What the service counts. Labels are closed sets: no organization, provider name or user in them. */
 export interface TokenServiceMetrics {
@@ -12,9 +14,13 @@ export interface TokenServiceMetrics {
   revoked(): void
   limited(limit: string): void
   shed(): void
-  fetched(document: 'jwks' | 'discovery', isSuccess: boolean): void
+  /** `route` as it is declared, `none` where there is none. */
+  answered(method: string, route: string, status: number, seconds: number): void
+  documents(document: IssuerDocument): DocumentWatch
+  showDocuments(counts: (document: IssuerDocument) => DocumentCounts): void
 }
 
+const limitNames = ['key', 'organization', 'without-key', 'subject', 'address']
 const durations = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 export function createTokenServiceMetrics(registry: Registry): TokenServiceMetrics {
@@ -60,12 +66,8 @@ export function createTokenServiceMetrics(registry: Registry): TokenServiceMetri
     name: 'cloudsignal_token_service_shed_total',
     help: 'Requests that were refused because there was more to do than could be done',
   })
-  const fetches = new Counter({
-    registers,
-    name: 'cloudsignal_token_service_issuer_fetches_total',
-    help: 'Documents of issuers that were asked for',
-    labelNames: ['document', 'outcome'],
-  })
+  // Zero, not absent: an alert on an increase sees the first one too.
+  for (const limit of limitNames) limitations.inc({ limit }, 0)
   return {
     exchanged(type, outcome, took) {
       exchanges.inc({ provider_type: type, outcome })
@@ -76,6 +78,79 @@ export function createTokenServiceMetrics(registry: Registry): TokenServiceMetri
     revoked: () => revocations.inc(),
     limited: (limit) => limitations.inc({ limit }),
     shed: () => shed.inc(),
-    fetched: (document, isSuccess) => fetches.inc({ document, outcome: isSuccess ? 'success' : 'failure' }),
+    answered: requestMetrics(registry),
+    ...documentMetrics(registry),
+  }
+}
+
+function requestMetrics(registry: Registry): TokenServiceMetrics['answered'] {
+  const registers = [registry]
+  const requests = new Counter({
+    registers,
+    name: 'cloudsignal_token_service_requests_total',
+    help: 'Requests that were answered, by route and status',
+    labelNames: ['method', 'route', 'status'],
+  })
+  const seconds = new Histogram({
+    registers,
+    name: 'cloudsignal_token_service_request_duration_seconds',
+    help: 'Time from a request to its answer, by route',
+    labelNames: ['route'],
+    buckets: durations,
+  })
+  return (method, route, status, took) => {
+    requests.inc({ method, route, status })
+    seconds.observe({ route }, took)
+  }
+}
+
+function documentMetrics(registry: Registry): Pick<TokenServiceMetrics, 'documents' | 'showDocuments'> {
+  const registers = [registry]
+  const fetches = new Counter({
+    registers,
+    name: 'cloudsignal_token_service_issuer_fetches_total',
+    help: 'Documents of issuers that were asked for',
+    labelNames: ['document', 'outcome'],
+  })
+  const seconds = new Histogram({
+    registers,
+    name: 'cloudsignal_token_service_issuer_fetch_duration_seconds',
+    help: 'Time until a document of an issuer was there, or was known not to be',
+    labelNames: ['document'],
+    buckets: durations,
+  })
+  const stale = new Counter({
+    registers,
+    name: 'cloudsignal_token_service_stale_documents_used_total',
+    help: 'Times that an old document of an issuer was used because there was no newer one to be had',
+    labelNames: ['document'],
+  })
+  for (const document of issuerDocuments) {
+    for (const outcome of ['success', 'failure']) fetches.inc({ document, outcome }, 0)
+    stale.inc({ document }, 0)
+  }
+  let read: Parameters<TokenServiceMetrics['showDocuments']>[0] | undefined
+  const gauge = (name: keyof DocumentCounts, help: string): void => {
+    const metric: Gauge<'document'> = new Gauge({
+      registers,
+      name: `cloudsignal_token_service_issuer_documents_${name}`,
+      help,
+      labelNames: ['document'],
+      collect() {
+        for (const document of issuerDocuments) metric.set({ document }, read?.(document)[name] ?? 0)
+      },
+    })
+  }
+  gauge('known', 'Documents of issuers that are at hand')
+  gauge('failing', 'Documents that their issuer did not give when it was asked last')
+  return {
+    documents: (document) => ({
+      fetched(isSuccess, took) {
+        fetches.inc({ document, outcome: isSuccess ? 'success' : 'failure' })
+        seconds.observe({ document }, took)
+      },
+      usedStale: () => stale.inc({ document }),
+    }),
+    showDocuments: (counts) => (read = counts),
   }
 }

@@ -37,6 +37,15 @@ export class LiveConnections<Connection> {
     return bySource === undefined ? [] : [...bySource.values()].flatMap((connections) => [...connections])
   }
 
+  /** How many each organization has. */
+  *counts(): Generator<readonly [OrganizationId, number]> {
+    for (const [organization, bySource] of this.#byOrganization) {
+      let count = 0
+      for (const connections of bySource.values()) count += connections.size
+      yield [organization, count]
+    }
+  }
+
   all(): Connection[] {
     return [...this.#byOrganization.keys()].flatMap((organization) => this.ofOrganization(organization))
   }

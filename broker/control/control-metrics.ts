@@ -1,5 +1,5 @@
 import { Counter, Histogram, type Registry } from 'prom-client'
-import { readGauge } from '#core/process/read-gauge.ts'
+import { readGauge } from '#core/metrics/read-gauge.ts'
 import { type ControlEntry, controlEntryTypes } from '#core/stores/control-log.ts'
 
 /** How soon what others decide takes effect here. */

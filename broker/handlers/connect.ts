@@ -39,6 +39,7 @@ const connectSteps: readonly Step[] = [
 
 /** The first packet of a connection. */
 export async function handleConnect(connection: Connection, packet: ConnectPacket): Promise<void> {
+  const began = performance.now()
   const attempt: Attempt = {
     connection,
     packet,
@@ -53,6 +54,7 @@ export async function handleConnect(connection: Connection, packet: ConnectPacke
     if (connection.closed) return leaveNothing(attempt)
     if (refusal !== undefined) return refuse(attempt, refusal)
   }
+  connection.options.metrics.connectTook((performance.now() - began) / 1_000)
   tellFormerPassword(attempt)
   const looking = connection.opened()
   // Nothing of the client is handled before.

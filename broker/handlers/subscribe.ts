@@ -79,6 +79,7 @@ function judge(
   if (levelsOf(filter) > options.limits.maxTopicLevels) return { code: reason.topicFilterInvalid }
   const isNew = !session.subscriptions.has(topic)
   if (isNew && session.subscriptions.size >= options.limits.maxSubscriptions) {
+    options.metrics.limited('subscriptions')
     return { code: reason.quotaExceeded }
   }
   const wanted = {

@@ -1,8 +1,6 @@
 import { Counter, type Registry } from 'prom-client'
+import type { OrganizationLabels } from '#core/metrics/organization-labels.ts'
 import type { AuditEventName } from './audit-event.ts'
-
-/** As many organizations as have a label of their own; all after them are `other`. */
-const mostOrganizations = 200
 
 type ByOutcome = Map<string, number>
 
@@ -11,9 +9,11 @@ type ByOutcome = Map<string, number>
  * of events, their reasons, and so many organizations.
  */
 export class AuditCounts {
+  readonly #labels: OrganizationLabels
   readonly #byOrganization = new Map<string, Map<AuditEventName, ByOutcome>>()
 
-  constructor(registry: Registry) {
+  constructor(registry: Registry, labels: OrganizationLabels) {
+    this.#labels = labels
     const counts = this.#byOrganization
     const counter = new Counter({
       registers: [registry],
@@ -31,19 +31,16 @@ export class AuditCounts {
     })
   }
 
-  add(event: AuditEventName, outcome: string, organization = 'none'): void {
-    const byEvent = this.#of(organization)
+  add(event: AuditEventName, outcome: string, organization?: string): void {
+    const byEvent = this.#of(organization === undefined ? 'none' : this.#labels.of(organization))
     let byOutcome = byEvent.get(event)
     if (byOutcome === undefined) byEvent.set(event, (byOutcome = new Map()))
     byOutcome.set(outcome, (byOutcome.get(outcome) ?? 0) + 1)
   }
 
-  #of(organization: string): Map<AuditEventName, ByOutcome> {
-    const found = this.#byOrganization.get(organization)
-    if (found !== undefined) return found
-    if (this.#byOrganization.size > mostOrganizations && organization !== 'other') return this.#of('other')
-    const made = new Map<AuditEventName, ByOutcome>()
-    this.#byOrganization.set(organization, made)
-    return made
+  #of(label: string): Map<AuditEventName, ByOutcome> {
+    let found = this.#byOrganization.get(label)
+    if (found === undefined) this.#byOrganization.set(label, (found = new Map()))
+    return found
   }
 }

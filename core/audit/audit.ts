@@ -1,5 +1,6 @@
 import type { Registry } from 'prom-client'
 import type { Clock } from '#core/clock.ts'
+import { OrganizationLabels } from '#core/metrics/organization-labels.ts'
 import { type AuditEvent, type AuditEventName, auditEvents } from './audit-event.ts'
 import { AuditCounts } from './audit-counts.ts'
 import { FloodGate } from './flood-gate.ts'
@@ -24,11 +25,18 @@ export interface AuditOptions {
   readonly level: AuditLevel
   readonly write: AuditWriter
   readonly registry: Registry
+  readonly organizationLabels?: OrganizationLabels
   readonly now: Clock
 }
 
-export function createAudit({ level, write, registry, now }: AuditOptions): Audit {
-  const counts = new AuditCounts(registry)
+export function createAudit({
+  level,
+  write,
+  registry,
+  now,
+  organizationLabels = new OrganizationLabels(),
+}: AuditOptions): Audit {
+  const counts = new AuditCounts(registry, organizationLabels)
   const line = (event: AuditEvent): void => write(event, auditEvents[event.event].message)
   const gate = new FloodGate({ now, write: line })
   return {

@@ -1,8 +1,9 @@
 import { auditLevels, type AuditLevel } from '#core/audit/audit.ts'
+import { defaultMostOrganizations } from '#core/metrics/organization-labels.ts'
 import { parseRedisUrl, type RedisLocation, redisUrlForms } from '#core/redis/redis-location.ts'
 import { defaultKeyPrefix } from '#core/stores/redis-keys.ts'
 import { logLevels, type LogLevel } from './logger.ts'
-import { oneOf, port, Remedy, type Setting, text } from './settings.ts'
+import { oneOf, port, Remedy, type Setting, text, wholeNumber } from './settings.ts'
 
 /** Settings that every program has, under the same names. */
 export const commonSettings = {
@@ -51,6 +52,13 @@ export const commonSettings = {
     parse: oneOf(auditLevels),
     default: 'all',
   } satisfies Setting<AuditLevel>,
+  metricsOrganizations: {
+    name: 'CLOUDSIGNAL_METRICS_ORGANIZATIONS',
+    description:
+      'How many organizations have a label of their own in metrics: the first that a process sees, all others are "other"; 0 for none.',
+    parse: wholeNumber(0, 10_000),
+    default: defaultMostOrganizations,
+  } satisfies Setting<number>,
   probePort: {
     name: 'CLOUDSIGNAL_PROBE_PORT',
     description: 'Port of /healthz, /readyz and /metrics; 0 takes a free one.',

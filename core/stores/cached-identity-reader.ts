@@ -20,6 +20,7 @@ export class CachedIdentityReader implements IdentityReader {
   readonly #remembered = new Map<OrganizationId, Map<string, Promise<unknown>>>()
   /** By digest: where an API key was found. Whether it still is that one, its record says. */
   readonly #apiKeys = new Map<string, Omit<FoundApiKey, 'record'>>()
+  readonly #began = performance.now()
   #count = 0
   #subscription: ControlLogSubscription | undefined
   #retry: NodeJS.Timeout | undefined
@@ -88,6 +89,11 @@ export class CachedIdentityReader implements IdentityReader {
 
   organizations(): Promise<readonly OrganizationId[]> {
     return this.#reader.organizations()
+  }
+
+  /** Milliseconds since the control log was read to its end: how old what is remembered may be. */
+  staleness(): number {
+    return this.#subscription?.staleness() ?? performance.now() - this.#began
   }
 
   async close(): Promise<void> {

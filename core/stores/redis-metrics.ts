@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { Redis } from 'ioredis'
-import { readGauge } from '#core/process/read-gauge.ts'
+import { readGauge } from '#core/metrics/read-gauge.ts'
 import { eachNode, type RedisConnection } from './redis-connection.ts'
 
 /** What a program sees of its Redis. Nothing is done for a command: it is asked for its time twice a second anyway. */

@@ -4,14 +4,7 @@ import type { Clock } from '#core/clock.ts'
 import { addressGroup } from '#core/network/address-group.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { FoundApiKey } from '#core/stores/identity-store.ts'
-import {
-  bucketOf,
-  minuteMs,
-  type RateLimit,
-  type RateLimiter,
-  type RateVerdict,
-} from '#core/stores/rate-limiter.ts'
-import type { ProblemError } from '../problems.ts'
+import { bucketOf, minuteMs, type RateLimit, type RateLimiter } from '#core/stores/rate-limiter.ts'
 import { rateHeaders, rateLimited } from './rate-headers.ts'
 
 /** Requests per minute where no resource says otherwise. */
@@ -36,7 +29,6 @@ export interface RequestLimitsOptions {
   readonly limiter: RateLimiter
   readonly rates: RateSettings
   readonly now: Clock
-  readonly onLimited: (name: string) => void
 }
 
 const mostRemembered = 10_000
@@ -93,22 +85,16 @@ export class RequestLimits {
       const left = (this.#emptyUntil.get(idOf(limit)) ?? 0) - now
       // No bucket is empty for longer: the clock was set back.
       if (left > 0 && left <= minuteMs)
-        throw this.#refusal([limit], { waitMs: left, left: [{ remaining: 0, fullInMs: left }] })
+        throw rateLimited([limit], { waitMs: left, left: [{ remaining: 0, fullInMs: left }] })
     }
     const verdict = await this.#options.limiter.take(organization, limits)
     if (verdict.waitMs > 0) {
       const empty = limits.filter((_, index) => (verdict.left[index]?.remaining ?? 0) < 1)
       if (this.#emptyUntil.size >= mostRemembered) this.#emptyUntil.clear()
       if (empty.length === 1) this.#emptyUntil.set(idOf(empty[0] as RateLimit), now + verdict.waitMs)
-      throw this.#refusal(limits, verdict)
+      throw rateLimited(limits, verdict)
     }
     addHeaders(reply, rateHeaders(limits, verdict))
-  }
-
-  #refusal(limits: readonly RateLimit[], verdict: RateVerdict): ProblemError {
-    const problem = rateLimited(limits, verdict)
-    this.#options.onLimited(problem.options.why ?? 'unknown')
-    return problem
   }
 }
 

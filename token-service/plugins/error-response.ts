@@ -17,11 +17,19 @@ declare module 'fastify' {
   }
 }
 
+interface ErrorsOptions {
+  readonly log: Log
+  readonly audit: Audit
+  /** A request was one too many, by this limit. */
+  readonly onLimited: (limit: string) => void
+}
+
 /** Answers everything that goes wrong, in the words of the route's face, and writes down what is a refusal. */
-export function answerErrors(app: FastifyInstance, log: Log, audit: Audit): void {
+export function answerErrors(app: FastifyInstance, { log, audit, onLimited }: ErrorsOptions): void {
   app.setErrorHandler((error, request, reply) => {
     const event = refusalEvent(error, request)
     if (event !== undefined) audit.record(event)
+    if (event?.event === 'request.limited') onLimited(event.reason)
     return answer(error, request, reply, log)
   })
   app.setNotFoundHandler((request, reply) => answer(new ProblemError('not_found'), request, reply, log))

@@ -9,14 +9,22 @@ import { parseCertificates, parseJwkSet } from './jwk-set.ts'
 import { JwksCache, type JwksCacheOptions } from './jwks-cache.ts'
 import type { KeySource } from './key-source.ts'
 import { pinnedKey } from './pinned-key.ts'
+import {
+  type DocumentCounts,
+  type DocumentKey,
+  type DocumentWatch,
+  RemoteDocuments,
+} from './remote-documents.ts'
 import { sharedSecretOf } from './shared-secret.ts'
-import { type DocumentKey, RemoteDocuments } from './remote-documents.ts'
 
-export interface IssuerKeysOptions extends Omit<JwksCacheOptions, 'onFetch' | 'parse'> {
+export interface IssuerKeysOptions extends Omit<JwksCacheOptions, 'watch' | 'parse'> {
   /** Opens secrets that issuers share with us. */
   readonly sealing?: SealingKeys | undefined
-  readonly onFetch?: (document: 'jwks' | 'discovery', isSuccess: boolean) => void
+  readonly watch?: (document: IssuerDocument) => DocumentWatch
 }
+
+export const issuerDocuments = ['jwks', 'discovery'] as const
+export type IssuerDocument = (typeof issuerDocuments)[number]
 
 /** Finds the key that a token names, wherever its issuer keeps it. */
 export class IssuerKeys {
@@ -26,16 +34,23 @@ export class IssuerKeys {
   readonly #discovery: RemoteDocuments<string>
   readonly #sealing: SealingKeys | undefined
 
-  constructor({ onFetch, sealing, ...options }: IssuerKeysOptions) {
+  constructor({ watch, sealing, ...options }: IssuerKeysOptions) {
     this.#sealing = sealing
-    const keys = { ...options, onFetch: (isSuccess: boolean) => onFetch?.('jwks', isSuccess) }
+    const watching = (document: IssuerDocument) => (watch === undefined ? {} : { watch: watch(document) })
+    const keys = { ...options, ...watching('jwks') }
     this.#jwks = new JwksCache({ ...keys, parse: parseJwkSet })
     this.#certificates = new JwksCache({ ...keys, parse: parseCertificates })
     this.#discovery = new RemoteDocuments({
       ...options,
       parse: jwksUriOf,
-      onFetch: (isSuccess) => onFetch?.('discovery', isSuccess),
+      ...watching('discovery'),
     })
+  }
+
+  counts(document: IssuerDocument): DocumentCounts {
+    if (document === 'discovery') return this.#discovery.counts()
+    const [keys, certificates] = [this.#jwks.counts(), this.#certificates.counts()]
+    return { known: keys.known + certificates.known, failing: keys.failing + certificates.failing }
   }
 
   async find(

@@ -3,13 +3,18 @@ import type { Clock } from '#core/clock.ts'
 import type { SignatureAlgorithm } from '../providers/provider.ts'
 import type { DocumentFetcher } from './document-fetcher.ts'
 import type { JwkSet } from './jwk-set.ts'
-import { type DocumentKey, RemoteDocuments } from './remote-documents.ts'
+import {
+  type DocumentCounts,
+  type DocumentKey,
+  type DocumentWatch,
+  RemoteDocuments,
+} from './remote-documents.ts'
 import { TokenRefused } from './token-refused.ts'
 
 export interface JwksCacheOptions {
   readonly fetch: DocumentFetcher
   readonly now: Clock
-  readonly onFetch?: (isSuccess: boolean) => void
+  readonly watch?: DocumentWatch
   /** Reads the issuer's list of keys; throws when it is none. */
   readonly parse: (text: string) => JwkSet
 }
@@ -39,6 +44,10 @@ export class JwksCache {
     if (found !== undefined) return found
     this.#remember(id)
     throw unknownKey()
+  }
+
+  counts(): DocumentCounts {
+    return this.#sets.counts()
   }
 
   #remember(id: string): void {

@@ -15,7 +15,20 @@ export interface RemoteDocumentsOptions<T> {
   readonly now: Clock
   /** Throws when the document can not be used; it then counts as not fetched. */
   readonly parse: (text: string, key: DocumentKey) => T
-  readonly onFetch?: (isSuccess: boolean) => void
+  readonly watch?: DocumentWatch
+}
+
+/** What becomes of the documents of one kind. */
+export interface DocumentWatch {
+  fetched(isSuccess: boolean, seconds: number): void
+  /** One that is older than it should be was used, because its issuer gives no newer one. */
+  usedStale(): void
+}
+
+export interface DocumentCounts {
+  readonly known: number
+  /** Those that their issuer did not give when it was asked last. */
+  readonly failing: number
 }
 
 interface Entry<T> {
@@ -62,7 +75,10 @@ export class RemoteDocuments<T> {
       await this.#refresh(key, entry)
     }
     const value = this.#staleValue(entry)
-    if (value !== undefined) return value
+    if (value !== undefined) {
+      if (this.#now >= entry.freshUntil) this.#options.watch?.usedStale()
+      return value
+    }
     throw unavailable(key, entry.failure)
   }
 
@@ -75,6 +91,14 @@ export class RemoteDocuments<T> {
     if (this.#now >= entry.triedAt + refetchCooldown) await this.#refresh(key, entry)
     if (entry.failure === undefined && entry.value !== undefined) return entry.value
     throw unavailable(key, entry.failure)
+  }
+
+  counts(): DocumentCounts {
+    const entries = [...this.#entries.values()]
+    return {
+      known: entries.filter(({ value }) => value !== undefined).length,
+      failing: entries.filter(({ failure }) => failure !== undefined).length,
+    }
   }
 
   get #now(): number {
@@ -114,7 +138,8 @@ export class RemoteDocuments<T> {
   }
 
   async #load(key: DocumentKey, entry: Entry<T>): Promise<void> {
-    const { fetch, parse, onFetch } = this.#options
+    const { fetch, parse, watch } = this.#options
+    const began = performance.now()
     try {
       const { text, maxAgeSeconds } = await fetch(key.url, limits)
       entry.value = parse(text, key)
@@ -126,7 +151,7 @@ export class RemoteDocuments<T> {
       entry.failure = error
     }
     entry.triedAt = this.#now
-    onFetch?.(entry.failure === undefined)
+    watch?.fetched(entry.failure === undefined, (performance.now() - began) / 1_000)
   }
 }
 
