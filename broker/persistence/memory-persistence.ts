@@ -22,7 +22,7 @@ import {
   type Turn,
 } from './session-persistence.ts'
 import { type FoundSession, foundSession, type SessionMark } from './session-mark.ts'
-import type { Announcer } from './shared-subscriptions.ts'
+import type { Announcer } from './known-subscriptions.ts'
 import { unexpired } from './stored-message.ts'
 import { summon, type Summons } from './summons.ts'
 import { grantsFor, SubscriptionTable } from './subscription-table.ts'

@@ -1,5 +1,5 @@
 import type { OpenedSession } from './session-persistence.ts'
-import { subscriptionsOf } from './shared-subscriptions.ts'
+import { subscriptionsOf } from './known-subscriptions.ts'
 
 /** As the script `openSession` answers. */
 type Answer = [ended: number, present: number, epoch: number, ...content: Buffer[][]]

@@ -39,7 +39,7 @@ import {
 } from './session-scripts.ts'
 import { type FoundSession, foundSession, type SessionMark } from './session-mark.ts'
 import { ownSummonsTopic, summon, type Summons } from './summons.ts'
-import { type Announcer, onlyStored, SharedSubscriptions, subscriptionText } from './shared-subscriptions.ts'
+import { type Announcer, onlyStored, KnownSubscriptions, subscriptionText } from './known-subscriptions.ts'
 
 export interface PersistenceTimes {
   /** How long a session outlives its replica, on top of its expiry: a connection may last longer than that. */
@@ -71,7 +71,7 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
   readonly #prefix: string
   readonly #times: PersistenceTimes
   readonly #replicated: Pick<ReplicatedWrites, 'run'> | undefined
-  readonly #subscriptions: SharedSubscriptions
+  readonly #subscriptions: KnownSubscriptions
   readonly #retained: RedisRetained
   readonly #queues: RedisQueues
   readonly #connected = new Map<string, { readonly epoch: string; readonly ms: number }>()
@@ -102,7 +102,7 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
       ask: (groups) => this.#takeTurns(groups),
       idle: () => {},
     })
-    this.#subscriptions = new SharedSubscriptions(redis, prefix)
+    this.#subscriptions = new KnownSubscriptions(redis, prefix)
     this.#retained = new RedisRetained(redis, prefix, write)
     this.#queues = new RedisQueues({
       redis,

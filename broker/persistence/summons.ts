@@ -1,4 +1,4 @@
-import type { Announcer } from './shared-subscriptions.ts'
+import type { Announcer } from './known-subscriptions.ts'
 
 /**
  * Members of groups whose queues were put something into: `more` behind what they know, or `missed`, anywhere in it.

@@ -7,7 +7,7 @@ import {
   type QueuedMessage,
   type SessionPersistence,
 } from '../../broker/persistence/session-persistence.ts'
-import type { Announcer } from '../../broker/persistence/shared-subscriptions.ts'
+import type { Announcer } from '../../broker/persistence/known-subscriptions.ts'
 import { readSummons, type Summons } from '../../broker/persistence/summons.ts'
 import { aMessage } from '../fixtures/messages.ts'
 import { enqueueFor, payloadsIn, readQueue } from '../fixtures/session-queues.ts'

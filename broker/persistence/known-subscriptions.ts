@@ -27,7 +27,7 @@ const sessionsPerLoad = 500
  * number. Replicas tell each other changes over the emitter; who finds a number missing reads it from Redis,
  * and all of them anew when Redis has forgotten it.
  */
-export class SharedSubscriptions {
+export class KnownSubscriptions {
   readonly #redis: Redis | Cluster
   readonly #prefix: string
   #table = new SubscriptionTable()
