@@ -78,6 +78,10 @@ const issued = {
   /** `user_id` of whom it is, as the provider calls them. */
   subject: maybe,
   credential: maybe,
+  /** Of the provider; what its webhooks name. */
+  session: maybe,
+  /** `jti` of the identity token. */
+  tokenId: maybe,
 }
 
 interface AuditEventKind<Fields extends TProperties> {

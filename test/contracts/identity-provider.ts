@@ -92,6 +92,9 @@ export function describeIdentityProvider<Type extends ProviderType>(
         ['null', 'null'],
         ['a text', '"x"'],
         ['no JSON', '{"sub":'],
+        ['a claim twice', '{"sub":"ada","iss":"x","sub":"mallory"}'],
+        ['a claim twice within another', '{"sub":"ada","a":[{"b":1,"c":{},"b":2}]}'],
+        ['a claim twice in two spellings', '{"sub":"ada","s\\u0075b":"mallory"}'],
       ])('not with a payload that is %s', async (_name, payload) => {
         const [head, , signature] = (await sign()).split('.')
         const token = `${head}.${Buffer.from(payload).toString('base64url')}.${signature}`

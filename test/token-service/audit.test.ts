@@ -50,6 +50,15 @@ describe('what is issued is written down:', () => {
     ])
   })
 
+  test('an exchange, with the id of the token and of the session', async () => {
+    await service.exchange({ token: await service.token({ jti: 'j-1', sid: 's-1' }) })
+    await service.exchange({ token: await service.token({ jti: 'j'.repeat(257) }) })
+    const [first, second] = written()
+    expect(first).toMatchObject({ session: 's-1', tokenId: 'j-1' })
+    expect(second).toMatchObject({ subject: 'ada' })
+    expect(second).not.toHaveProperty('tokenId')
+  })
+
   test('a token by API key', async () => {
     const answer = await service.post('/v1/tokens', { kind: 'worker', name: 'billing' })
     expect(written()).toEqual([

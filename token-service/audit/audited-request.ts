@@ -11,6 +11,8 @@ export interface AuditedRequest {
   principal?: string
   subject?: string | undefined
   credential?: string
+  session?: string | undefined
+  tokenId?: string | undefined
 }
 
 declare module 'fastify' {
@@ -37,6 +39,7 @@ export function noteCredential(request: FastifyRequest, id: string, issued: Issu
     principal,
     credential: id,
     subject: attributes['user_id'],
+    session: attributes['session_id'],
     ...ofProvider,
   })
 }

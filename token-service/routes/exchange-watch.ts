@@ -39,6 +39,7 @@ export async function watchExchange(
     finish('issued')
     const { id, issued } = exchange
     noteCredential(request, id, issued)
+    request.audited.tokenId = exchange.identity.tokenId
     audit.record({
       event: 'credential.issued',
       ...auditedFields(request),

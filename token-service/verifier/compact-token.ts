@@ -1,3 +1,4 @@
+import { hasDuplicateMembers } from './duplicate-members.ts'
 import { TokenRefused } from './token-refused.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
@@ -83,11 +84,29 @@ function isCanonical(part: string): boolean {
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 function parseObject(part: string, name: string): JsonObject {
-  try {
-    const value: unknown = JSON.parse(utf8.decode(Buffer.from(part, 'base64url')))
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject
-  } catch {
-    // Said below, without quoting the text.
+  const text = decode(part)
+  const value = text === undefined ? undefined : parse(text)
+  if (text === undefined || typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new TokenRefused('unsupported_token_format', `the ${name} of the token is no JSON object`)
   }
-  throw new TokenRefused('unsupported_token_format', `the ${name} of the token is no JSON object`)
+  if (hasDuplicateMembers(text)) {
+    throw new TokenRefused('unsupported_token_format', `the ${name} of the token says something twice`)
+  }
+  return value as JsonObject
+}
+
+function decode(part: string): string | undefined {
+  try {
+    return utf8.decode(Buffer.from(part, 'base64url'))
+  } catch {
+    return undefined
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    return undefined
+  }
 }

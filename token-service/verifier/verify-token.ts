@@ -18,13 +18,15 @@ import {
   subjectOf,
   type TokenTimes,
 } from './claim-rules.ts'
-import { textClaim } from './claims.ts'
-import { parseCompactToken, type TokenHeader } from './compact-token.ts'
+import { optionalText, textClaim } from './claims.ts'
+import { type JsonObject, parseCompactToken, type TokenHeader } from './compact-token.ts'
 import type { IssuerKeys } from './issuer-keys.ts'
 import type { KeySource } from './key-source.ts'
 import { isMacOf } from './shared-secret.ts'
 import { isSignedBy } from './signature.ts'
 import { TokenRefused } from './token-refused.ts'
+
+const longestTokenId = 256
 
 /** Who an identity token says somebody is, once all of it is believed. Times in seconds since the epoch. */
 export interface Identity extends ProviderIdentity, TokenTimes {
@@ -32,6 +34,8 @@ export interface Identity extends ProviderIdentity, TokenTimes {
   readonly subject: string
   /** Stable, and nobody else's: the issuer and the tenant are part of it. */
   readonly principal: Principal
+  /** `jti`, for the audit. */
+  readonly tokenId?: string | undefined
   /** `claims.<name>`, as the provider maps them. */
   readonly claims: Attributes
 }
@@ -71,7 +75,13 @@ export async function verifyToken(
   checkBoundClaims(spelled, record.boundClaims)
   const known = policy.identify(claims, { header, now: seconds })
   const principal = subjectPrincipal(issuer, policy.tenant, subject)
-  return { ...known, ...times, issuer, subject, principal, claims: mapAttributes(spelled, record.attributes) }
+  const mapped = mapAttributes(spelled, record.attributes)
+  return { ...known, ...times, issuer, subject, principal, tokenId: tokenIdOf(claims), claims: mapped }
+}
+
+function tokenIdOf(claims: JsonObject): string | undefined {
+  const id = optionalText(claims, 'jti')
+  return id !== undefined && id.length <= longestTokenId ? id : undefined
 }
 
 /** Who somebody with this `sub` is, if the token is the provider's: one for each of its issuers. */
