@@ -33,7 +33,7 @@ export interface SealingKeyFileOptions {
  */
 export async function openSealingKeys(
   path: string,
-  { log, onChange = () => {}, everyMs = 2_000 }: SealingKeyFileOptions,
+  { log, onChange = () => {}, everyMs = 1_000 }: SealingKeyFileOptions,
 ): Promise<SealingKeyFile> {
   if (path === '') return { keys: undefined, close() {} }
   let known = await readKeyFile(path)

@@ -2,17 +2,23 @@
  * The whole product, each program a process of its own: the examples go in by kubectl, the operator runs under
  * the chart's rights, a certified issuer signs the identity tokens, and clients sit on two broker replicas.
  */
-import { readdir, readFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type DemoIssuer, startDemoIssuer } from '../../standalone/demo-issuer.ts'
+import { blockOf, readPage } from '../docs/page-blocks.ts'
 import { connectClient, type TestClient } from '../fixtures/broker.ts'
 import { type Replica, startReplica } from '../fixtures/broker-process.ts'
 import { makeCertificate, type TestCertificate } from '../fixtures/certificates.ts'
 import { eventually } from '../fixtures/eventually.ts'
+import { signShared } from '../fixtures/issuer.ts'
 import { whyNoControlPlane } from '../fixtures/kubernetes.ts'
 import { type OperatorCluster, startOperatorCluster } from '../fixtures/operator-cluster.ts'
 import { type RunningProgram, startProgram } from '../fixtures/program.ts'
+import { providerSamples } from '../fixtures/provider-samples.ts'
 import { type GuardedRedis, startGuardedRedis } from '../fixtures/redis-users.ts'
+import { followSealingRecipe, SealingFiles } from './sealing-recipe.ts'
 
 const globex = 'org_b4gq2n6wz5ya'
 
@@ -28,7 +34,10 @@ describe.skipIf(whyNoControlPlane !== undefined)('from kubectl apply to a messag
   let issuer: DemoIssuer
   let certificate: TestCertificate
   let replicas: readonly [Replica, Replica]
+  let operator: RunningProgram
   let tokenService: RunningProgram
+  let directory: string
+  let files: SealingFiles
   let exchangeUrl: string
   let apiKey: string
   const clients: TestClient[] = []
@@ -41,7 +50,14 @@ describe.skipIf(whyNoControlPlane !== undefined)('from kubectl apply to a messag
     ])
     // Each program as its own user of Redis, with the rights that docs/redis-users.acl gives it.
     const { urlOf } = cluster.redisServer
-    cluster.startOperator({ CLOUDSIGNAL_REDIS_URL: urlOf('operator') })
+    directory = await mkdtemp(join(tmpdir(), 'cloudsignal-story-'))
+    files = new SealingFiles(directory)
+    await files.write('operator', files.first)
+    await files.write('token-service', files.first)
+    operator = cluster.startOperator({
+      CLOUDSIGNAL_REDIS_URL: urlOf('operator'),
+      CLOUDSIGNAL_SEALING_KEYS_FILE: files.pathOf('operator'),
+    })
     tokenService = startProgram('token-service', {
       CLOUDSIGNAL_REDIS_URL: urlOf('token-service'),
       CLOUDSIGNAL_PROBE_PORT: '0',
@@ -49,6 +65,7 @@ describe.skipIf(whyNoControlPlane !== undefined)('from kubectl apply to a messag
       CLOUDSIGNAL_TOKEN_SERVICE_HTTP_PORT: '0',
       CLOUDSIGNAL_TOKEN_SERVICE_HTTP_HOST: '127.0.0.1',
       CLOUDSIGNAL_TOKEN_SERVICE_ALLOW_PRIVATE_ISSUERS: 'true',
+      CLOUDSIGNAL_SEALING_KEYS_FILE: files.pathOf('token-service'),
     })
     replicas = await Promise.all([
       startReplica(urlOf('broker'), certificate),
@@ -76,6 +93,7 @@ describe.skipIf(whyNoControlPlane !== undefined)('from kubectl apply to a messag
     await Promise.all(clients.map((client) => client.end()))
     await Promise.all([...(replicas ?? []).map(({ program }) => program.kill()), tokenService?.kill()])
     await Promise.all([cluster?.stop(), issuer?.close(), certificate?.remove()])
+    await rm(directory, { recursive: true, force: true })
   })
 
   async function secret(namespace: string, name: string, key: string): Promise<string> {
@@ -83,11 +101,11 @@ describe.skipIf(whyNoControlPlane !== undefined)('from kubectl apply to a messag
     return Buffer.from(found?.data[key] ?? '', 'base64').toString()
   }
 
-  function exchange(token: string, key = apiKey): Promise<Response> {
+  function exchange(token: string, key = apiKey, provider = 'demo'): Promise<Response> {
     return fetch(exchangeUrl, {
       method: 'POST',
       headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ provider: 'demo', token }),
+      body: JSON.stringify({ provider, token }),
     })
   }
 
@@ -216,9 +234,38 @@ describe.skipIf(whyNoControlPlane !== undefined)('from kubectl apply to a messag
     )
   })
 
+  test('the sealing key is rotated and replaced as docs/sealing.md says, while people sign in', async () => {
+    const legacy = blockOf((await readPage('providers/supabase.md')).blocks, 'legacy')
+    await cluster.plane.kubectl(['apply', '-n', 'default', '-f', '-', '--validate=strict'], legacy)
+    await cluster.ready('identityprovider', 'default', 'supabase-legacy', 'True Synced')
+    const [jwtSecret, { spec }] = [
+      await secret('default', 'supabase-jwt', 'secret'),
+      (await cluster.get<{ spec: { shortId: string } }>('organization', 'default', 'acme')) ?? {
+        spec: { shortId: '' },
+      },
+    ]
+    await followSealingRecipe({
+      cluster,
+      files,
+      output: (program) => (program === 'operator' ? operator : tokenService).output(),
+      async sealed() {
+        const record = await cluster.store.get('provider', `org_${spec.shortId}`, 'supabase-legacy')
+        return record?.secrets?.['jwt'] ?? ''
+      },
+      async exchange() {
+        const claims = providerSamples.supabase.claims(Math.floor(Date.now() / 1000))
+        return (await exchange(await signShared(jwtSecret, claims), apiKey, 'supabase-legacy')).status
+      },
+    })
+    expect(operator.output()).not.toContain(jwtSecret)
+    expect(tokenService.output()).not.toContain(jwtSecret)
+  })
+
   test('no program wrote a secret into its log', async () => {
     const { password } = await permanent('default', 'backend')
-    const logs = [...replicas.map(({ program }) => program), tokenService].map((program) => program.output())
+    const logs = [...replicas.map(({ program }) => program), tokenService, operator].map((program) =>
+      program.output(),
+    )
     for (const log of logs) {
       expect(log).not.toContain(password)
       expect(log).not.toMatch(/cs_(mp|sk|pk)_|eyJ/)
