@@ -33,15 +33,14 @@ export class GeneratedSecrets {
 
   get(namespace: string, name: string): StoredSecret | undefined {
     const found = this.#secrets.find((secret) => secret.namespace === namespace && secret.name === name)
-    if (found === undefined) return undefined
-    return { namespace, name, version: versionOf(found.data), ownerUid: found.owner.uid, data: found.data }
+    return found === undefined ? undefined : storedSecret(found)
   }
 
-  /** Resolves with false when there is one of that name, otherwise once it is on disk. */
-  async create(secret: NewSecret): Promise<boolean> {
-    if (this.get(secret.namespace, secret.name) !== undefined) return false
+  /** Resolves with undefined when there is one of that name, otherwise once it is on disk. */
+  async create(secret: NewSecret): Promise<StoredSecret | undefined> {
+    if (this.get(secret.namespace, secret.name) !== undefined) return undefined
     await this.#replace([...this.#secrets, secret])
-    return true
+    return storedSecret(secret)
   }
 
   /** Rejects when it is another by now; resolves once it is on disk. */
@@ -73,4 +72,8 @@ export class GeneratedSecrets {
       throw error
     }
   }
+}
+
+function storedSecret({ namespace, name, owner, data }: NewSecret): StoredSecret {
+  return { namespace, name, version: versionOf(data), ownerUid: owner.uid, data }
 }

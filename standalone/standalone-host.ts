@@ -63,9 +63,12 @@ export class StandaloneHost implements ResourceHost {
     return manifests.secret(namespace, name) ?? secrets.get(namespace, name)
   }
 
-  async createSecret(secret: NewSecret): Promise<boolean> {
+  /** Reading one is as quick. */
+  secretVersion(): undefined {}
+
+  async createSecret(secret: NewSecret): Promise<StoredSecret | undefined> {
     const { manifests, secrets } = this.#options
-    if (manifests.secret(secret.namespace, secret.name) !== undefined) return false
+    if (manifests.secret(secret.namespace, secret.name) !== undefined) return undefined
     // It would stay for ever, and stand in the way of a new object of that name.
     if (!this.#hasUid(secret.owner.uid)) throw new Error(`the owner of Secret ${secret.name} is gone`)
     return secrets.create(secret)

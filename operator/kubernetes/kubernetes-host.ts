@@ -83,21 +83,15 @@ export class KubernetesHost implements ResourceHost {
 
   async readSecret(namespace: string, name: string): Promise<StoredSecret | undefined> {
     try {
-      const secret = await this.#api.get<Secret>(secretType, { namespace, name })
-      const version = secret.metadata.resourceVersion ?? ''
-      this.#seenSecrets.set(`${namespace}/${name}`, version)
-      const owner = secret.metadata.ownerReferences?.find(({ controller }) => controller === true)
-      return {
-        namespace,
-        name,
-        version,
-        data: decoded(secret.data ?? {}),
-        ...(owner === undefined ? {} : { ownerUid: owner.uid }),
-      }
+      return this.#seen(await this.#api.get<Secret>(secretType, { namespace, name }))
     } catch (error) {
       if (isApiError(error, 'not-found')) return undefined
       throw error
     }
+  }
+
+  secretVersion(namespace: string, name: string): string | undefined {
+    return this.#cache.secrets.store.get(`${namespace}/${name}`)?.metadata.resourceVersion
   }
 
   async createSecret({
@@ -108,7 +102,7 @@ export class KubernetesHost implements ResourceHost {
     labels,
     annotations,
     data,
-  }: NewSecret): Promise<boolean> {
+  }: NewSecret): Promise<StoredSecret | undefined> {
     const secret: Secret = {
       apiVersion: 'v1',
       kind: 'Secret',
@@ -123,10 +117,9 @@ export class KubernetesHost implements ResourceHost {
       data: encoded(data),
     }
     try {
-      await this.#api.create(secretType, secret)
-      return true
+      return this.#seen(await this.#api.create(secretType, secret))
     } catch (error) {
-      if (isApiError(error, 'already-exists')) return false
+      if (isApiError(error, 'already-exists')) return undefined
       throw error
     }
   }
@@ -179,6 +172,19 @@ export class KubernetesHost implements ResourceHost {
   ): void {
     const regarding = { apiVersion: ownApiVersion, kind, metadata: asObject(resource).metadata }
     this.#events.record(regarding, { type, reason, action: 'Reconcile', note: message })
+  }
+
+  #seen({ metadata, data = {} }: Secret): StoredSecret {
+    const { namespace = '', name, resourceVersion: version = '', ownerReferences } = metadata
+    this.#seenSecrets.set(`${namespace}/${name}`, version)
+    const owner = ownerReferences?.find(({ controller }) => controller === true)
+    return {
+      namespace,
+      name,
+      version,
+      data: decoded(data),
+      ...(owner === undefined ? {} : { ownerUid: owner.uid }),
+    }
   }
 
   #remember(object: KubernetesResource): void {

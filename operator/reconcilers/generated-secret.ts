@@ -1,6 +1,8 @@
 import type { NewSecret, ResourceHost, StoredSecret } from './host.ts'
 import { notReady, type Readiness } from './readiness.ts'
 
+type Data = Readonly<Record<string, string>>
+
 export type GeneratedSecret =
   | { readonly secret: StoredSecret; readonly refusal?: undefined }
   | { readonly secret?: undefined; readonly refusal: Readiness }
@@ -12,20 +14,21 @@ export type GeneratedSecret =
 export async function ensureSecret(
   host: ResourceHost,
   wanted: Omit<NewSecret, 'data'>,
-  data: () => Readonly<Record<string, string>>,
+  data: () => Data | Promise<Data>,
 ): Promise<GeneratedSecret> {
   const { namespace, name, owner } = wanted
   const present = await host.readSecret(namespace, name)
-  const secret = present ?? (await createAndRead(host, { ...wanted, data: data() }))
+  const secret = present ?? (await createAndRead(host, { ...wanted, data: await data() }))
   if (secret.ownerUid === owner.uid) return { secret }
   const message = `Secret ${name} is there and was not generated for this ${owner.kind}: remove it, or give another name`
   return { refusal: notReady('SecretConflict', message) }
 }
 
 async function createAndRead(host: ResourceHost, secret: NewSecret): Promise<StoredSecret> {
-  // False: somebody was faster. What is there then decides, not what was to be written.
-  await host.createSecret(secret)
-  const created = await host.readSecret(secret.namespace, secret.name)
-  if (created === undefined) throw new Error(`Secret ${secret.name} went while it was being made`)
-  return created
+  const created = await host.createSecret(secret)
+  if (created !== undefined) return created
+  // Somebody was faster. What is there then decides, not what was to be written.
+  const present = await host.readSecret(secret.namespace, secret.name)
+  if (present === undefined) throw new Error(`Secret ${secret.name} went while it was being made`)
+  return present
 }

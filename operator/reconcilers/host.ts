@@ -20,8 +20,14 @@ export interface ResourceHost {
   /** Asked of the host itself, never of a cache: a missing one leads to a new password. */
   readSecret(namespace: string, name: string): Promise<StoredSecret | undefined>
 
-  /** Resolves with false, and writes nothing, when there is one of that name. */
-  createSecret(secret: NewSecret): Promise<boolean>
+  /**
+   * The version of a Secret as last seen, without asking. May be a little old, like all that was seen; undefined where
+   * nothing is known of it, which is no sign that there were none.
+   */
+  secretVersion(namespace: string, name: string): string | undefined
+
+  /** Resolves with what was made; with undefined, and writes nothing, when there is one of that name. */
+  createSecret(secret: NewSecret): Promise<StoredSecret | undefined>
 
   /** Puts values into a Secret that was made by `createSecret`. Rejects when it is not as it was read any more. */
   updateSecret(secret: StoredSecret, data: Readonly<Record<string, string>>): Promise<void>

@@ -38,8 +38,10 @@ export type MqttUserFacts =
       readonly password: UserPassword
       /** When the former password was used last, in ms since the epoch, while it is of interest. */
       readonly formerLastUse: number | undefined
-      /** What is in force for this very user. */
-      readonly stored: UserRecord | undefined
+      /** What is wrong with its own rules. */
+      readonly invalid: Readiness | undefined
+      /** What this very user may do until now; asked for only where its rules are invalid. */
+      readonly formerAccess: AccessPolicy | undefined
       readonly accessRefusal: Readiness | undefined
       readonly isOrganizationSuspended: boolean
     }
@@ -78,13 +80,15 @@ export function mqttUserReconciler(parts: MqttUserParts): KindReconciler<'MqttUs
       const holder = holderOf(user, organization)
       if (!isSame(holder, user)) return { refusal: conflictWith(holder), isRival: true }
       const username = formatUsername({ local: localPartOf(user), organization: organization.id })
-      const stored = await storedRecord(parts.store, user, organization.id)
+      const inForce = (): Promise<UserRecord | undefined> => storedRecord(parts.store, user, organization.id)
+      const invalid = rulesRefusal('MqttUser', user.spec)
       const policy = policyOf(user, organization)
-      const password = await passwords.read(user, username, stored)
+      const password = await passwords.read(user, username, inForce)
       return {
         username,
         policy,
-        stored,
+        invalid,
+        formerAccess: invalid === undefined ? undefined : (await inForce())?.access,
         password,
         formerLastUse: await formerLastUse(parts, user, organization.id, password),
         accessRefusal: accessRefusal(
@@ -110,13 +114,12 @@ function decideMqttUser(user: MqttUser, facts: MqttUserFacts): Decision<'MqttUse
     const record = facts.isRival ? 'release' : recordOfRefused(facts.refusal)
     return { record, ready: facts.refusal, status: {} }
   }
-  const { username, password, stored } = facts
+  const { username, password, invalid } = facts
   if (password.refusal !== undefined) {
     return { record: 'remove', ready: password.refusal, status: { username } }
   }
-  const invalid = rulesRefusal('MqttUser', user.spec)
   // Rules that worked before stay in force; a suspension or a new password counts at once all the same.
-  const access = invalid === undefined ? facts.policy : stored?.access
+  const access = invalid === undefined ? facts.policy : facts.formerAccess
   return {
     record: access === undefined ? 'remove' : recordOf(user, password, access),
     ready: invalid ?? suspension(user, facts) ?? facts.accessRefusal ?? synced(`signs in as ${username}`),

@@ -29,8 +29,10 @@ const longestWaitMs = 86_400_000
 
 /** Undefined where there is none, or none that can be read: it is begun anew. */
 export function readRotation(data: Readonly<Record<string, string>>): RotationState | undefined {
+  const text = data[rotationKey]
+  if (text === undefined) return undefined
   try {
-    return codec.decode(data[rotationKey] ?? '')
+    return codec.decode(text)
   } catch {
     return undefined
   }
@@ -46,8 +48,16 @@ export function beginRotation(rotation: Rotation, former: Verifier | undefined, 
   return { since: now, ...(former === undefined ? {} : { previous: { verifier: former, notAfter } }) }
 }
 
-export function isDue({ interval }: Rotation, { since }: RotationState, now: number): boolean {
-  return interval !== undefined && now >= since + durationSeconds(interval) * 1_000
+/** What has to be written now: that rotation begins with the present password, or another password. */
+export function rotationStep(
+  rotation: Rotation | undefined,
+  state: RotationState | undefined,
+  now: number,
+): 'begin' | 'rotate' | undefined {
+  const { interval } = rotation ?? {}
+  if (interval === undefined) return undefined
+  if (state === undefined) return 'begin'
+  return now >= state.since + durationSeconds(interval) * 1_000 ? 'rotate' : undefined
 }
 
 /** The former password while it lets in. */

@@ -1,23 +1,23 @@
 import type { Clock } from '#core/clock.ts'
-import { generateSecret, secretKindOf } from '#core/credentials/secret.ts'
-import type { UserRecord } from '#core/credentials/user-record.ts'
-import {
-  type Verifier,
-  type VerifierBinding,
-  verifierOfChosen,
-  verifierOfGenerated,
-  verifySecret,
-} from '#core/credentials/verifier.ts'
+import { generateSecret } from '#core/credentials/secret.ts'
+import type { Verifier } from '#core/credentials/verifier.ts'
 import type { MqttUser, MqttUserSpec } from '#core/resources/mqtt-user.ts'
 import { credentialsOf, type Endpoints } from './endpoints.ts'
 import { ensureSecret } from './generated-secret.ts'
 import type { ResourceHost, StoredSecret } from './host.ts'
 import {
+  type InForce,
+  type KnownPassword,
+  KnownPasswords,
+  type PasswordPlace,
+  type SecretVersion,
+} from './known-passwords.ts'
+import {
   beginRotation,
-  isDue,
   nextLook,
   readRotation,
   rotationData,
+  rotationStep,
   type RotationState,
   stillValid,
 } from './password-rotation.ts'
@@ -29,7 +29,7 @@ export type UserPassword =
   | {
       readonly refusal?: undefined
       readonly verifier: Verifier
-      readonly secret?: StoredSecret
+      readonly secret?: SecretVersion
       readonly isGenerated?: boolean
       readonly rotation?: PasswordRotation
     }
@@ -62,7 +62,7 @@ export class PasswordReader {
   readonly #host: ResourceHost
   readonly #endpoints: Endpoints
   readonly #now: Clock
-  readonly #verifiers = new PasswordVerifiers()
+  readonly #known = new KnownPasswords()
 
   constructor({ host, endpoints, now }: PasswordReaderParts) {
     this.#host = host
@@ -70,67 +70,91 @@ export class PasswordReader {
     this.#now = now
   }
 
-  /** `stored` is the user's record in force, if there is one. */
-  async read(user: MqttUser, username: string, stored: UserRecord | undefined): Promise<UserPassword> {
+  async read(user: MqttUser, username: string, inForce: InForce): Promise<UserPassword> {
     const { passwordVerifier, passwordSecretRef } = user.spec
     if (passwordVerifier !== undefined) {
       const verifier = verifierOfSpec(passwordVerifier)
       const message = 'spec.passwordVerifier lacks the salt or cost of algorithm scrypt'
       return verifier === undefined ? { refusal: notReady('SecretKeyMissing', message) } : { verifier }
     }
-    const verifiers = stored?.verifiers.map(({ verifier }) => verifier) ?? []
     return passwordSecretRef === undefined
-      ? await this.#generated(user, username, verifiers)
-      : await this.#referenced(user, passwordSecretRef, username, verifiers)
+      ? await this.#generated(user, username, inForce)
+      : await this.#referenced(user, passwordSecretRef, username, inForce)
   }
 
   forget(username: string): void {
-    this.#verifiers.forget(username)
+    this.#known.forget(username)
   }
 
-  async #generated(user: MqttUser, username: string, stored: readonly Verifier[]): Promise<UserPassword> {
+  async #generated(user: MqttUser, username: string, inForce: InForce): Promise<UserPassword> {
     const { namespace, name, uid } = user.metadata
+    const { rotation } = user.spec
+    const place = { uid, username, key: 'password' }
+    const secretName = credentialsSecretName(user)
+    const remembered = this.#recall(place, namespace, secretName)
+    if (remembered !== undefined && rotationStep(rotation, remembered.rotation, this.#now()) === undefined) {
+      return this.#generatedFrom(user, remembered)
+    }
     const wanted = {
       namespace,
-      name: credentialsSecretName(user),
+      name: secretName,
       type: 'kubernetes.io/basic-auth',
       owner: { kind: 'MqttUser', name, uid },
       labels: user.spec.credentialsSecret?.labels ?? {},
       annotations: user.spec.credentialsSecret?.annotations ?? {},
     } as const
-    const { rotation } = user.spec
-    const { secret, refusal } = await ensureSecret(this.#host, wanted, () => ({
+    const { secret, refusal } = await ensureSecret(this.#host, wanted, async () => ({
       ...credentialsOf(username, generateSecret('mp'), this.#endpoints),
-      // It may take the place of one that was deleted.
-      ...(rotation === undefined ? {} : rotationData(beginRotation(rotation, stored[0], this.#now()))),
+      ...(rotation === undefined ? {} : await this.#firstRotation(rotation, inForce)),
     }))
     if (refusal !== undefined) return { refusal }
-    const read = await this.#verifierIn(secret, 'password', uid, username, stored)
+    const read = await this.#learn(secret, place, inForce)
     if (read.refusal !== undefined) return read
-    const { current, problem } = await this.#rotate(user, secret, read.verifier)
-    const isSame = current.version === secret.version
-    const now = isSame ? read : await this.#verifierIn(current, 'password', uid, username, stored)
+    const { current, problem } = await this.#rotate(user, secret, read)
+    const now = current.version === secret.version ? read : await this.#learn(current, place, inForce)
     if (now.refusal !== undefined) return now
-    const state = this.#rotationOf(user, current)
-    return {
-      ...now,
-      isGenerated: true,
-      ...(state === undefined ? {} : { rotation: problem ? { ...state, againAfterMs: retryMs } : state }),
+    const password = this.#generatedFrom(user, now)
+    const state = password.rotation
+    return problem && state !== undefined
+      ? { ...password, rotation: { ...state, againAfterMs: retryMs } }
+      : password
+  }
+
+  #generatedFrom(
+    { spec }: MqttUser,
+    { verifier, secret, rotation: state }: KnownPassword,
+  ): Extract<UserPassword, { refusal?: undefined }> {
+    const password = { verifier, secret, isGenerated: true }
+    if (state === undefined) return password
+    const now = this.#now()
+    const rotation = {
+      since: state.since,
+      previous: stillValid(state, now),
+      againAfterMs: nextLook(spec.rotation, state, now),
     }
+    return { ...password, rotation }
+  }
+
+  /** The Secret may take the place of one that was deleted. */
+  async #firstRotation(
+    rotation: NonNullable<MqttUserSpec['rotation']>,
+    inForce: InForce,
+  ): Promise<Readonly<Record<string, string>>> {
+    const former = (await inForce())?.verifiers[0]?.verifier
+    return rotationData(beginRotation(rotation, former, this.#now()))
   }
 
   /** Makes a new password where its time has come. Where that can not be written, the present one goes on. */
   async #rotate(
     user: MqttUser,
     secret: StoredSecret,
-    verifier: Verifier,
+    { verifier, rotation: state }: KnownPassword,
   ): Promise<{ readonly current: StoredSecret; readonly problem: boolean }> {
     const { rotation } = user.spec
-    const state = readRotation(secret.data)
     const now = this.#now()
-    const mustBegin = rotation?.interval !== undefined && state === undefined
-    const mustRotate = rotation !== undefined && state !== undefined && isDue(rotation, state, now)
-    if (rotation === undefined || (!mustBegin && !mustRotate)) return { current: secret, problem: false }
+    const step = rotationStep(rotation, state, now)
+    if (rotation === undefined || step === undefined) return { current: secret, problem: false }
+    const mustRotate = step === 'rotate'
     const next = mustRotate ? beginRotation(rotation, verifier, now) : { since: now }
     const password = mustRotate ? { password: generateSecret('mp') } : {}
     try {
@@ -149,88 +173,43 @@ export class PasswordReader {
     return { current: (await this.#host.readSecret(secret.namespace, secret.name)) ?? secret, problem: false }
   }
 
-  #rotationOf({ spec }: MqttUser, { data }: StoredSecret): PasswordRotation | undefined {
-    const state = readRotation(data)
-    if (state === undefined) return undefined
-    const now = this.#now()
-    return {
-      since: state.since,
-      previous: stillValid(state, now),
-      againAfterMs: nextLook(spec.rotation, state, now),
-    }
-  }
-
   async #referenced(
-    { metadata }: MqttUser,
-    ref: NonNullable<MqttUserSpec['passwordSecretRef']>,
+    { metadata: { namespace, uid } }: MqttUser,
+    { name, key = 'password' }: NonNullable<MqttUserSpec['passwordSecretRef']>,
     username: string,
-    stored: readonly Verifier[],
+    inForce: InForce,
   ): Promise<UserPassword> {
-    const secret = await this.#host.readSecret(metadata.namespace, ref.name)
+    const place = { uid, username, key }
+    const remembered = this.#recall(place, namespace, name)
+    if (remembered !== undefined) return { verifier: remembered.verifier, secret: remembered.secret }
+    const secret = await this.#host.readSecret(namespace, name)
     if (secret === undefined) {
-      const message = `there is no Secret ${ref.name} in namespace ${metadata.namespace}: make it, or leave passwordSecretRef out`
+      const message = `there is no Secret ${name} in namespace ${namespace}: make it, or leave passwordSecretRef out`
       return { refusal: notReady('SecretNotFound', message) }
     }
-    return await this.#verifierIn(secret, ref.key ?? 'password', metadata.uid, username, stored)
+    const read = await this.#learn(secret, place, inForce)
+    return read.refusal === undefined ? { verifier: read.verifier, secret: read.secret } : read
   }
 
-  async #verifierIn(
+  /** What is known of the Secret, unless the host has seen another content of it since. */
+  #recall(place: PasswordPlace, namespace: string, name: string): KnownPassword | undefined {
+    const version = this.#host.secretVersion(namespace, name)
+    return version === undefined ? undefined : this.#known.recall(place, { name, version })
+  }
+
+  async #learn(
     secret: StoredSecret,
-    key: string,
-    uid: string,
-    username: string,
-    stored: readonly Verifier[],
-  ): Promise<UserPassword> {
+    place: PasswordPlace,
+    inForce: InForce,
+  ): Promise<(KnownPassword & { readonly refusal?: undefined }) | { readonly refusal: Readiness }> {
+    const { key } = place
     const password = Object.hasOwn(secret.data, key) ? secret.data[key] : undefined
     if (password === undefined || password === '') {
       const message = `Secret ${secret.name} has no key ${key}, or nothing in it`
       return { refusal: notReady('SecretKeyMissing', message) }
     }
-    const version = [uid, secret.name, key, secret.version].join(' ')
-    const binding = { kind: 'user', name: username } as const
-    return { verifier: await this.#verifiers.of(password, version, binding, stored), secret }
+    return await this.#known.learn(place, secret, password, readRotation(secret.data), inForce)
   }
-}
-
-/**
- * Verifiers of passwords that stand in Secrets. A chosen password costs tens of milliseconds, so the last
- * answer is kept per user and given again while the Secret's version is the same.
- */
-class PasswordVerifiers {
-  readonly #known = new Map<string, { readonly version: string; readonly verifier: Verifier }>()
-
-  /**
-   * `version` tells one content of a Secret from the next. A generated secret gives a digest, anything else scrypt. `stored` are the verifiers in force: one that fits
-   * stays, because another salt would look like another password to whoever reads the record.
-   */
-  async of(
-    password: string,
-    version: string,
-    binding: VerifierBinding,
-    stored: readonly Verifier[],
-  ): Promise<Verifier> {
-    const known = this.#known.get(binding.name)
-    if (known?.version === version) return known.verifier
-    const verifier = await verifierOf(password, binding, stored)
-    this.#known.set(binding.name, { version, verifier })
-    return verifier
-  }
-
-  forget(username: string): void {
-    this.#known.delete(username)
-  }
-}
-
-async function verifierOf(
-  password: string,
-  binding: VerifierBinding,
-  stored: readonly Verifier[],
-): Promise<Verifier> {
-  if (secretKindOf(password) === 'mp') return verifierOfGenerated(password, binding)
-  for (const verifier of stored) {
-    if (verifier.algorithm === 'scrypt' && (await verifySecret(password, verifier, binding))) return verifier
-  }
-  return await verifierOfChosen(password)
 }
 
 /** Undefined where the fields do not make one. */

@@ -100,7 +100,7 @@ describe('resources of a cluster', () => {
 
   test('a Secret is made for its owner, in base64, and read back as text', async () => {
     expect(await host.readSecret('a', 'ada-mqtt')).toBeUndefined()
-    expect(await host.createSecret(newSecret)).toBe(true)
+    const made = await host.createSecret(newSecret)
     expect(server.asked('POST')[0]?.body).toMatchObject({
       kind: 'Secret',
       type: 'kubernetes.io/basic-auth',
@@ -110,10 +110,18 @@ describe('resources of a cluster', () => {
       },
       data: { password: Buffer.from('Pässword').toString('base64') },
     })
-    expect(await host.readSecret('a', 'ada-mqtt')).toMatchObject({
+    expect(made).toEqual(await host.readSecret('a', 'ada-mqtt'))
+    expect(made).toMatchObject({
       ownerUid: 'uid-ada',
       data: { password: 'Pässword' },
     })
+  })
+
+  test('the version of a Secret is known without asking, once it was seen', async () => {
+    expect(host.secretVersion('a', 'ada-mqtt')).toBeUndefined()
+    const version = (await host.createSecret(newSecret))?.version
+    await eventually('it is seen', () => host.secretVersion('a', 'ada-mqtt') === version)
+    expect(server.asked('GET').filter(({ path }) => path === `${secrets}/ada-mqtt`)).toEqual([])
   })
 
   test('values are put into a Secret as it was read, and into no other', async () => {
@@ -130,7 +138,7 @@ describe('resources of a cluster', () => {
 
   test('a Secret that is there is left alone', async () => {
     server.put(secrets, { metadata: { name: 'ada-mqtt' }, data: {} })
-    expect(await host.createSecret(newSecret)).toBe(false)
+    expect(await host.createSecret(newSecret)).toBeUndefined()
     expect((await host.readSecret('a', 'ada-mqtt'))?.ownerUid).toBeUndefined()
   })
 

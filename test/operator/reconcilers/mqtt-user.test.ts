@@ -70,6 +70,38 @@ describe('a user without a password', () => {
     expect(after?.verifiers).not.toEqual(before?.verifiers)
   })
 
+  test('is written again to a store that lost everything without its Secret being read, unless that changed', async () => {
+    await world.apply(aUserResource('ada', lists))
+    const before = await ada()
+    const reads = world.host.secretReads
+    await world.store.remove('user', org, 'ada')
+    await world.changed({ kind: 'MqttUser', namespace: 'default', name: 'ada' })
+    expect(await ada()).toEqual(before)
+    expect(world.host.secretReads).toBe(reads)
+
+    const password = generateSecret('mp')
+    world.host.putSecret('default', 'ada-mqtt', { password }, 'uid-MqttUser-default-ada')
+    await world.changed({ kind: 'MqttUser', namespace: 'default', name: 'ada' })
+    expect((await ada())?.verifiers).toEqual([{ verifier: verifierOfGenerated(password, adaBinding) }])
+    expect(world.host.secretReads).toBe(reads + 1)
+  })
+
+  test('has its Secret read where the host knows nothing of it', async () => {
+    await world.apply(aUserResource('ada', lists))
+    const reads = world.host.secretReads
+    world.host.knowsVersions = false
+    await world.changed({ kind: 'MqttUser', namespace: 'default', name: 'ada' })
+    expect(world.host.secretReads).toBe(reads + 1)
+  })
+
+  test('is asked for no longer once the Secret belongs to somebody else', async () => {
+    await world.apply(aUserResource('ada', lists))
+    world.host.putSecret('default', 'ada-mqtt', { password: generateSecret('mp') }, 'another')
+    await world.changed({ kind: 'MqttUser', namespace: 'default', name: 'ada' })
+    expect(world.ready('MqttUser', 'ada')).toBe('False SecretConflict')
+    expect(await ada()).toBeUndefined()
+  })
+
   test('finds the Secret under the name and with the labels it asked for', async () => {
     const credentialsSecret = { name: 'mine', labels: { team: 'a' }, annotations: { note: 'b' } }
     await world.apply(aUserResource('ada', { ...lists, credentialsSecret }))
@@ -159,8 +191,10 @@ describe('a user with a Secret of its own', () => {
     await world.apply(aUserResource('ada', spec))
     const before = await ada()
     await world.store.remove('user', org, 'ada')
+    const reads = world.host.secretReads
     await world.apply(aUserResource('ada', spec))
     expect(await ada()).toEqual(before)
+    expect(world.host.secretReads).toBe(reads)
   })
 
   test('never has it written to', async () => {
