@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Registry } from 'prom-client'
 import type { Audit } from '#core/audit/audit.ts'
+import type { AddressRanges } from '#core/network/address-ranges.ts'
 import type { Clock } from '#core/clock.ts'
 import type { OrganizationLabels } from '#core/metrics/organization-labels.ts'
 import type { Log } from '#core/process/logger.ts'
@@ -54,6 +55,8 @@ export interface BrokerOptions {
   readonly passwordChecks?: Partial<PasswordCheckLimits>
   /** Exchanges and renewals a minute of one person. */
   readonly perSubject?: number
+  /** Who speaks for clients, and says so first (PROXY protocol). */
+  readonly proxies?: AddressRanges
   /** Where MQTT 5 clients are told to go when this broker shuts down (MQTT 5 §4.11). */
   readonly serverReference?: string
   /** Nobody is served while the control log could not be read for so long. */
@@ -170,13 +173,10 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     gone: (connection: Connection) => void connections.delete(connection),
   }
   const listeners = await openListeners(options.listeners, {
-    accept: (transport) => {
-      if (shared.newcomers.enter(transport.remoteAddress)) connections.add(new Connection(transport, shared))
-      else {
-        metrics.limited('newcomers')
-        transport.destroy()
-      }
-    },
+    accept: (transport) => void connections.add(new Connection(transport, shared)),
+    newcomers: shared.newcomers,
+    dropped: (why) => (why === 'too-many' ? metrics.limited('newcomers') : metrics.droppedEarly(why)),
+    ...(options.proxies === undefined ? {} : { proxies: options.proxies }),
     maxFrameBytes: limits.maxPacketBytes,
     handshakeTimeoutMs: limits.connectTimeoutMs,
   }).catch(async (error) => {

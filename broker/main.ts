@@ -114,6 +114,7 @@ await runProgram({
         expiryNoticeMs: settings.expiryNoticeSeconds * 1_000,
         deferredWillSeconds: settings.deferredWillSeconds,
       },
+      ...(settings.proxies === undefined ? {} : { proxies: settings.proxies }),
       ...(settings.serverReference === '' ? {} : { serverReference: settings.serverReference }),
     })
     shutdown.add('broker', () => broker?.close())

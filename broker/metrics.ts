@@ -11,6 +11,7 @@ import type { WillOutcome } from './cluster/will-publisher.ts'
 import { countByQos, countDenials, showOrganizations } from './metric-counts.ts'
 import type { RefreshRefusal } from './handlers/refresh-credential.ts'
 import { type EndCauseName, endCauses } from './connection/end-cause.ts'
+import { type DroppedEarly, droppedEarly as earlyReasons } from './listeners/arrival.ts'
 
 const dropReasons = ['slow-consumer', 'packet-too-large', 'queue-full', 'retained-quota'] as const
 
@@ -37,6 +38,8 @@ export interface BrokerMetrics {
   organizations(counts: () => Iterable<readonly [OrganizationId, number]>): void
   /** What the listeners show from now on: a chain in PEM. */
   certificate(chain: string): void
+  /** A connection got no further than its listener. */
+  droppedEarly(why: DroppedEarly): void
   /** From here on it sends its clients away. */
   draining(): void
   dropped(reason: (typeof dropReasons)[number]): void
@@ -68,6 +71,11 @@ export function createBrokerMetrics(
   const throttles = counter(
     'throttled_total',
     'Messages that had to wait because a client published too fast',
+  )
+  const droppedEarly = counter(
+    'connections_dropped_total',
+    'Connections that ended before MQTT: a bad PROXY header, a handshake that failed or took too long',
+    'reason',
   )
   const draining = new Gauge({
     registers,
@@ -104,6 +112,7 @@ export function createBrokerMetrics(
   for (const reason of clientRefusals) refusals.inc({ reason }, 0)
   for (const cause of Object.keys(endCauses)) ends.inc({ cause }, 0)
   for (const reason of dropReasons) drops.inc({ reason }, 0)
+  for (const reason of earlyReasons) droppedEarly.inc({ reason }, 0)
   for (const limit of ['newcomers', 'subscriptions']) limits.inc({ limit }, 0)
   return {
     connected(listener) {
@@ -131,6 +140,7 @@ export function createBrokerMetrics(
     organizations: showOrganizations(registry, labels),
     throttled: () => throttles.inc(),
     certificate: (chain) => (expiration = new X509Certificate(chain).validToDate.getTime() / 1_000),
+    droppedEarly: (reason) => droppedEarly.inc({ reason }),
     draining: () => draining.set(1),
     dropped: (reason) => drops.inc({ reason }),
   }

@@ -1,10 +1,14 @@
 import { defaultPerSubject } from '#core/credentials/renew-credential.ts'
 import { commonSettings } from '#core/process/common-settings.ts'
-import { port, type Setting, text, wholeNumber } from '#core/process/settings.ts'
+import { AddressRanges } from '#core/network/address-ranges.ts'
+import { commaList, port, Remedy, type Setting, text, wholeNumber } from '#core/process/settings.ts'
 import { defaultThrottleLimits } from './admission/connect-throttle.ts'
 import { defaultLimits } from './limits.ts'
 import { longestStalenessMs } from '#core/stores/control-log.ts'
 
+const addressRanges = (given: string): AddressRanges | Remedy =>
+  AddressRanges.parse(commaList(given)) ??
+  new Remedy('give addresses or ranges in CIDR notation, with commas between them')
 const attempts = wholeNumber(0, 1_000_000)
 const file = (name: string, description: string): Setting<string> => ({ name, description, parse: text })
 
@@ -77,6 +81,13 @@ export const brokerSettings = {
     parse: wholeNumber(3, longestStalenessMs / 1_000),
     default: longestStalenessMs / 1_000,
   } satisfies Setting<number>,
+  proxies: {
+    name: 'CLOUDSIGNAL_BROKER_PROXY_PROTOCOL_FROM',
+    description:
+      'Addresses of load balancers, such as 10.0.0.0/8,192.0.2.7: their connections, and nobody else’s, begin with a PROXY header (version 1 or 2) that says whom they are from; docs/network.md.',
+    parse: addressRanges,
+    default: undefined,
+  } satisfies Setting<AddressRanges | undefined>,
   drainDelaySeconds: {
     name: 'CLOUDSIGNAL_BROKER_DRAIN_DELAY_SECONDS',
     description:

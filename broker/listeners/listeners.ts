@@ -1,11 +1,12 @@
 import { constants } from 'node:crypto'
-import { createServer as createHttpServer, type IncomingMessage, type ServerOptions } from 'node:http'
-import { createServer as createHttpsServer } from 'node:https'
-import { createServer as createTcpServer, type Socket } from 'node:net'
+import { createServer as createHttpServer, type IncomingMessage, type Server as HttpServer } from 'node:http'
+import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https'
+import type { Server as NetServer, Socket } from 'node:net'
 import { createServer as createTlsServer, type Server as TlsServer, type TlsOptions } from 'node:tls'
 import { WebSocketServer } from 'ws'
-import { listenOn } from '#core/process/probe-server.ts'
+import type { Arrival } from './arrival.ts'
 import type { Certificate } from './certificate-files.ts'
+import { Entrance, type EntranceOptions, Underway } from './entrance.ts'
 import { SocketTransport } from './socket-transport.ts'
 import type { Transport } from './transport.ts'
 import { WebSocketTransport } from './websocket-transport.ts'
@@ -36,12 +37,11 @@ export interface Listener {
   useCertificate?(certificate: Certificate): void
 }
 
-export interface ListenerOptions {
+export interface ListenerOptions extends EntranceOptions {
+  /** It is counted as a newcomer. */
   readonly accept: (transport: Transport) => void
   /** Of one WebSocket frame. */
   readonly maxFrameBytes: number
-  /** How long a TLS handshake, and then an HTTP one, may take. */
-  readonly handshakeTimeoutMs: number
 }
 
 type Open = (address: never, options: ListenerOptions) => Promise<Listener>
@@ -50,15 +50,9 @@ type Open = (address: never, options: ListenerOptions) => Promise<Listener>
 const kinds: Readonly<Record<ListenerName, Open>> = {
   mqtts: (address: TlsAddress, options) => openTls(address, options),
   wss: (address: TlsAddress, options) =>
-    openWebSocket(
-      'wss',
-      createHttpsServer({ ...tlsOptions(address, options), ...httpTimeouts(options) }),
-      address,
-      options,
-    ),
+    openWebSocket('wss', createHttpsServer(tlsOptions(address, options)), address, options),
   mqtt: (address: Address, options) => openTcp(address, options),
-  ws: (address: Address, options) =>
-    openWebSocket('ws', createHttpServer(httpTimeouts(options)), address, options),
+  ws: (address: Address, options) => openWebSocket('ws', createHttpServer(), address, options),
 }
 
 /** Opens all, or none: what was open already is closed again when one fails. */
@@ -89,35 +83,30 @@ function tlsOptions({ cert, key }: Certificate, { handshakeTimeoutMs }: Listener
   }
 }
 
-/** A client that does not say what it wants, or says it byte by byte, does not keep its socket. */
-function httpTimeouts({ handshakeTimeoutMs }: ListenerOptions): ServerOptions {
-  return {
-    headersTimeout: handshakeTimeoutMs,
-    requestTimeout: handshakeTimeoutMs,
-    connectionsCheckingInterval: Math.min(1_000, handshakeTimeoutMs),
-  }
-}
-
-async function openTcp(address: Address, { accept }: ListenerOptions): Promise<Listener> {
-  const server = createTcpServer((socket) => accept(new SocketTransport(socket, 'mqtt')))
-  return closable(server, await listenOn(server, address.port, address.host))
+async function openTcp(address: Address, options: ListenerOptions): Promise<Listener> {
+  const entrance = new Entrance(options, (arrival) =>
+    options.accept(new SocketTransport(arrival.socket, 'mqtt', arrival.take())),
+  )
+  return listening(entrance, address)
 }
 
 async function openTls(address: TlsAddress, options: ListenerOptions): Promise<Listener> {
-  const server = createTlsServer(tlsOptions(address, options), (socket) =>
-    options.accept(new SocketTransport(socket, 'mqtts')),
-  )
-  // A failed handshake is the peer's affair.
-  server.on('tlsClientError', (_error, socket) => socket.destroy())
-  return renewable(server, options, await listenOn(server, address.port, address.host))
+  const underway = new Underway()
+  const server = createTlsServer(tlsOptions(address, options), (socket) => {
+    const arrival = underway.take(socket)
+    if (arrival === undefined) socket.destroy()
+    else options.accept(new SocketTransport(socket, 'mqtts', arrival.take()))
+  })
+  return overTls(server, underway, address, options)
 }
 
 async function openWebSocket(
   name: 'ws' | 'wss',
-  server: ReturnType<typeof createHttpServer> | ReturnType<typeof createHttpsServer>,
+  server: HttpServer | HttpsServer,
   address: Address,
   options: ListenerOptions,
 ): Promise<Listener> {
+  const underway = new Underway()
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: options.maxFrameBytes,
@@ -127,7 +116,6 @@ async function openWebSocket(
   server.on('request', (_request, response) =>
     response.writeHead(426, { 'content-type': 'text/plain' }).end('This is MQTT over WebSocket.\n'),
   )
-  server.on('tlsClientError', (_error, socket: Socket) => socket.destroy())
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     socket.on('error', () => {})
     const refusal = refusalOf(request)
@@ -135,14 +123,15 @@ async function openWebSocket(
       socket.end(`HTTP/1.1 ${refusal}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
       return
     }
+    const arrival = underway.take(socket)
+    if (arrival === undefined) return void socket.destroy()
     sockets.handleUpgrade(request, socket, head, (webSocket) =>
-      options.accept(
-        new WebSocketTransport(webSocket, name, socket.remoteAddress ?? 'unknown', request.headers.origin),
-      ),
+      options.accept(new WebSocketTransport(webSocket, name, arrival.take(), request.headers.origin)),
     )
   })
-  const port = await listenOn(server, address.port, address.host)
-  return 'setSecureContext' in server ? renewable(server, options, port) : closable(server, port)
+  return 'setSecureContext' in server
+    ? overTls(server, underway, address, options)
+    : listening(new Entrance(options, (arrival) => hand(arrival, server, underway)), address)
 }
 
 /** Path `/`, and the subprotocol that [MQTT-6.0.0-3] asks for. */
@@ -152,21 +141,31 @@ function refusalOf(request: IncomingMessage): string | undefined {
   return offered.some((protocol) => protocol.trim() === 'mqtt') ? undefined : '400 Bad Request'
 }
 
-function renewable(server: TlsServer, options: ListenerOptions, port: number): Listener {
+async function overTls(
+  server: TlsServer,
+  underway: Underway,
+  address: Address,
+  options: ListenerOptions,
+): Promise<Listener> {
+  // A failed handshake is the peer's affair.
+  server.on('tlsClientError', (_error, socket) => {
+    underway.take(socket)?.drop('handshake-failed')
+    socket.destroy()
+  })
+  const entrance = new Entrance(options, (arrival) => hand(arrival, server, underway))
   return {
-    ...closable(server, port),
+    ...(await listening(entrance, address)),
     useCertificate: (certificate) => server.setSecureContext(tlsOptions(certificate, options)),
   }
 }
 
-function closable(server: { close(done: () => void): unknown }, port: number): Listener {
-  return {
-    port,
-    close: () =>
-      new Promise((resolve) => {
-        // Its callback waits for the connections that are still open: they have their own end.
-        server.close(() => {})
-        resolve()
-      }),
-  }
+/** To what speaks its protocol; it comes out of `underway` again. */
+function hand(arrival: Arrival, server: NetServer, underway: Underway): void {
+  arrival.wait()
+  underway.add(arrival)
+  server.emit('connection', arrival.socket)
+}
+
+async function listening(entrance: Entrance, { port, host }: Address): Promise<Listener> {
+  return { port: await entrance.listen(port, host), close: async () => entrance.close() }
 }

@@ -9,10 +9,11 @@ export class SocketTransport implements Transport {
   readonly #socket: Socket
   #isEnding = false
 
-  constructor(socket: Socket, listener: string) {
+  /** `remoteAddress`: of whom it is, which a proxy may have said. */
+  constructor(socket: Socket, listener: string, remoteAddress: string) {
     this.#socket = socket
     this.listener = listener
-    this.remoteAddress = socket.remoteAddress ?? 'unknown'
+    this.remoteAddress = remoteAddress
     socket.setNoDelay(true)
     // Every error is followed by 'close'; unheard it would end the process.
     socket.on('error', () => {})

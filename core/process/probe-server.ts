@@ -1,5 +1,5 @@
 import { createServer } from 'node:http'
-import type { AddressInfo, Server as NetServer } from 'node:net'
+import type { AddressInfo, ListenOptions, Server as NetServer } from 'node:net'
 import type { Registry } from 'prom-client'
 import { DomainError } from '#core/errors.ts'
 
@@ -62,11 +62,16 @@ export async function startProbeServer(options: ProbeOptions): Promise<ProbeServ
 }
 
 /** Resolves with the port; rejects with `port-in-use`. */
-export function listenOn(server: NetServer, port: number, host: string): Promise<number> {
+export function listenOn(
+  server: NetServer,
+  port: number,
+  host: string,
+  options: Pick<ListenOptions, 'reusePort'> = {},
+): Promise<number> {
   return new Promise((resolve, reject) => {
     const fail = (cause: NodeJS.ErrnoException): void => reject(listenError(cause, port, host))
     server.once('error', fail)
-    server.listen(port, host, () => {
+    server.listen({ port, host, ...options }, () => {
       server.off('error', fail)
       resolve((server.address() as AddressInfo).port)
     })
