@@ -70,6 +70,9 @@ export const MqttUserSpecSchema = Type.Object(
       ),
     ),
     accessListRefs: Type.Optional(accessListRefs('Lists of this user, in order.')),
+    ceilingAccessListRefs: Type.Optional(
+      accessListRefs('Ceiling: the user may do no more than these lists allow, whatever it refers to.'),
+    ),
     access: Type.Optional(
       Type.Array(AccessRuleSchema, {
         maxItems: 64,

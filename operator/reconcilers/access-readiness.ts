@@ -43,8 +43,8 @@ function whyIdle(part: AccessPart, attributes: Attributes): string {
   const { kind, lists } = part
   if (kind !== 'own') {
     return lists.length === 0
-      ? 'the ceiling of this namespace names no list, so that nothing is allowed'
-      : 'no list of the ceiling of this namespace allows anything'
+      ? 'a ceiling around it names no list, so that nothing is allowed'
+      : 'no list of a ceiling around it allows anything'
   }
   if (lists.length === 0) {
     return (

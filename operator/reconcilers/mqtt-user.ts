@@ -199,7 +199,10 @@ function policyOf({ spec }: MqttUser, { ceilings }: Belonging): AccessPolicy {
   return {
     lists: namesOf(spec.accessListRefs),
     rules: spec.access ?? [],
-    ceilings: ceilings.map((names) => [...names]),
+    ceilings: [
+      ...ceilings.map((names) => [...names]),
+      ...(spec.ceilingAccessListRefs === undefined ? [] : [namesOf(spec.ceilingAccessListRefs)]),
+    ],
   }
 }
 

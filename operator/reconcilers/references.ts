@@ -72,11 +72,18 @@ export function usersOfList(reader: ResourceReader, list: ResourceName): Resourc
       .filter(
         (member) =>
           organizationOf(member).namespace === list.namespace &&
-          (member.spec.accessListRefs ?? []).some(({ name }) => name === list.name),
+          listsOfMember(member).some(({ name }) => name === list.name),
       )
       .map((member) => addressOf(kind, member)),
   )
   return [...byOrganization, ...direct]
+}
+
+function listsOfMember({
+  spec,
+}: ResourceOf['IdentityProvider' | 'ApiKey' | 'MqttUser']): readonly { readonly name: string }[] {
+  const ceiling = 'ceilingAccessListRefs' in spec ? spec.ceilingAccessListRefs : undefined
+  return [...(spec.accessListRefs ?? []), ...(ceiling ?? [])]
 }
 
 function names({ defaultAccessListRefs = [], allowedNamespaces = [] }: Organization['spec']): string[] {

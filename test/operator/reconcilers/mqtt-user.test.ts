@@ -347,6 +347,18 @@ describe('what a user may do', () => {
     expect(world.ready('MqttUser', 'ada')).toBe('True Synced')
   })
 
+  test('a ceiling of its own bounds it, and is waited for', async () => {
+    const ceilingAccessListRefs = [{ name: 'tenant' }]
+    await world.apply(aUserResource('ada', { ...lists, ceilingAccessListRefs }))
+    expect((await ada())?.access).toEqual({ lists: ['devices'], rules: [], ceilings: [['tenant']] })
+    expect(world.ready('MqttUser', 'ada')).toBe('False AccessListNotFound')
+    await world.apply(aList('tenant'))
+    expect(world.ready('MqttUser', 'ada')).toBe('True Synced')
+    await world.apply(aUserResource('ada', { ...lists, ceilingAccessListRefs: [] }))
+    expect((await ada())?.access.ceilings).toEqual([[]])
+    expect(world.ready('MqttUser', 'ada')).toBe('False NoAccess')
+  })
+
   test('a ceiling counts: one whose list is not there, and one that names none', async () => {
     const shortId = 'k7xm4pqr2n5t'
     const ceiling = (names: string[]) => {
@@ -361,9 +373,7 @@ describe('what a user may do', () => {
     expect(world.ready('MqttUser', 'ada', 'team-a')).toBe('False NoAccess')
     expect((await ada())?.access.ceilings).toEqual([[]])
     await world.apply(aList('idle', ['users/{user_id}/#']), ceiling(['idle']))
-    expect(world.message('MqttUser', 'ada', 'team-a')).toBe(
-      'no list of the ceiling of this namespace allows anything',
-    )
+    expect(world.message('MqttUser', 'ada', 'team-a')).toBe('no list of a ceiling around it allows anything')
     await world.apply(ceiling(['devices']))
     expect(world.ready('MqttUser', 'ada', 'team-a')).toBe('True Synced')
   })
