@@ -1,10 +1,10 @@
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
 import { type FSWatcher, watch } from 'chokidar'
 import { Type } from 'typebox'
 import type { Clock } from '#core/clock.ts'
 import { DomainError, describeProblem } from '#core/errors.ts'
-import type { AnyResource } from '#core/resources/index.ts'
+import type { AnyResource, ResourceKindName } from '#core/resources/index.ts'
 import type { StoredSecret } from '../operator/reconcilers/host.ts'
 import { type CatalogChange, type CatalogObject, ManifestCatalog } from './manifest-catalog.ts'
 import {
@@ -15,7 +15,7 @@ import {
   readManifestText,
   unreadable,
 } from './manifest-file.ts'
-import { codeOf, type StateDirectory } from './state-directory.ts'
+import { codeOf, replaceFile, type StateDirectory } from './state-directory.ts'
 
 export interface ManifestDirectoryOptions {
   readonly path: string
@@ -103,6 +103,27 @@ export class ManifestDirectory {
     })
   }
 
+  /**
+   * Writes a manifest, or removes it where there is no text, and takes over what the directory then holds. `check` is
+   * called in turn with all other changes, and may reject.
+   */
+  async write(file: string, text: string | undefined, check: () => void): Promise<void> {
+    await this.#inTurn(async () => {
+      check()
+      const path = join(this.path, file)
+      if (text === undefined) await rm(path, { force: true })
+      else await replaceFile(path, text)
+      await this.#takeOver()
+    })
+  }
+
+  /** The file that an object comes from. */
+  fileOf(kind: ResourceKindName, namespace: string, name: string): string | undefined {
+    const isIt = ({ object: { kind: other, metadata } }: CatalogObject): boolean =>
+      other === kind && metadata.namespace === namespace && metadata.name === name
+    return this.#catalog.objects().find(isIt)?.file
+  }
+
   async close(): Promise<void> {
     clearTimeout(this.#timer)
     await this.#watcher?.close()
@@ -110,11 +131,13 @@ export class ManifestDirectory {
   }
 
   #read(): Promise<void> {
-    return this.#inTurn(async () => {
-      const { changes, problems } = this.#catalog.update(await readFiles(this.path))
-      this.#report(problems)
-      if (changes.length > 0) await this.#publish(changes)
-    })
+    return this.#inTurn(() => this.#takeOver())
+  }
+
+  async #takeOver(): Promise<void> {
+    const { changes, problems } = this.#catalog.update(await readFiles(this.path))
+    this.#report(problems)
+    if (changes.length > 0) await this.#publish(changes)
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {

@@ -16,6 +16,7 @@ import { guardedFetch } from '../token-service/verifier/guarded-fetch.ts'
 import { type Certificates, provideCertificates } from './certificates.ts'
 import { GeneratedSecrets } from './generated-secrets.ts'
 import { ManifestDirectory } from './manifest-directory.ts'
+import { ManifestUsers } from './manifest-users.ts'
 import { ReconcileLoop } from './reconcile-loop.ts'
 import { StandaloneHost } from './standalone-host.ts'
 import { provideSealingKeys } from './sealing.ts'
@@ -86,7 +87,9 @@ async function compose(options: StandaloneOptions, shutdown: Shutdown): Promise<
   const broker = await openBroker(options, stores, certificates, { audit, registry })
   shutdown.add('broker', () => broker.close())
   const endpoints = endpointsOf(options.host, broker.ports)
-  const http = await openTokenService(options, stores, endpoints, sealing, { audit, registry })
+  const userResources = new ManifestUsers(manifests, host)
+  const parts = { sealing, userResources, audit, registry }
+  const http = await openTokenService(options, stores, endpoints, parts)
   shutdown.add('token service', http.close)
 
   const reconcilers = createReconcilers({
@@ -169,12 +172,16 @@ function endpointsOf(host: string, ports: Readonly<Partial<Record<'mqtts' | 'wss
   return { host: reachable, mqttsPort: mqtts, wssPort: wss, ports: { mqtts, wss } }
 }
 
+interface TokenServiceParts extends Observed {
+  readonly sealing: SealingKeys
+  readonly userResources: ManifestUsers
+}
+
 async function openTokenService(
   { host, ports, log, fetchDocument }: StandaloneOptions,
   { identities, credentials, controlLog, cluster, keyUses, limiter, now }: Stores,
   endpoints: ReturnType<typeof endpointsOf>,
-  sealing: SealingKeys,
-  observed: Observed,
+  { sealing, userResources, ...observed }: TokenServiceParts,
 ): Promise<{ readonly port: number; readonly close: () => Promise<void> }> {
   const app = buildApp({
     identities,
@@ -183,6 +190,7 @@ async function openTokenService(
     sessions: cluster.sessions,
     keyUses,
     limiter,
+    userResources,
     // Whoever runs standalone writes the manifests too; the demo issuer is on the loopback.
     fetchDocument: fetchDocument ?? guardedFetch({ allowPrivateIssuers: true }),
     sealing,

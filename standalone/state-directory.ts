@@ -80,7 +80,8 @@ export class StateDirectory {
   }
 }
 
-async function replaceFile(path: string, text: string): Promise<void> {
+/** Others see the old file or the new one. The folder and the file are for nobody else. */
+export async function replaceFile(path: string, text: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   const beside = `${path}.${randomUUID()}`
   const file = await open(beside, 'wx', 0o600)

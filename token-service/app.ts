@@ -40,13 +40,20 @@ import { exchangeTokenRoute } from './routes/exchange-token.ts'
 import { listTokensRoute } from './routes/list-tokens.ts'
 import { oauthTokenRoute } from './routes/oauth2/exchange-token.ts'
 import { refreshTokenRoute } from './routes/refresh-token.ts'
-import { revocationsRoute } from './routes/revocations.ts'
+import { confirmWithinMs, revocationsRoute } from './routes/revocations.ts'
 import { sessionsRoutes } from './routes/sessions.ts'
 import { revokeTokenRoute } from './routes/revoke-token.ts'
+import { changeUserRoute } from './routes/users/change-user.ts'
+import { createUserRoute } from './routes/users/create-user.ts'
+import { deleteUserRoute } from './routes/users/delete-user.ts'
+import { readUsersRoutes } from './routes/users/read-users.ts'
+import { rotatePasswordRoute } from './routes/users/rotate-password.ts'
 import { v2CreateTokenRoute } from './routes/v2/create-token.ts'
 import { v2ExchangeTokenRoute } from './routes/v2/exchange-token.ts'
 import { v2ProvidersRoute } from './routes/v2/providers.ts'
 import { v2RefreshTokenRoute } from './routes/v2/refresh-token.ts'
+import type { UserResources } from './users/user-resources.ts'
+import { Users } from './users/users.ts'
 import type { DocumentFetcher } from './verifier/document-fetcher.ts'
 import { IssuerKeys } from './verifier/issuer-keys.ts'
 
@@ -80,6 +87,10 @@ export interface AppDependencies {
   readonly mostPerSubject?: number
   readonly limiter: RateLimiter
   readonly rates?: Partial<RateSettings>
+  /** Where permanent users are kept; without it the Users API is not enabled. */
+  readonly userResources?: UserResources
+  /** How long a change of a user is waited for until it is in force. */
+  readonly settleMs?: number
   /** Whose word is taken for the address of a client (X-Forwarded-For): addresses and subnets. */
   readonly trustedProxies?: readonly string[]
 }
@@ -92,6 +103,7 @@ declare module 'fastify' {
 }
 
 const bodyLimit = 32 * 1024
+const defaultSettleMs = 3_000
 
 /** The whole service without listening: `await app.listen({ port, host })`, or `app.inject(...)` in a test. */
 export function buildApp({
@@ -100,6 +112,8 @@ export function buildApp({
   mostPerSubject = defaultMostPerSubject,
   rates = {},
   trustedProxies = [],
+  userResources,
+  settleMs = defaultSettleMs,
   keyUses,
   ...dependencies
 }: AppDependencies): App {
@@ -157,6 +171,9 @@ export function buildApp({
     endpoints,
     mostPerSubject,
     perSubject: allRates.perSubject,
+    users:
+      userResources &&
+      new Users({ ...dependencies, resources: userResources, settleMs, confirmMs: confirmWithinMs }),
   }
   const methods = collectMethods(app)
   const openApi = new OpenApi()
@@ -168,6 +185,11 @@ export function buildApp({
   revokeTokenRoute(app, options)
   revocationsRoute(app, options)
   sessionsRoutes(app, options)
+  createUserRoute(app, options)
+  readUsersRoutes(app, options)
+  changeUserRoute(app, options)
+  rotatePasswordRoute(app, options)
+  deleteUserRoute(app, options)
   explainAccessRoute(app, options)
   v2ExchangeTokenRoute(app, options)
   v2CreateTokenRoute(app, options)

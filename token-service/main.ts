@@ -3,11 +3,13 @@ import { createAudit } from '#core/audit/audit.ts'
 import { createAuditLines } from '#core/audit/audit-lines.ts'
 import { systemClock } from '#core/clock.ts'
 import { listenError, startProbeServer } from '#core/process/probe-server.ts'
+import type { Log } from '#core/process/logger.ts'
 import { type ProgramContext, runProgram } from '#core/process/program.ts'
 import { OrganizationLabels } from '#core/metrics/organization-labels.ts'
 import { programRegistry } from '#core/metrics/program-registry.ts'
 import { readGauge } from '#core/metrics/read-gauge.ts'
 import { openSealingKeys } from '#core/sealing/sealing-key-file.ts'
+import type { Shutdown } from '#core/process/shutdown.ts'
 import { RedisApiKeyUses } from '#core/stores/redis-api-key-uses.ts'
 import { CachedIdentityReader } from '#core/stores/cached-identity-reader.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
@@ -20,8 +22,11 @@ import { redisKeys } from '#core/stores/redis-keys.ts'
 import { createRedisMetrics } from '#core/stores/redis-metrics.ts'
 import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
 import { RedisSessionDirectory } from '#core/stores/redis-session-directory.ts'
+import { findClusterAccess } from '../kubernetes/cluster-access.ts'
 import { type App, buildApp } from './app.ts'
 import { type Settings, settings } from './settings.ts'
+import { ClusterClient } from './users/cluster-client.ts'
+import { KubernetesUsers } from './users/kubernetes-users.ts'
 import { guardedFetch } from './verifier/guarded-fetch.ts'
 
 await runProgram({
@@ -70,7 +75,9 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
     'Time since the control log was read to its end; while it is long, records are read from Redis each time',
     () => identities.staleness() / 1_000,
   )
+  const userResources = settings.usersApi ? await openUsers(settings, log, shutdown) : undefined
   const app = buildApp({
+    ...(userResources === undefined ? {} : { userResources }),
     identities,
     credentials: new RedisCredentialStore(redis, keys, controlLog),
     control: controlLog,
@@ -101,6 +108,18 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
   shutdown.add('http', () => app.close())
   const port = await listen(app, settings.httpPort, settings.httpHost)
   log.info({ port, probes: probes.port }, 'the token service is listening')
+}
+
+/** Nothing is asked of the API server before somebody asks for a user. */
+async function openUsers({ kubeconfig }: Settings, log: Log, shutdown: Shutdown): Promise<KubernetesUsers> {
+  const access = await findClusterAccess({
+    environment: process.env,
+    time: { monotonic: () => performance.now() },
+    ...(kubeconfig === '' ? {} : { kubeconfig }),
+  })
+  const client = new ClusterClient(access)
+  shutdown.add('API server', async () => client.close())
+  return new KubernetesUsers(client, log)
 }
 
 async function listen(app: App, port: number, host: string): Promise<number> {

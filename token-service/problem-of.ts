@@ -2,9 +2,11 @@ import { isDomainError } from '#core/errors.ts'
 import { minuteMs, RateExceeded } from '#core/stores/rate-limiter.ts'
 import { rateLimited } from './limits/rate-headers.ts'
 import { ProblemError } from './problems.ts'
+import { UserResourcesError } from './users/user-resources.ts'
 import { ProviderUnavailable, TokenRefused } from './verifier/token-refused.ts'
 
 const storeRetrySeconds = 2
+const usersRetrySeconds = 5
 
 /** What a failure is to the caller. Whatever nobody expected is `internal_error`, without a word of why. */
 export function problemOf(error: unknown): ProblemError {
@@ -17,8 +19,28 @@ export function problemOf(error: unknown): ProblemError {
     const { limit, waitMs } = error
     return rateLimited([limit], { waitMs, left: [{ remaining: 0, fullInMs: minuteMs }] })
   }
+  if (error instanceof UserResourcesError) return problemOfUsers(error)
   if (isDomainError(error)) return new ProblemError('service_unavailable', retryAfter(storeRetrySeconds))
   return problemOfFastify(error)
+}
+
+function problemOfUsers({ failure, message }: UserResourcesError): ProblemError {
+  switch (failure) {
+    case 'already-exists':
+      return new ProblemError('user_exists')
+    case 'conflict':
+      return new ProblemError('user_changed')
+    case 'cursor':
+      return new ProblemError('invalid_request', {
+        errors: [{ field: 'cursor', remedy: 'begin again without it: it is too old, or none of ours' }],
+      })
+    case 'refused':
+      return new ProblemError('invalid_request', { detail: message })
+    case 'not-allowed':
+      return new ProblemError('users_not_enabled', { detail: message })
+    case 'unavailable':
+      return new ProblemError('users_unavailable', retryAfter(usersRetrySeconds))
+  }
 }
 
 function problemOfFastify(error: unknown): ProblemError {

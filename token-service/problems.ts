@@ -35,6 +35,11 @@ export const problems = {
   renewal_not_possible: { status: 403, title: 'The credential can not be renewed by this proof' },
   insufficient_scope: { status: 403, title: 'The API key may not do this' },
   origin_not_allowed: { status: 403, title: 'The API key may not be used from this origin' },
+  users_not_enabled: {
+    status: 403,
+    title: 'The Users API is not enabled for this organization',
+  },
+  user_limit_reached: { status: 403, title: 'The organization has as many users as it may' },
   organization_suspended: { status: 403, title: 'The organization is suspended' },
   not_found: { status: 404, title: 'There is nothing under this path' },
   organization_not_found: {
@@ -46,15 +51,25 @@ export const problems = {
   credential_not_found: { status: 404, title: 'There is no such credential, or it is gone already' },
   session_not_found: { status: 404, title: 'There is no such session, or it has ended already' },
   method_not_allowed: { status: 405, title: 'The path does not have this method' },
+  user_exists: { status: 409, title: 'The organization has a user of that name already' },
+  user_changed: { status: 409, title: 'Somebody else changes the user at the same time' },
   payload_too_large: { status: 413, title: 'The body is too large' },
   token_too_large: { status: 413, title: 'The identity token is too large' },
   unsupported_media_type: { status: 415, title: 'The body has another media type than this path takes' },
   access_list_not_found: { status: 422, title: 'The organization has no such access list' },
+  idempotency_key_reused: {
+    status: 422,
+    title: 'The Idempotency-Key came with another request for the same user',
+  },
   provider_required: { status: 422, title: 'The request must name an identity provider' },
   rate_limited: { status: 429, title: 'There are more requests than are allowed' },
   internal_error: { status: 500, title: 'Something is wrong here; the request may be fine' },
   service_unavailable: { status: 503, title: 'The service can not answer right now' },
   overloaded: { status: 503, title: 'There is more to do here than can be done right now' },
+  users_unavailable: {
+    status: 503,
+    title: 'Users can not be read or changed right now: where they are kept does not answer',
+  },
   provider_unavailable: { status: 503, title: 'The identity provider can not be reached right now' },
 } as const satisfies Record<TokenFailure, ProblemKind> & Record<string, ProblemKind>
 

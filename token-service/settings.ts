@@ -95,6 +95,20 @@ export const settings = {
     parse: rate,
     default: defaultRates.perAddress,
   } satisfies Setting<number>,
+  usersApi: {
+    name: 'CLOUDSIGNAL_TOKEN_SERVICE_USERS_API',
+    description:
+      'Whether permanent users can be made by REST (/v1/users), as MqttUsers in the Kubernetes API: the service needs rights on them in the namespaces of the Organizations.',
+    parse: flag,
+    default: false,
+  } satisfies Setting<boolean>,
+  kubeconfig: {
+    name: 'CLOUDSIGNAL_TOKEN_SERVICE_KUBECONFIG',
+    description:
+      'For the Users API: a kubeconfig file; when empty the mounted service account, else what kubectl would take.',
+    parse: text,
+    default: '',
+  } satisfies Setting<string>,
   mqttsUrl: {
     name: 'CLOUDSIGNAL_TOKEN_SERVICE_MQTTS_URL',
     description: 'Shown to callers: where to connect, such as mqtts://mqtt.example.com:8883.',

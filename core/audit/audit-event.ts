@@ -159,6 +159,18 @@ export const auditEvents = {
     provider: maybe,
     issuedBefore: time,
   }),
+  'user.created': kind('routine', 'a permanent user was created', { ...caller, principal: maybe }),
+  'user.changed': kind('routine', 'a permanent user was changed', {
+    ...caller,
+    principal: maybe,
+    /** What of it was given. */
+    fields: Type.Array(text),
+  }),
+  'user.password-rotated': kind('ending', 'a permanent user got another password', {
+    ...caller,
+    principal: maybe,
+  }),
+  'user.deleted': kind('ending', 'a permanent user was deleted', { ...caller, principal: maybe }),
   'session.ended': kind('ending', 'a session was ended on request', {
     ...caller,
     principal: maybe,

@@ -14,7 +14,12 @@ const checksumLength = 6
 
 /** 256 random bits in base64url, and a checksum that tells a typing error or a guess before any lookup. */
 export function generateSecret(kind: SecretKind): string {
-  const body = `cs_${kind}_${randomSecretBytes(32).toString('base64url')}`
+  return secretOf(kind, randomSecretBytes(32))
+}
+
+/** A secret made of 32 bytes that nobody else can know. */
+export function secretOf(kind: SecretKind, bytes: Buffer): string {
+  const body = `cs_${kind}_${bytes.toString('base64url')}`
   return body + checksum(body)
 }
 

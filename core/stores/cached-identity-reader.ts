@@ -55,6 +55,10 @@ export class CachedIdentityReader implements IdentityReader {
     return this.#remember(organization, type, () => this.#reader.list(type, organization))
   }
 
+  count(type: IdentityRecordType, organization: OrganizationId): Promise<number> {
+    return this.#reader.count(type, organization)
+  }
+
   async findApiKey(secret: string): Promise<FoundApiKey | undefined> {
     const lookup = apiKeyLookup(secret)
     const known = this.#apiKeys.get(lookup)

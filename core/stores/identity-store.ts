@@ -29,6 +29,9 @@ export interface IdentityReader {
     organization: OrganizationId,
   ): Promise<ReadonlyMap<string, IdentityRecord<T>>>
 
+  /** How many there are of one type. */
+  count(type: IdentityRecordType, organization: OrganizationId): Promise<number>
+
   /** The record as it was read last, without asking the store: by now it may be another one, or gone. */
   recall<T extends IdentityRecordType>(
     type: T,

@@ -54,6 +54,10 @@ export class MemoryIdentityStore implements IdentityWriter {
     return fields.filter((field) => field.startsWith(prefix)).map((field) => field.slice(prefix.length))
   }
 
+  async count(type: IdentityRecordType, organization: OrganizationId): Promise<number> {
+    return (await this.names(type, organization)).length
+  }
+
   async findApiKey(secret: string): Promise<FoundApiKey | undefined> {
     if (secretKindOf(secret) === undefined) return undefined
     const lookup = apiKeyLookup(secret)

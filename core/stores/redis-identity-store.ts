@@ -91,6 +91,10 @@ export class RedisIdentityReader implements IdentityReader {
     return this.#decodeAll(type, organization, Object.entries(texts))
   }
 
+  count(type: IdentityRecordType, organization: OrganizationId): Promise<number> {
+    return fromRedis(() => this.redis.hlen(this.keys.identity(type, organization)))
+  }
+
   #read(organization: OrganizationId, wanted: Wanted): Promise<string | null> {
     const known = this.#reads.get(organization)
     if (known !== undefined) return known.ask(wanted)

@@ -207,6 +207,7 @@ describe('a user who is deleted', () => {
         return identities.getMany(...parameters)
       },
       list: (...parameters) => identities.list(...parameters),
+      count: (...parameters) => identities.count(...parameters),
       findApiKey: (secret) => identities.findApiKey(secret),
       isReady: () => identities.isReady(),
       organizations: () => identities.organizations(),
@@ -252,6 +253,7 @@ test('a revocation that meets a store which does not answer is carried out once 
     isReady: () => identities.isReady(),
     organizations: () => identities.organizations(),
     recall: () => undefined,
+    count: (...parameters) => identities.count(...parameters),
     versionOf: () => undefined,
   }
   const own = await startTestBroker({ identities: unsteady, controlLog })

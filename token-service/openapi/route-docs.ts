@@ -21,6 +21,7 @@ export interface RouteDocs {
 
 export const tags = {
   Tokens: 'Credentials: exchanged for an identity token, or asked for by API key.',
+  Users: 'Permanent users: devices, services, whatever can keep a password.',
   Sessions: 'Who is connected, and for whom messages wait.',
   Access: 'What a credential may do, and why.',
   Hosted: 'The wire contract of the hosted product: its clients work with this service by another URL.',
