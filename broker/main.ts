@@ -14,7 +14,7 @@ import { closeRedis, connectRedis, eachNode, untilReady } from '#core/stores/red
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialRenewer } from '#core/stores/redis-credential-store.ts'
 import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-marks.ts'
-import { RedisIdentityReader } from '#core/stores/redis-identity-store.ts'
+import { RedisIdentityReader } from '#core/stores/redis-identity-reader.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { createRedisMetrics } from '#core/stores/redis-metrics.ts'
 import { type Broker, type BrokerOptions, startBroker } from './broker.ts'

@@ -7,6 +7,7 @@
  * - `store-not-ready`    Redis answers, but the operator has not written its records yet
  * - `record-damaged`     what the store holds is no record of that type
  * - `secret-sealed`      a secret was sealed under a key that this program does not have
+ * - `superseded`         another operator leads by now: this one must not write; `cause` is the other's term
  * - `credential-exists`  the username of a temporary credential is taken
  * - `behind-barrier`     the proof of an identity is older than a revocation
  * - `short-id-taken`     another Organization holds the short id
@@ -19,6 +20,7 @@ export type DomainErrorCode =
   | 'store-not-ready'
   | 'record-damaged'
   | 'secret-sealed'
+  | 'superseded'
   | 'credential-exists'
   | 'behind-barrier'
   | 'short-id-taken'

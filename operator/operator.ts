@@ -9,21 +9,20 @@ import { RedisApiKeyUses } from '#core/stores/redis-api-key-uses.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
 import { redisTls } from '#core/redis/redis-tls.ts'
 import { closeRedis, connectRedis, eachNode } from '#core/stores/redis-connection.ts'
-import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-marks.ts'
-import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { createRedisMetrics } from '#core/stores/redis-metrics.ts'
 import { ClusterCache } from './kubernetes/cluster-cache.ts'
 import { KubernetesHost } from './kubernetes/kubernetes-host.ts'
 import { showResources } from './kubernetes/resource-metrics.ts'
+import { fencedStore } from './kubernetes/fenced-store.ts'
 import { Leadership } from './kubernetes/leadership.ts'
 import { createRecordMetrics } from './kubernetes/record-metrics.ts'
 import { usualLimits } from './reconcilers/sweep-brake.ts'
 import { findClusterAccess } from '../kubernetes/cluster-access.ts'
 import { EventRecorder } from './runtime/events.ts'
 import { KubernetesApi } from './runtime/kubernetes-api.ts'
-import { LeaderElector } from './runtime/leader-election.ts'
+import { LeaderElector, type Leadership as Election } from './runtime/leader-election.ts'
 import { createRuntimeMetrics } from './runtime/metrics.ts'
 import type { KubernetesObject } from './runtime/objects.ts'
 import { systemTime } from './runtime/time.ts'
@@ -56,7 +55,6 @@ export async function runOperator({
   const keys = redisKeys(settings.keyPrefix)
   const clock = startRedisClock(redis, keys, redisMetrics.probe)
   shutdown.add('clock', clock.close)
-  const store = new RedisIdentityStore(redis, keys, new RedisControlLog(redis, keys))
 
   const access = await findClusterAccess({
     environment: process.env,
@@ -119,11 +117,13 @@ export async function runOperator({
     onChange: () => leadership?.lookAgain(),
   })
   shutdown.add('sealing keys', async () => leaveSealingKeys())
-  const createLeadership: ElectorParts['createLeadership'] = (lease) =>
-    (leadership = new Leadership({
+  const createLeadership: ElectorParts['createLeadership'] = (election, lease) => {
+    const { store, takeOver } = fencedStore(redis, keys, election)
+    leadership = new Leadership({
       cache,
       host,
       store,
+      takeOver,
       keyUses: new RedisApiKeyUses(redis, keys),
       metrics,
       sweep: {
@@ -147,7 +147,9 @@ export async function runOperator({
         wssPort: settings.wssPort,
         wssUrl: settings.wssUrl,
       },
-    }))
+    })
+    return leadership
+  }
   const elector = createElector(settings, {
     api,
     log,
@@ -167,7 +169,10 @@ interface ElectorParts {
   readonly metrics: { leading(name: string, isLeader: boolean): void }
   readonly namespace: string
   readonly identity: string
-  readonly createLeadership: (lease: () => KubernetesObject | undefined) => Leadership
+  readonly createLeadership: (
+    election: Pick<Election, 'term' | 'raiseTerm'>,
+    lease: () => KubernetesObject | undefined,
+  ) => Leadership
 }
 
 function createElector(
@@ -183,9 +188,9 @@ function createElector(
     leaseDurationMs: leaseSeconds * 1000,
     renewDeadlineMs: (leaseSeconds * 1000 * 2) / 3,
     retryPeriodMs: (leaseSeconds * 1000 * 2) / 15,
-    onStartedLeading: ({ signal }) => {
-      leadership = createLeadership(() => elector.lease())
-      void leadership.start(signal)
+    onStartedLeading: (election) => {
+      leadership = createLeadership(election, () => elector.lease())
+      void leadership.start(election.signal)
     },
     onStoppedLeading: () => leadership?.stop(drainMs),
   })

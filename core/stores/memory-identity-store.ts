@@ -4,6 +4,7 @@ import type { ControlLogWriter } from './control-log.ts'
 import { identityCodec } from './identity-codecs.ts'
 import type { IdentityRecord, IdentityRecordType } from './identity-records.ts'
 import type { FoundApiKey, IdentityWriter } from './identity-store.ts'
+import { fingerprintOf } from './record-codec.ts'
 
 /** The same contract in one process, for standalone and for tests. Keeps text, so that nobody shares an object. */
 export class MemoryIdentityStore implements IdentityWriter {
@@ -94,6 +95,21 @@ export class MemoryIdentityStore implements IdentityWriter {
     if (texts.size === 0) this.#texts.delete(organization)
     await this.#log.append({ type, organization, name })
     return true
+  }
+
+  fingerprint<T extends IdentityRecordType>(type: T, record: IdentityRecord<T>): string {
+    return fingerprintOf(identityCodec(type).encode(record))
+  }
+
+  async drifted(
+    type: IdentityRecordType,
+    organization: OrganizationId,
+    fingerprints: ReadonlyMap<string, string>,
+  ): Promise<readonly string[]> {
+    const texts = this.#texts.get(organization)
+    return [...fingerprints]
+      .filter(([name, expected]) => fingerprintOf(texts?.get(fieldOf(type, name)) ?? '') !== expected)
+      .map(([name]) => name)
   }
 
   async organizations(): Promise<readonly OrganizationId[]> {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Static, TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { DomainError } from '#core/errors.ts'
@@ -30,4 +31,9 @@ function parse(text: string): unknown {
   } catch {
     return undefined
   }
+}
+
+/** Tells one text of a record from another. */
+export function fingerprintOf(text: string): string {
+  return createHash('sha1').update(text).digest('base64')
 }

@@ -1,166 +1,51 @@
 import { randomUUID } from 'node:crypto'
-import { isDomainError } from '#core/errors.ts'
-import { apiKeyLookup, secretKindOf } from '#core/credentials/secret.ts'
-import { type OrganizationId, parseOrganizationId } from '#core/organizations/organization-id.ts'
+import { DomainError, isDomainError } from '#core/errors.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { ControlLogWriter } from './control-log.ts'
-import { DecodedRecords } from './decoded-records.ts'
 import { identityCodec } from './identity-codecs.ts'
 import { type IdentityRecord, type IdentityRecordType, identityRecordTypes } from './identity-records.ts'
-import type { FoundApiKey, IdentityReader, IdentityWriter } from './identity-store.ts'
-import { Gathering } from './gathering.ts'
+import type { FoundApiKey, IdentityWriter } from './identity-store.ts'
+import { fingerprintOf } from './record-codec.ts'
 import { fromRedis, type RedisConnection } from './redis-connection.ts'
+import { RedisIdentityReader } from './redis-identity-reader.ts'
+import {
+  addMember,
+  markOnce,
+  moveIndex,
+  putRecord,
+  raiseFence,
+  removeMember,
+  removeRecord,
+  settleEntry,
+  supersededError,
+} from './redis-identity-scripts.ts'
 import type { RedisKeys } from './redis-keys.ts'
-import { redisScript } from './redis-script.ts'
+import type { redisScript } from './redis-script.ts'
 
-// The outbox keeps the change in mind until it is in the control log, which lies in another slot: a writer
-// that dies between the two finds it again when it repeats the write.
-const putRecord = redisScript(`
-if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[3] then return redis.call('HEXISTS', KEYS[2], ARGV[2]) end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-redis.call('HSET', KEYS[2], ARGV[2], '1')
-return 1`)
+/** Of a leader: what was written in a higher term is not touched, and the write rejects with `superseded`. */
+export type TermOfWriter = () => number
 
-const removeRecord = redisScript(`
-if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return redis.call('HEXISTS', KEYS[2], ARGV[2]) end
-redis.call('HSET', KEYS[2], ARGV[2], '1')
-return 1`)
-
-const mostAtOnce = 200
-
-type Wanted = readonly [type: IdentityRecordType, name: string]
-
-export class RedisIdentityReader implements IdentityReader {
-  protected readonly redis: RedisConnection
-  protected readonly keys: RedisKeys
-  readonly #decoded = new DecodedRecords()
-  /** Those that are being read. */
-  readonly #reads = new Map<OrganizationId, Gathering<Wanted, string | null>>()
-
-  constructor(redis: RedisConnection, keys: RedisKeys) {
-    this.redis = redis
-    this.keys = keys
-  }
-
-  async get<T extends IdentityRecordType>(
-    type: T,
-    organization: OrganizationId,
-    name: string,
-  ): Promise<IdentityRecord<T> | undefined> {
-    const text = await this.#read(organization, [type, name])
-    if (text !== null) return this.#decoded.decode(type, organization, name, text)
-    this.#decoded.forget(type, organization, name)
-    return undefined
-  }
-
-  recall<T extends IdentityRecordType>(
-    type: T,
-    organization: OrganizationId,
-    name: string,
-  ): IdentityRecord<T> | undefined {
-    return this.#decoded.recall(type, organization, name)
-  }
-
-  versionOf(record: object): string | undefined {
-    return this.#decoded.versionOf(record)
-  }
-
-  async organizations(): Promise<readonly OrganizationId[]> {
-    const ids = await fromRedis(() => this.redis.smembers(this.keys.organizations))
-    return ids.map(parseOrganizationId).filter((id) => id !== undefined)
-  }
-
-  async getMany<T extends IdentityRecordType>(
-    type: T,
-    organization: OrganizationId,
-    names: readonly string[],
-  ): Promise<ReadonlyMap<string, IdentityRecord<T>>> {
-    if (names.length === 0) return new Map()
-    const texts = await Promise.all(names.map((name) => this.#read(organization, [type, name])))
-    return this.#decodeAll(
-      type,
-      organization,
-      names.map((name, index) => [name, texts[index] ?? undefined] as const),
-    )
-  }
-
-  async list<T extends IdentityRecordType>(
-    type: T,
-    organization: OrganizationId,
-  ): Promise<ReadonlyMap<string, IdentityRecord<T>>> {
-    const texts = await fromRedis(() => this.redis.hgetall(this.keys.identity(type, organization)))
-    return this.#decodeAll(type, organization, Object.entries(texts))
-  }
-
-  count(type: IdentityRecordType, organization: OrganizationId): Promise<number> {
-    return fromRedis(() => this.redis.hlen(this.keys.identity(type, organization)))
-  }
-
-  #read(organization: OrganizationId, wanted: Wanted): Promise<string | null> {
-    const known = this.#reads.get(organization)
-    if (known !== undefined) return known.ask(wanted)
-    const reads = new Gathering<Wanted, string | null>({
-      most: mostAtOnce,
-      ask: (all) => this.#readAll(organization, all),
-      idle: () => void this.#reads.delete(organization),
-    })
-    this.#reads.set(organization, reads)
-    return reads.ask(wanted)
-  }
-
-  /** One command for each type of record, however many want the same. */
-  async #readAll(organization: OrganizationId, all: readonly Wanted[]): Promise<(string | null)[]> {
-    const places = new Map<IdentityRecordType, Map<string, number>>()
-    for (const [type, name] of all) {
-      const names = places.get(type) ?? new Map<string, number>()
-      places.set(type, names)
-      if (!names.has(name)) names.set(name, names.size)
-    }
-    const texts = new Map<IdentityRecordType, readonly (string | null)[]>()
-    await fromRedis(() =>
-      Promise.all(
-        Array.from(places, async ([type, names]) => {
-          texts.set(type, await this.redis.hmget(this.keys.identity(type, organization), ...names.keys()))
-        }),
-      ),
-    )
-    return all.map(([type, name]) => texts.get(type)?.[places.get(type)?.get(name) ?? -1] ?? null)
-  }
-
-  #decodeAll<T extends IdentityRecordType>(
-    type: T,
-    organization: OrganizationId,
-    texts: readonly (readonly [string, string | undefined])[],
-  ): ReadonlyMap<string, IdentityRecord<T>> {
-    const records = new Map<string, IdentityRecord<T>>()
-    for (const [name, text] of texts) {
-      if (text === undefined) this.#decoded.forget(type, organization, name)
-      else records.set(name, this.#decoded.decode(type, organization, name, text))
-    }
-    return records
-  }
-
-  async findApiKey(secret: string): Promise<FoundApiKey | undefined> {
-    // A wrong checksum is a guess or a typing error: not worth a question to Redis.
-    if (secretKindOf(secret) === undefined) return undefined
-    const lookup = apiKeyLookup(secret)
-    const [id, name] = (await fromRedis(() => this.redis.hget(this.keys.apiKeys, lookup)))?.split(' ') ?? []
-    const organization = id === undefined ? undefined : parseOrganizationId(id)
-    if (organization === undefined || name === undefined) return undefined
-    const record = await this.get('api-key', organization, name)
-    return record?.lookup === lookup ? { organization, name, record } : undefined
-  }
-
-  async isReady(): Promise<boolean> {
-    return (await fromRedis(() => this.redis.exists(this.keys.epoch))) === 1
-  }
-}
+const comparedAtOnce = 500
 
 export class RedisIdentityStore extends RedisIdentityReader implements IdentityWriter {
   readonly #log: ControlLogWriter
+  readonly #term: TermOfWriter | undefined
 
-  constructor(redis: RedisConnection, keys: RedisKeys, log: ControlLogWriter) {
+  /** Without a term there is but one writer. */
+  constructor(redis: RedisConnection, keys: RedisKeys, log: ControlLogWriter, term?: TermOfWriter) {
     super(redis, keys)
     this.#log = log
+    this.#term = term
+  }
+
+  /**
+   * From now on no leader of an earlier term writes anything. Rejects with `superseded` when there was a later one.
+   * Organizations that are not there yet are closed to it by the first write.
+   */
+  async takeOver(): Promise<void> {
+    await this.#all(raiseFence, [])
+    const organizations = await this.organizations()
+    await Promise.all(organizations.map((organization) => this.#in(organization, raiseFence, [])))
   }
 
   async put<T extends IdentityRecordType>(
@@ -169,21 +54,17 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
     name: string,
     record: IdentityRecord<T>,
   ): Promise<boolean> {
-    await fromRedis(async () => {
-      await this.redis.sadd(this.keys.organizations, organization)
-      if (type === 'api-key') await this.#index(organization, name, (record as FoundApiKey['record']).lookup)
-    })
+    await this.#all(addMember, [this.keys.organizations], organization)
+    if (type === 'api-key') await this.#index(organization, name, (record as FoundApiKey['record']).lookup)
     return this.#change(putRecord, type, organization, name, identityCodec(type).encode(record))
   }
 
   async remove(type: IdentityRecordType, organization: OrganizationId, name: string): Promise<boolean> {
     if (type === 'api-key') await this.#index(organization, name, undefined)
     const changed = await this.#change(removeRecord, type, organization, name)
-    await fromRedis(async () => {
-      const keys = identityRecordTypes.map((each) => this.keys.identity(each, organization))
-      if ((await this.redis.exists(...keys)) === 0)
-        await this.redis.srem(this.keys.organizations, organization)
-    })
+    const keys = identityRecordTypes.map((each) => this.keys.identity(each, organization))
+    const isEmpty = await fromRedis(async () => (await this.redis.exists(...keys)) === 0)
+    if (isEmpty) await this.#all(removeMember, [this.keys.organizations], organization)
     return changed
   }
 
@@ -192,7 +73,52 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
   }
 
   async markReady(): Promise<void> {
-    await fromRedis(() => this.redis.set(this.keys.epoch, randomUUID(), 'NX'))
+    await this.#all(markOnce, [this.keys.epoch], randomUUID())
+  }
+
+  fingerprint<T extends IdentityRecordType>(type: T, record: IdentityRecord<T>): string {
+    return fingerprintOf(identityCodec(type).encode(record))
+  }
+
+  async drifted(
+    type: IdentityRecordType,
+    organization: OrganizationId,
+    fingerprints: ReadonlyMap<string, string>,
+  ): Promise<readonly string[]> {
+    const names = [...fingerprints.keys()]
+    const drifted: string[] = []
+    for (let start = 0; start < names.length; start += comparedAtOnce) {
+      const some = names.slice(start, start + comparedAtOnce)
+      const key = this.keys.identity(type, organization)
+      const texts = await fromRedis(() => this.redis.hmget(key, ...some))
+      const unfound = await this.#unfound(type, organization, some, texts)
+      drifted.push(
+        ...some.filter((name, index) => {
+          const text = texts[index]
+          return (
+            typeof text !== 'string' || fingerprintOf(text) !== fingerprints.get(name) || unfound.has(name)
+          )
+        }),
+      )
+    }
+    return drifted
+  }
+
+  /** Those that are there and that nobody finds, because what leads to them is gone. */
+  async #unfound(
+    type: IdentityRecordType,
+    organization: OrganizationId,
+    names: readonly string[],
+    texts: readonly (string | null)[],
+  ): Promise<ReadonlySet<string>> {
+    if (type === 'organization') {
+      const isMember = await fromRedis(() => this.redis.sismember(this.keys.organizations, organization))
+      return new Set(isMember === 1 ? [] : names)
+    }
+    if (type !== 'api-key') return new Set()
+    const lookups = texts.map((text) => lookupIn(text))
+    const found = await fromRedis(() => this.redis.hmget(this.keys.apiKeys, ...lookups))
+    return new Set(names.filter((name, index) => found[index] !== `${organization} ${name}`))
   }
 
   async #change(
@@ -203,12 +129,18 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
     ...values: string[]
   ): Promise<boolean> {
     const outbox = this.keys.identityOutbox(organization)
-    const field = `${type}/${name}`
+    const entry = `${type}/${name}`
     const keys = [this.keys.identity(type, organization), outbox]
-    if ((await fromRedis(() => script(this.redis, keys, [name, field, ...values]))) !== 1) return false
+    if ((await this.#in(organization, script, keys, name, entry, ...values)) !== 1) return false
     await this.#log.append({ type, organization, name })
-    await fromRedis(() => this.redis.hdel(outbox, field))
+    await this.#in(organization, settleEntry, [outbox], entry)
     return true
+  }
+
+  /** Points the new secret's digest at the key, and no other digest any more. */
+  async #index(organization: OrganizationId, name: string, lookup = ''): Promise<void> {
+    const former = (await this.#lookupOf(organization, name)) ?? ''
+    await this.#all(moveIndex, [this.keys.apiKeys], lookup, `${organization} ${name}`, former)
   }
 
   async #lookupOf(organization: OrganizationId, name: string): Promise<string | undefined> {
@@ -221,12 +153,42 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
     }
   }
 
-  /** Points the new secret's digest at the key, and no other digest any more. */
-  async #index(organization: OrganizationId, name: string, lookup: string | undefined): Promise<void> {
-    const former = await this.#lookupOf(organization, name)
-    await fromRedis(async () => {
-      if (lookup !== undefined) await this.redis.hset(this.keys.apiKeys, lookup, `${organization} ${name}`)
-      if (former !== undefined && former !== lookup) await this.redis.hdel(this.keys.apiKeys, former)
+  #in(
+    organization: OrganizationId,
+    script: Script,
+    keys: readonly string[],
+    ...values: string[]
+  ): Promise<unknown> {
+    return this.#fenced(script, [...keys, this.keys.identityFence(organization)], values)
+  }
+
+  #all(script: Script, keys: readonly string[], ...values: string[]): Promise<unknown> {
+    return this.#fenced(script, [...keys, this.keys.identityFence(undefined)], values)
+  }
+
+  #fenced(script: Script, keys: readonly string[], values: readonly string[]): Promise<unknown> {
+    return fromRedis(async () => {
+      try {
+        return await script(this.redis, keys, [this.#term?.() ?? '', ...values])
+      } catch (error) {
+        throw supersededBy(error) ?? error
+      }
     })
+  }
+}
+
+type Script = ReturnType<typeof redisScript>
+
+function supersededBy(error: unknown): DomainError | undefined {
+  if (!(error instanceof Error) || !error.message.startsWith(supersededError)) return undefined
+  const term = Number.parseInt(error.message.slice(supersededError.length), 10)
+  return new DomainError('superseded', 'another operator leads, or has led after this one', { cause: term })
+}
+
+function lookupIn(text: string | null): string {
+  try {
+    return identityCodec('api-key').decode(text ?? '').lookup
+  } catch {
+    return ''
   }
 }

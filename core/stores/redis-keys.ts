@@ -14,6 +14,8 @@ export interface RedisKeys {
   identity(type: IdentityRecordType, organization: OrganizationId): string
   /** Hash: changes that are written but not yet in the control log. */
   identityOutbox(organization: OrganizationId): string
+  /** Highest term of a leader that wrote in the slot of an organization, or of what belongs to none. */
+  identityFence(organization: OrganizationId | undefined): string
   /** Set of organizations that have records. */
   readonly organizations: string
   /** Hash: digest of an API key to `<organization> <name>`. */
@@ -59,6 +61,8 @@ export function redisKeys(prefix: string = defaultKeyPrefix): RedisKeys {
   return {
     identity: (type, organization) => `${prefix}:{${organization}}:id:${type}`,
     identityOutbox: (organization) => `${prefix}:{${organization}}:id:outbox`,
+    identityFence: (organization) =>
+      organization === undefined ? `${shared}:id:fence` : `${prefix}:{${organization}}:id:fence`,
     organizations: `${shared}:id:organizations`,
     apiKeys: `${shared}:id:api-keys`,
     epoch: `${shared}:id:epoch`,

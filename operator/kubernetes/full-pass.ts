@@ -6,6 +6,8 @@ import type { Cancel, Time } from '../runtime/time.ts'
 
 export interface FullPassOptions {
   readonly store: Pick<IdentityWriter, 'isReady' | 'markReady'>
+  /** Comes before anything is written. */
+  readonly takeOver: () => Promise<void>
   /** Reconciles every object there is, and says which: `<kind> <key>`. */
   readonly enqueueAll: () => readonly string[]
   readonly sweepOrphans: () => Promise<number>
@@ -60,6 +62,7 @@ export class FullPass {
 
   failed(kind: ResourceKindName, key: string, error: unknown, failures: number): void {
     if (isDomainError(error, 'store-unavailable')) return
+    if (isDomainError(error, 'superseded')) return this.again()
     if (failures + 1 >= failuresThatCount) this.#settle(`${kind} ${key}`)
   }
 
@@ -96,6 +99,7 @@ export class FullPass {
       this.#state = 'needed'
     }
     if (this.#state === 'needed') {
+      await this.#options.takeOver()
       this.#state = 'running'
       for (const item of this.#options.enqueueAll()) this.#pending.add(item)
       log.info({ objects: this.#pending.size }, 'reconciling everything')

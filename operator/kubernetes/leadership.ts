@@ -24,6 +24,8 @@ export interface LeadershipOptions extends Pick<
   readonly store: IdentityWriter
   readonly metrics: Pick<RuntimeMetrics, 'controller' | 'expose'>
   readonly sweep: Omit<RecordSweepOptions, 'sweepOrphans' | 'log'>
+  /** Closes the store to leaders before this one; rejects when one after it has written there. */
+  readonly takeOver: () => Promise<void>
   /** Between two looks at what is in the store. */
   readonly upkeepMs: number
   /** Objects of one kind that are reconciled at a time. */
@@ -66,12 +68,13 @@ export class Leadership {
       intervalMs: options.upkeepMs,
       isDue: () => this.#pass.isComplete(),
       isUrgent: () => this.#sweep.hasConfirmation(),
-      round: async () => void (await this.#sweep.run()),
+      round: () => this.#keepUp(),
     })
     this.#pass = new FullPass({
       store,
       time,
       log,
+      takeOver: options.takeOver,
       enqueueAll: () => this.#enqueueAll(),
       sweepOrphans: () => this.#sweep.run(),
     })
@@ -167,6 +170,24 @@ export class Leadership {
       updated: wakeUnlessSeen,
       deleted: (secret) => wake(['IdentityProvider', 'ApiKey', 'MqttUser'], secret),
     })
+  }
+
+  async #keepUp(): Promise<void> {
+    const { store, sweep, log } = this.#options
+    // After a flush everything is written anyway.
+    if (!(await store.isReady())) return
+    const drifted = await this.#reconcilers.findDrift()
+    for (const { kind, namespace, name } of drifted) {
+      sweep.metrics.drifted(kind)
+      this.#controllers[kind].enqueue(`${namespace}/${name}`, 'resync')
+    }
+    if (drifted.length > 0) {
+      log.warn(
+        { records: drifted.length, some: drifted.slice(0, 10) },
+        'records were changed by somebody else; writing them again',
+      )
+    }
+    await this.#sweep.run()
   }
 
   #enqueueAll(): string[] {

@@ -7,7 +7,13 @@ import { isSameStatus } from '../runtime/conditions.ts'
 import type { ResourceHost } from './host.ts'
 import type { Decision, KindReconciler, RecordOf, RecordTypeOf } from './kind-reconciler.ts'
 import { notReady, type Readiness, readyReasonOf, wasSynced, withReadiness } from './readiness.ts'
-import type { Reconciler, ReconcileOutcome, ResourceAddress, ResourceName } from './reconciler.ts'
+import {
+  ownerOf,
+  type Reconciler,
+  type ReconcileOutcome,
+  type ResourceAddress,
+  type ResourceName,
+} from './reconciler.ts'
 import type { RecordAddress, RecordLedger } from './record-ledger.ts'
 
 export interface ReconcilerParts {
@@ -190,7 +196,7 @@ class ReconcileLoop<K extends ResourceKindName, Facts> {
   }
 
   #ownerOf({ namespace, name }: ResourceName): string {
-    return `${this.#kind.kind} ${namespace}/${name}`
+    return ownerOf({ kind: this.#kind.kind, namespace, name })
   }
 }
 

@@ -16,7 +16,7 @@ import { mqttUserReconciler } from './mqtt-user.ts'
 import { createOrganizationFinder } from './organization-finder.ts'
 import { organizationReconciler } from './organization.ts'
 import { type SweepOutcome, sweepOrphans } from './orphan-sweep.ts'
-import type { Reconciler, ResourceAddress } from './reconciler.ts'
+import { objectOf, type Reconciler, type ResourceAddress } from './reconciler.ts'
 import { RecordLedger } from './record-ledger.ts'
 import { type BrakeLimits, usualLimits } from './sweep-brake.ts'
 
@@ -57,6 +57,8 @@ export interface ReconcilerOptions {
  */
 export interface Reconcilers {
   readonly byKind: Readonly<Record<ResourceKindName, Reconciler>>
+  /** Objects whose records somebody has changed or removed in the store: to be reconciled. Reads no Secret and no status. */
+  findDrift(): Promise<readonly ResourceAddress[]>
   /** Removes records that no object stands for; many at once only when `isConfirmed` says yes to their token. */
   sweepOrphans(isConfirmed?: (token: string) => boolean): Promise<SweepOutcome>
 }
@@ -102,6 +104,7 @@ export function createReconcilers(options: ReconcilerOptions): Reconcilers {
       ApiKey: createReconciler(kinds.ApiKey, parts),
       MqttUser: createReconciler(kinds.MqttUser, parts),
     },
+    findDrift: async () => (await ledger.drifted()).map(objectOf),
     sweepOrphans: (isConfirmed = () => false) =>
       sweepOrphans({ host, store, ledger, claimOf, limits, log }, isConfirmed),
   }

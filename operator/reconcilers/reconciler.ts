@@ -11,6 +11,17 @@ export interface ResourceAddress extends ResourceName {
   readonly kind: ResourceKindName
 }
 
+/** An object as the ledger names it. */
+export function ownerOf({ kind, namespace, name }: ResourceAddress): string {
+  return `${kind} ${namespace}/${name}`
+}
+
+/** The other way round: no kind has a space in it, and no name a `/`. */
+export function objectOf(owner: string): ResourceAddress {
+  const [kind, namespace = '', name = ''] = owner.split(/[ /]/)
+  return { kind: kind as ResourceKindName, namespace, name }
+}
+
 /**
  * Makes the records of one object follow it. Reads the state itself, so it may run at any time, any number of
  * times, also for an object that is gone. Rejects when it could not finish and should be tried again.

@@ -17,6 +17,8 @@ export interface RecordAddress<T extends IdentityRecordType = IdentityRecordType
 export class RecordLedger {
   readonly #store: IdentityWriter
   readonly #owners = new Map<string, string>()
+  /** Of each record as it was written. */
+  readonly #fingerprints = new Map<string, string>()
   readonly #written = new Map<string, Map<string, RecordAddress>>()
   readonly #running = new Map<string, Promise<unknown>>()
   readonly #condemned = new Set<string>()
@@ -35,6 +37,7 @@ export class RecordLedger {
       this.#condemned.delete(keyOfRecord(address))
       await this.#store.put(address.type, address.organization, address.name, record)
       this.#assign(owner, address)
+      this.#fingerprints.set(keyOfRecord(address), this.#store.fingerprint(address.type, record))
     })
   }
 
@@ -74,6 +77,41 @@ export class RecordLedger {
     return this.#condemned.has(keyOfRecord(address))
   }
 
+  /** Whose records are not in the store any more as they were written. */
+  async drifted(): Promise<readonly string[]> {
+    const drifted: string[] = []
+    for (const { type, organization, fingerprints } of this.#inGroups()) {
+      for (const name of await this.#store.drifted(type, organization, fingerprints)) {
+        const key = keyOfRecord({ type, organization, name })
+        // It may have been written anew meanwhile.
+        const isCurrent = this.#fingerprints.get(key) === fingerprints.get(name) && !this.#running.has(key)
+        const owner = this.#owners.get(key)
+        if (isCurrent && owner !== undefined) drifted.push(owner)
+      }
+    }
+    return drifted
+  }
+
+  #inGroups(): Iterable<{
+    readonly type: IdentityRecordType
+    readonly organization: OrganizationId
+    readonly fingerprints: Map<string, string>
+  }> {
+    const groups = new Map<
+      string,
+      { type: IdentityRecordType; organization: OrganizationId; fingerprints: Map<string, string> }
+    >()
+    for (const addresses of this.#written.values()) {
+      for (const [key, { type, organization, name }] of addresses) {
+        const of = `${organization}/${type}`
+        const group = groups.get(of) ?? { type, organization, fingerprints: new Map<string, string>() }
+        groups.set(of, group)
+        group.fingerprints.set(name, this.#fingerprints.get(key) ?? '')
+      }
+    }
+    return groups.values()
+  }
+
   /** What `owner` has written and nobody else since. */
   written(owner: string): readonly RecordAddress[] {
     return [...(this.#written.get(owner)?.values() ?? [])]
@@ -90,6 +128,7 @@ export class RecordLedger {
     const owner = this.#owners.get(keyOfRecord(address))
     if (owner === undefined) return
     this.#owners.delete(keyOfRecord(address))
+    this.#fingerprints.delete(keyOfRecord(address))
     const written = this.#written.get(owner)
     written?.delete(keyOfRecord(address))
     if (written?.size === 0) this.#written.delete(owner)

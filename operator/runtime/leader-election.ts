@@ -8,7 +8,8 @@
  * - Every write is conditional on the resourceVersion read before.
  * - `term` (leaseTransitions) grows with every change of leader: writes to other stores can be fenced with it.
  *   Nobody may delete the Lease while processes run: that starts the terms anew and allows two leaders for the
- *   seconds until the next renewal.
+ *   seconds until the next renewal. A leader that finds a fence of a later term, as after such a deletion, asks for
+ *   a term above it by `raiseTerm`: only who still holds the Lease gets one.
  * - An unreachable API server is waited for; it costs the leader its leadership, nothing else.
  */
 import { isApiError } from '../../kubernetes/api-error.ts'
@@ -19,6 +20,8 @@ import { deadline, microTime, sleep, type Random, type Time } from './time.ts'
 
 export interface Leadership {
   readonly term: number
+  /** Resolves with a term above this one, once it stands in the Lease; rejects when leadership ends before. */
+  raiseTerm(above: number): Promise<number>
   /** Aborts when leadership ends, for whatever reason. */
   readonly signal: AbortSignal
 }
@@ -83,6 +86,8 @@ export class LeaderElector {
   /** Set by a failed write: what was observed may no longer be what is stored. */
   #mustRead = true
   #leadsUntil: number | undefined
+  #leastTerm = 0
+  #raised = new Set<() => void>()
   #running = false
 
   constructor(options: LeaderElectorOptions) {
@@ -141,7 +146,11 @@ export class LeaderElector {
     const lost = this.#keep(ended.signal)
     this.#announce(true)
     this.#guard(() =>
-      this.#options.onStartedLeading({ term: this.#term(), signal: AbortSignal.any([ended.signal, stop]) }),
+      this.#options.onStartedLeading({
+        term: this.#term(),
+        raiseTerm: (above) => this.#raiseTerm(above, ended.signal),
+        signal: AbortSignal.any([ended.signal, stop]),
+      }),
     )
     const isLost = await Promise.race([lost, aborted(stop)])
     const end = isLost ? 'lost' : 'released'
@@ -168,6 +177,19 @@ export class LeaderElector {
     return false
   }
 
+  async #raiseTerm(above: number, ended: AbortSignal): Promise<number> {
+    this.#leastTerm = Math.max(this.#leastTerm, above + 1)
+    while (this.#term() <= above || !this.isLeader()) {
+      ended.throwIfAborted()
+      const { promise, resolve } = Promise.withResolvers<void>()
+      this.#raised.add(resolve)
+      ended.addEventListener('abort', () => resolve(), { once: true })
+      await promise
+      this.#raised.delete(resolve)
+    }
+    return this.#term()
+  }
+
   #remaining(): number {
     return Math.max(0, (this.#leadsUntil ?? 0) - this.#options.time.monotonic())
   }
@@ -183,6 +205,7 @@ export class LeaderElector {
     try {
       if (!(await this.#write(limit.signal, signal))) return false
       this.#leadsUntil = sentAt + this.#renewDeadlineMs
+      for (const resolve of this.#raised) resolve()
       return true
     } catch (error) {
       this.#mustRead = true
@@ -256,13 +279,13 @@ export class LeaderElector {
       leaseDurationSeconds: Math.ceil(this.#leaseDurationMs / 1000),
       acquireTime: held ? (spec.acquireTime ?? now) : now,
       renewTime: now,
-      leaseTransitions: (spec.leaseTransitions ?? 0) + (held ? 0 : 1),
+      leaseTransitions: Math.max((spec.leaseTransitions ?? 0) + (held ? 0 : 1), this.#leastTerm),
     }
   }
 
   #firstLease(): Lease {
     const { namespace, name } = this.#options
-    const spec = { ...this.#renewed({}), leaseTransitions: 1 }
+    const spec = this.#renewed({})
     return { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { namespace, name }, spec }
   }
 

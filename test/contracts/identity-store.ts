@@ -137,6 +137,29 @@ export function describeIdentityStore(name: string, create: () => Promise<Identi
       expect(await store.findApiKey(secret)).toBeUndefined()
     })
 
+    test('what was changed or removed behind one’s back is told by its fingerprint, and nothing else is', async () => {
+      const { store } = await create()
+      await store.put('user', org, 'ada', user)
+      await store.put('user', org, 'bob', { ...user, suspended: true })
+      const ofUser = store.fingerprint('user', user)
+      const expected = new Map(['ada', 'bob', 'eve'].map((name) => [name, ofUser]))
+      expect([...(await store.drifted('user', org, expected))].toSorted()).toEqual(['bob', 'eve'])
+      expect(await store.drifted('user', org, new Map([['ada', ofUser]]))).toEqual([])
+      expect(await store.drifted('user', anotherOrganizationId, new Map([['ada', ofUser]]))).toEqual(['ada'])
+      expect(await store.drifted('user', org, new Map())).toEqual([])
+    })
+
+    test('an organization and an API key that can be found have not drifted', async () => {
+      const { store } = await create()
+      const [organization, key] = [anOrganization(), anApiKey('backend', generateSecret('sk'))]
+      await store.put('organization', org, 'organization', organization)
+      await store.put('api-key', org, 'backend', key)
+      const print = store.fingerprint('organization', organization)
+      expect(await store.drifted('organization', org, new Map([['organization', print]]))).toEqual([])
+      const ofKey = new Map([['backend', store.fingerprint('api-key', key)]])
+      expect(await store.drifted('api-key', org, ofKey)).toEqual([])
+    })
+
     test('it is ready only once somebody said so', async () => {
       const { store } = await create()
       await store.put('user', org, 'ada', user)

@@ -12,6 +12,7 @@ describe('the pass over all objects', () => {
   let isReady: boolean
   let failure: Error | undefined
   let sweepFailure: Error | undefined
+  let takeOverFailure: Error | undefined
   let objects: string[]
   let pass: FullPass
 
@@ -22,6 +23,7 @@ describe('the pass over all objects', () => {
     isReady = false
     failure = undefined
     sweepFailure = undefined
+    takeOverFailure = undefined
     objects = ['MqttUser a/ada', 'MqttUser a/bob']
     pass = new FullPass({
       time,
@@ -35,6 +37,9 @@ describe('the pass over all objects', () => {
           steps.push('marked')
           isReady = true
         },
+      },
+      async takeOver() {
+        if (takeOverFailure !== undefined) throw takeOverFailure
       },
       enqueueAll() {
         steps.push('enqueued')
@@ -141,6 +146,26 @@ describe('the pass over all objects', () => {
     await time.advance(1_000)
     await finish()
     expect(steps).toEqual(['enqueued', 'enqueued', 'swept', 'marked'])
+  })
+
+  test('writes nothing before the store is closed to earlier leaders', async () => {
+    takeOverFailure = new DomainError('superseded', 'another leads')
+    await begin()
+    await time.advance(5_000)
+    expect(steps).toEqual([])
+    takeOverFailure = undefined
+    await time.advance(1_000)
+    expect(steps).toEqual(['enqueued'])
+  })
+
+  test('takes over anew when a write finds that a later leader was there', async () => {
+    await begin()
+    await finish()
+    takeOverFailure = new DomainError('superseded', 'another leads')
+    pass.failed('MqttUser', 'a/ada', takeOverFailure, 0)
+    await time.advance(5_000)
+    expect(pass.isComplete()).toBe(false)
+    expect(steps).toEqual(['enqueued', 'swept', 'marked'])
   })
 
   test('does nothing more once it was stopped', async () => {

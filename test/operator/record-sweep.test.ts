@@ -28,6 +28,7 @@ describe('a sweep that keeps something', () => {
       metrics: {
         orphansRemoved() {},
         orphansHeld: (count) => void (gauge = count),
+        drifted() {},
       },
       log,
     })
@@ -75,7 +76,7 @@ test('two sweeps never run at once, and one that failed stands in nobody’s way
     },
     lease: () => undefined,
     record() {},
-    metrics: { orphansRemoved() {}, orphansHeld() {} },
+    metrics: { orphansRemoved() {}, orphansHeld() {}, drifted() {} },
     log: recordingLog(),
   })
   const first = sweep.run()

@@ -130,6 +130,41 @@ describe('on Redis', () => {
     expect(log).toEqual([{ type: 'user', organization: org, name: 'ada' }])
   })
 
+  test('an organization that nobody can list and an API key that nobody can find have drifted', async () => {
+    const keys = freshKeys()
+    const store = new RedisIdentityStore(redis, keys, recordingLog().writer)
+    const [organization, key] = [anOrganization(), anApiKey('backend', generateSecret('sk'))]
+    const prints = {
+      organization: new Map([['organization', store.fingerprint('organization', organization)]]),
+      'api-key': new Map([['backend', store.fingerprint('api-key', key)]]),
+    }
+    const write = async (): Promise<void> => {
+      await store.put('organization', org, 'organization', organization)
+      await store.put('api-key', org, 'backend', key)
+    }
+    await write()
+    await redis.del(keys.organizations)
+    await redis.hset(keys.apiKeys, key.lookup, `${org} another`)
+    expect(await store.drifted('organization', org, prints.organization)).toEqual(['organization'])
+    expect(await store.drifted('api-key', org, prints['api-key'])).toEqual(['backend'])
+    await redis.hset(keys.identity('api-key', org), 'backend', 'damaged')
+    expect(await store.drifted('api-key', org, prints['api-key'])).toEqual(['backend'])
+    await write()
+    expect(await store.drifted('organization', org, prints.organization)).toEqual([])
+    expect(await store.drifted('api-key', org, prints['api-key'])).toEqual([])
+  })
+
+  test('drift is found among more records than are asked for at once', async () => {
+    const keys = freshKeys()
+    const store = new RedisIdentityStore(redis, keys, recordingLog().writer)
+    const names = Array.from({ length: 1_100 }, (_, index) => `list-${index}`)
+    await Promise.all(names.map((name) => store.put('access-list', org, name, { rules: [] })))
+    const print = store.fingerprint('access-list', { rules: [] })
+    await redis.hdel(keys.identity('access-list', org), 'list-0', 'list-499', 'list-500', 'list-1099')
+    const drifted = await store.drifted('access-list', org, new Map(names.map((name) => [name, print])))
+    expect(drifted).toEqual(['list-0', 'list-499', 'list-500', 'list-1099'])
+  })
+
   test('a damaged API key is written anew and can be removed', async () => {
     const keys = freshKeys()
     const store = new RedisIdentityStore(redis, keys, recordingLog().writer)

@@ -66,6 +66,29 @@ describe('the ledger of records', () => {
     expect(await stored()).toBeUndefined()
   })
 
+  test('knows whose records were changed or removed behind its back, without asking for what it wrote', async () => {
+    const other = { ...list, name: 'b' }
+    await ledger.put('x', list, rules('1'))
+    await ledger.put('y', other, rules('2'))
+    expect(await ledger.drifted()).toEqual([])
+    await store.put('access-list', anOrganizationId, 'a', rules('by hand'))
+    await store.remove('access-list', anOrganizationId, 'b')
+    expect([...(await ledger.drifted())].toSorted()).toEqual(['x', 'y'])
+    await ledger.put('x', list, rules('1'))
+    await ledger.remove('y', other)
+    expect(await ledger.drifted()).toEqual([])
+  })
+
+  test('takes no record for drifted that is written anew while it looks', async () => {
+    await ledger.put('x', list, rules('1'))
+    const look = store.drifted.bind(store)
+    store.drifted = async (...asked) => {
+      await ledger.put('x', list, rules('2'))
+      return await look(...asked)
+    }
+    expect(await ledger.drifted()).toEqual([])
+  })
+
   test('leaves what it abandons where it is', async () => {
     await ledger.put('x', list, rules('1'))
     ledger.abandon('x')

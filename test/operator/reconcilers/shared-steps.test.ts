@@ -83,6 +83,44 @@ describe('while the store is away', () => {
   })
 })
 
+describe('drift', () => {
+  test('is found of every kind, mended by a reconcile, and asks for neither Secret nor status', async () => {
+    const organizationRef = { name: 'acme' }
+    const oidc = { issuer: 'https://issuer.example.com', audience: ['app'] }
+    await world.apply(
+      aUserResource('ada', lists),
+      aResource('ApiKey', 'key', { organizationRef, type: 'secret', scopes: ['exchange'] }),
+      aResource('IdentityProvider', 'login', { organizationRef, type: 'oidc', oidc, ...lists }),
+    )
+    const kept = await world.store.list('user', org)
+    expect(await world.reconcilers.findDrift()).toEqual([])
+    for (const [type, name] of [
+      ['organization', 'organization'],
+      ['user', 'ada'],
+      ['access-list', 'devices'],
+      ['api-key', 'key'],
+      ['provider', 'login'],
+    ] as const) {
+      await world.store.remove(type, org, name)
+    }
+    world.host.failure = new Error('no Secret is read to find drift')
+    world.host.statusWrites = 0
+    const drifted = await world.reconcilers.findDrift()
+    world.host.failure = undefined
+    expect(drifted.map(({ kind, name }) => `${kind} ${name}`).toSorted()).toEqual([
+      'AccessList devices',
+      'ApiKey key',
+      'IdentityProvider login',
+      'MqttUser ada',
+      'Organization acme',
+    ])
+    for (const { kind, ...of } of drifted) await world.reconcilers.byKind[kind].reconcile(of)
+    expect(await world.reconcilers.findDrift()).toEqual([])
+    expect(await world.store.list('user', org)).toEqual(kept)
+    expect(world.host.statusWrites).toBe(0)
+  })
+})
+
 describe('the sweep', () => {
   test('removes records of objects that went while nobody looked, and nothing else', async () => {
     const key = aResource('ApiKey', 'key', {

@@ -119,6 +119,31 @@ describe('a leader elector', () => {
     expect(leaderships[0]?.term).toBe(1)
   })
 
+  test('gets a later term where it asks for one, by a renewal, and keeps that', async () => {
+    const leader = await aLeader('one')
+    const raised = leader.leaderships[0]?.raiseTerm(41)
+    await nextAttempt(leader)
+    expect(await raised).toBe(42)
+    expect(await leader.leaderships[0]?.raiseTerm(30)).toBe(42)
+    await nextAttempt(leader)
+    expect(leaseSpec()).toMatchObject({ holderIdentity: 'one', leaseTransitions: 42 })
+  })
+
+  test('gets no later term once another leads', async () => {
+    const leader = await aLeader('one')
+    const raised = leader.leaderships[0]?.raiseTerm(41)
+    const outcome = raised?.then(String, () => 'refused')
+    server.put(leases, {
+      ...server.read(leasePath),
+      metadata: { name: 'operator' },
+      spec: { ...leaseSpec(), holderIdentity: 'two' },
+    })
+    for (let attempt = 0; attempt < 3; attempt += 1) await leader.time.advance(2000)
+    await eventually('it has lost', () => leader.ends.length === 1)
+    expect(await outcome).toBe('refused')
+    expect(leaseSpec()).toMatchObject({ holderIdentity: 'two', leaseTransitions: 1 })
+  })
+
   test('renews every two seconds and keeps its term', async () => {
     const leader = await aLeader('one')
     const { renewTime, acquireTime } = leaseSpec()

@@ -1,0 +1,62 @@
+import { redisScript } from './redis-script.ts'
+
+/**
+ * What the operator does to records, each in one step. The last key is the fence of the slot: the highest term of a
+ * leader that has written here. The first value is the term of whoever writes, or nothing where there are no terms: a
+ * leader that was replaced while it hung must change nothing once it goes on. A fence ends a month after it was
+ * raised, and is raised again by the next write.
+ */
+const fence = `
+local term = ARGV[1]
+if term ~= '' then
+  local seen = tonumber(redis.call('GET', KEYS[#KEYS]) or '') or 0
+  if seen > tonumber(term) and seen < 2147483647 then return redis.error_reply('SUPERSEDED ' .. seen) end
+  if seen ~= tonumber(term) then redis.call('SET', KEYS[#KEYS], term, 'EX', 2592000) end
+end`
+
+const fenced = (lua: string): ReturnType<typeof redisScript> => redisScript(fence + lua)
+
+/** The error that a fence answers with begins so; then follows the term that has written there. */
+export const supersededError = 'SUPERSEDED '
+
+/** KEYS: fence. */
+export const raiseFence = fenced(`
+return 0`)
+
+// The outbox keeps the change in mind until it is in the control log, which lies in another slot: a writer
+// that dies between the two finds it again when it repeats the write.
+
+/** KEYS: records, outbox, fence. ARGV: term, name, entry, record. 1 when the entry is to be told. */
+export const putRecord = fenced(`
+if redis.call('HGET', KEYS[1], ARGV[2]) == ARGV[4] then return redis.call('HEXISTS', KEYS[2], ARGV[3]) end
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[4])
+redis.call('HSET', KEYS[2], ARGV[3], term)
+return 1`)
+
+/** KEYS: records, outbox, fence. ARGV: term, name, entry. 1 when the entry is to be told. */
+export const removeRecord = fenced(`
+if redis.call('HDEL', KEYS[1], ARGV[2]) == 0 then return redis.call('HEXISTS', KEYS[2], ARGV[3]) end
+redis.call('HSET', KEYS[2], ARGV[3], term)
+return 1`)
+
+/** KEYS: outbox, fence. ARGV: term, entry. */
+export const settleEntry = fenced(`
+return redis.call('HDEL', KEYS[1], ARGV[2])`)
+
+/** KEYS: set, fence. ARGV: term, member. */
+export const addMember = fenced(`
+return redis.call('SADD', KEYS[1], ARGV[2])`)
+
+/** KEYS: set, fence. ARGV: term, member. */
+export const removeMember = fenced(`
+return redis.call('SREM', KEYS[1], ARGV[2])`)
+
+/** KEYS: index, fence. ARGV: term, field that is to be or nothing, value, field that was or nothing. */
+export const moveIndex = fenced(`
+if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], ARGV[2], ARGV[3]) end
+if ARGV[4] ~= '' and ARGV[4] ~= ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[4]) end
+return 0`)
+
+/** KEYS: mark, fence. ARGV: term, value. Whoever marked first stays. */
+export const markOnce = fenced(`
+return redis.call('SET', KEYS[1], ARGV[2], 'NX')`)
