@@ -5,6 +5,7 @@ import type { Log } from '../runtime/log.ts'
 import type { KubernetesObject } from '../runtime/objects.ts'
 import { Reflector, type ReflectorMetrics } from '../runtime/reflector.ts'
 import type { Random, Time } from '../runtime/time.ts'
+import { cachedObject, cachedSecret } from './cached-object.ts'
 import { asResource, type KubernetesResource, resourceTypeOf, secretType } from './resource-types.ts'
 
 export interface ClusterCacheOptions {
@@ -32,10 +33,16 @@ export class ClusterCache {
       random,
       log,
       metrics,
+      // In pages: one answer with everything would be what takes the most memory of all.
+      lists: 'newest' as const,
       ...(namespaces === undefined ? {} : { namespaces }),
     }
     const reflectorOf = <K extends ResourceKindName>(kind: K): Reflector<KubernetesResource<K>> => {
-      const reflector = new Reflector<KubernetesResource<K>>({ ...common, type: resourceTypeOf(kind) })
+      const reflector = new Reflector<KubernetesResource<K>>({
+        ...common,
+        type: resourceTypeOf(kind),
+        transform: (object) => cachedObject(kind, object),
+      })
       reflector.index(secretIndex, (object) => secretsOf(kind, object))
       return reflector
     }
@@ -46,7 +53,7 @@ export class ClusterCache {
       ApiKey: reflectorOf('ApiKey'),
       MqttUser: reflectorOf('MqttUser'),
     }
-    this.secrets = new Reflector({ ...common, type: secretType, metadataOnly: true, transform: bare })
+    this.secrets = new Reflector({ ...common, type: secretType, metadataOnly: true, transform: cachedSecret })
   }
 
   of<K extends ResourceKindName>(kind: K): Reflector<KubernetesResource<K>> {
@@ -92,17 +99,4 @@ export class ClusterCache {
 
 function secretsOf<K extends ResourceKindName>(kind: K, object: KubernetesResource<K>): string[] {
   return secretNamesOf(kind, asResource(object)).map((name) => `${object.metadata.namespace}/${name}`)
-}
-
-/** A cluster may hold many thousand Secrets, and all that matters of them is that they changed. */
-function bare({ metadata }: KubernetesObject): KubernetesObject {
-  const { name, namespace, uid, resourceVersion } = metadata
-  return {
-    metadata: {
-      name,
-      ...(namespace === undefined ? {} : { namespace }),
-      ...(uid === undefined ? {} : { uid }),
-      ...(resourceVersion === undefined ? {} : { resourceVersion }),
-    },
-  }
 }

@@ -5,7 +5,8 @@ import { isApiError } from '../../kubernetes/api-error.ts'
 import type { EventRecorder } from '../runtime/events.ts'
 import { addFinalizer, removeFinalizer } from '../runtime/finalizers.ts'
 import type { KubernetesApi } from '../runtime/kubernetes-api.ts'
-import { isOlderVersion, type KubernetesObject } from '../runtime/objects.ts'
+import { isOlderVersion, keyOf, type KubernetesObject } from '../runtime/objects.ts'
+import { cachedObject, recordsFinalizer } from './cached-object.ts'
 import type { ClusterCache } from './cluster-cache.ts'
 import { Deletions } from './deletions.ts'
 import {
@@ -19,9 +20,6 @@ import {
 
 /** Name of this program among those that own fields of an object. */
 const fieldManager = 'cloudsignal-operator'
-
-/** What holds an object until its records are gone. */
-const recordsFinalizer = 'cloudsignal.app/records'
 
 interface Secret extends KubernetesObject {
   readonly type?: string
@@ -52,6 +50,7 @@ export class KubernetesHost implements ResourceHost {
     this.#deletions = new Deletions(api, cache)
     for (const kind of resourceKindNames) {
       cache.of(kind).addHandler({
+        updated: (object) => this.#forgetOlder(object),
         deleted: ({ metadata }) => void this.#written.delete(metadata.uid ?? ''),
       })
     }
@@ -135,9 +134,8 @@ export class KubernetesHost implements ResourceHost {
 
   async pinShortId({ metadata }: ResourceOf['Organization'], shortId: string): Promise<void> {
     const wanted = { ...identityOf('Organization', metadata), spec: { shortId } }
-    this.#remember(
-      await this.#api.apply(resourceTypeOf('Organization'), wanted, { fieldManager, force: false }),
-    )
+    const options = { fieldManager, force: false }
+    this.#remember('Organization', await this.#api.apply(resourceTypeOf('Organization'), wanted, options))
   }
 
   async writeStatus<K extends ResourceKindName>(
@@ -148,7 +146,7 @@ export class KubernetesHost implements ResourceHost {
     // The spec is what the type asks for; the server leaves it out of account under /status.
     const wanted = { ...identityOf(kind, metadata), spec, status }
     try {
-      this.#remember(await this.#api.applyStatus(resourceTypeOf(kind), wanted, { fieldManager }))
+      this.#remember(kind, await this.#api.applyStatus(resourceTypeOf(kind), wanted, { fieldManager }))
     } catch (error) {
       // Gone meanwhile: there is nothing left to report on.
       if (!isApiError(error, 'not-found')) throw error
@@ -158,7 +156,7 @@ export class KubernetesHost implements ResourceHost {
   async addFinalizer<K extends ResourceKindName>(kind: K, resource: ResourceOf[K]): Promise<void> {
     const object = asObject(resource)
     const changed = await addFinalizer(this.#api, resourceTypeOf(kind), object, recordsFinalizer)
-    if (changed !== object) this.#remember(changed)
+    if (changed !== object) this.#remember(kind, changed)
   }
 
   removeFinalizer<K extends ResourceKindName>(kind: K, resource: ResourceOf[K]): Promise<void> {
@@ -187,19 +185,26 @@ export class KubernetesHost implements ResourceHost {
     }
   }
 
-  #remember(object: KubernetesResource): void {
-    if (object.metadata.uid !== undefined) this.#written.set(object.metadata.uid, object)
+  #remember<K extends ResourceKindName>(kind: K, object: KubernetesResource<K>): void {
+    const { uid } = object.metadata
+    if (uid === undefined) return
+    this.#written.set(uid, cachedObject(kind, object))
+    // The watch may have been faster than the answer.
+    const seen = this.#cache.of(kind).store.get(keyOf(object))
+    if (seen !== undefined) this.#forgetOlder(seen)
+  }
+
+  /** The cache has seen what we wrote, or something newer. */
+  #forgetOlder({ metadata: { uid = '', resourceVersion } }: KubernetesObject): void {
+    const written = this.#written.get(uid)
+    if (written !== undefined && !isOlderVersion(resourceVersion, written.metadata.resourceVersion)) {
+      this.#written.delete(uid)
+    }
   }
 
   #newest<K extends ResourceKindName>(cached: KubernetesResource<K>): ResourceOf[K] {
-    const { uid = '', resourceVersion } = cached.metadata
-    const written = this.#written.get(uid)
-    if (written === undefined) return asResource(cached)
-    if (isOlderVersion(resourceVersion, written.metadata.resourceVersion)) {
-      return asResource(written as KubernetesResource<K>)
-    }
-    this.#written.delete(uid)
-    return asResource(cached)
+    this.#forgetOlder(cached)
+    return asResource((this.#written.get(cached.metadata.uid ?? '') ?? cached) as KubernetesResource<K>)
   }
 }
 

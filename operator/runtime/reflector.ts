@@ -2,11 +2,11 @@
  * Keeps a Store equal to what the API server holds of one kind, until its signal aborts, whatever happens to the
  * connection. No error ends it and none is thrown: each is logged, counted by reason and followed by a wait.
  *
- * - Lists (from the server's cache first, pages of `pageSize`), then watches with bookmarks. The server is asked
+ * - Lists (from the server's cache, or the newest in pages of `pageSize`), then watches with bookmarks. The server is asked
  *   to end each watch after 300-600 s by chance; five seconds later the client ends it itself, so a half-open
  *   connection is noticed.
  * - A failed watch is resumed where it stopped; only `gone` lists again, at once unless the last list is less
- *   than 30 s old, from the last known version and, should the server not have that, from the newest.
+ *   than 30 s old; from the server's cache not before the last known version and, should it not have that, the newest.
  * - Waits grow from 0.8 s to 30 s, at least as long as Retry-After, and start again after a healthy minute.
  * - managedFields and the last-applied annotation are dropped; `transform` may drop more.
  * - With `namespaces`, one list and watch each, for rights in single namespaces; `hasSynced` means all of them.
@@ -36,10 +36,10 @@ export interface ReflectorOptions<T extends KubernetesObject> {
   /** Default 500. The server ignores it for a list from its cache. */
   readonly pageSize?: number
   /**
-   * 'cache' (default): any state the server remembers, in one answer. 'newest': never one older than what was
-   * read before a restart, in pages, which also needs less memory.
+   * 'cache' (default): any state the server remembers that is not older than what was seen, in one answer.
+   * 'newest': never one older than what was read before a restart, and in pages, which needs less memory.
    */
-  readonly firstList?: 'cache' | 'newest'
+  readonly lists?: 'cache' | 'newest'
   /** What to keep of an object. Must keep name, namespace, uid, resourceVersion. May change its argument. */
   readonly transform?: (object: T) => T
   readonly metrics?: ReflectorMetrics
@@ -145,6 +145,7 @@ class ListWatchLoop<T extends KubernetesObject> {
   readonly #backoff: Backoff
   /** Where the watch goes on; undefined: list first. */
   #version: string | undefined
+  /** '' is the newest. */
   #listFrom: string
   #healthySince: number | undefined
   #listedAt: number | undefined
@@ -164,7 +165,7 @@ class ListWatchLoop<T extends KubernetesObject> {
     this.#store = store
     this.#onSynced = onSynced
     this.#backoff = new Backoff(options.random)
-    this.#listFrom = options.firstList === 'newest' ? '' : '0'
+    this.#listFrom = options.lists === 'newest' ? '' : '0'
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -186,7 +187,7 @@ class ListWatchLoop<T extends KubernetesObject> {
       if (isApiError(error, 'gone', 'timeout')) this.#listFrom = ''
       throw error
     }
-    this.#listFrom = this.#version
+    this.#listNotBefore(this.#version)
     this.#touch()
     this.#listedAt = this.lastContact
     this.#countObjects()
@@ -257,7 +258,11 @@ class ListWatchLoop<T extends KubernetesObject> {
   #advance(version: string): void {
     if (version === '' || isOlderVersion(version, this.#version)) return
     this.#version = version
-    this.#listFrom = version
+    this.#listNotBefore(version)
+  }
+
+  #listNotBefore(version: string): void {
+    if (this.#options.lists !== 'newest') this.#listFrom = version
   }
 
   /** Milliseconds to wait before the next attempt. */

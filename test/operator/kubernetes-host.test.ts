@@ -73,6 +73,13 @@ describe('resources of a cluster', () => {
     expect(ada().metadata.finalizers).toEqual(['cloudsignal.app/records'])
   })
 
+  test('are asked for in pages', () => {
+    const lists = server.asked('GET').filter(({ path }) => path.endsWith('/mqttusers'))
+    expect(lists.map(({ query }) => [query.get('limit'), query.get('resourceVersion')])).toEqual([
+      ['500', null],
+    ])
+  })
+
   test('show what others have written since', async () => {
     await host.writeStatus('MqttUser', ada(), { username: 'ada@org' })
     server.put(users, { ...ada(), metadata: { name: 'ada' }, status: { username: 'other' } })

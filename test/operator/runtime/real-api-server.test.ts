@@ -109,7 +109,7 @@ describe.skipIf(whyNoControlPlane !== undefined)('with a real API server', () =>
 
   test('lists in pages, and follows creations, changes and deletions', async () => {
     for (let index = 0; index < 7; index += 1) await api.create(widgetType, widget(`page-${index}`))
-    const reflector = await follow<Widget>(widgetType, { firstList: 'newest', pageSize: 3 })
+    const reflector = await follow<Widget>(widgetType, { lists: 'newest', pageSize: 3 })
     expect(reflector.store.size).toBe(7)
     await api.create(widgetType, widget('followed'))
     await api.mergePatch(widgetType, { namespace, name: 'followed' }, { spec: { size: 2 } })

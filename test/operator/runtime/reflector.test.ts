@@ -90,9 +90,18 @@ describe('a reflector', () => {
   test('reads the newest state in pages when told so', async () => {
     server.pageLimit = 2
     for (const name of ['a', 'b', 'c', 'd', 'e']) server.put(widgets, aWidget(name))
-    const reflector = await started({ firstList: 'newest', pageSize: 2 })
+    const reflector = await started({ lists: 'newest', pageSize: 2 })
     expect(reflector.store.size).toBe(5)
     expect(server.asked('GET').map(({ query }) => query.get('continue'))).toEqual([null, '2', '4'])
+  })
+
+  test('reads the newest state in pages again after 410', async () => {
+    server.put(widgets, aWidget('one'))
+    await started({ lists: 'newest' })
+    server.sendError(410, 'Expired')
+    await failedOnce()
+    await recovered()
+    expect(server.asked('GET').map(({ query }) => query.get('resourceVersion'))).toEqual([null, null])
   })
 
   test('has synced only when the whole list was read, and tells those who wait', async () => {
