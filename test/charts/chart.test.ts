@@ -7,6 +7,7 @@ import {
   manyValues,
   ofKind,
   podOf,
+  type PodSpec,
   type PolicyRule,
   programs,
   render,
@@ -89,8 +90,9 @@ describe('the chart', () => {
 })
 
 describe('the rights of the chart', () => {
-  const isOfPeople = ({ metadata }: RenderedObject): boolean =>
-    metadata.labels?.['app.kubernetes.io/component'] === 'rbac'
+  const isFor = ({ metadata }: RenderedObject, component: string): boolean =>
+    metadata.labels?.['app.kubernetes.io/component'] === component
+  const isOfPeople = (object: RenderedObject): boolean => isFor(object, 'rbac') || isFor(object, 'test')
   const rulesOf = (objects: typeof byDefault): readonly PolicyRule[] =>
     objects
       .filter((object) => /^(Cluster)?Role$/.test(object.kind) && !isOfPeople(object))
@@ -119,13 +121,15 @@ describe('the rights of the chart', () => {
     const leases = rulesOf(byDefault).filter(({ resources }) => resources.includes('leases'))
     const changing = leases.filter(({ verbs }) => verbs.includes('update'))
     expect(changing.map(({ resourceNames }) => resourceNames)).toEqual([['cs-cloudsignal-operator']])
-    expect(ofKind(byDefault, 'Role').map(({ metadata }) => metadata.namespace)).toEqual(['messaging'])
+    const roles = ofKind(byDefault, 'Role').filter((role) => isFor(role, 'operator'))
+    expect(roles.map(({ metadata }) => metadata.namespace)).toEqual(['messaging'])
   })
 
   test('stay inside the namespaces of the operator where it has a list', () => {
     expect(ofKind(withMany, 'ClusterRole').filter((role) => !isOfPeople(role))).toEqual([])
     expect(ofKind(withMany, 'ClusterRoleBinding')).toEqual([])
-    const namespaces = ofKind(withMany, 'Role').map(({ metadata }) => metadata.namespace)
+    const roles = ofKind(withMany, 'Role').filter((role) => isFor(role, 'operator'))
+    const namespaces = roles.map(({ metadata }) => metadata.namespace)
     expect(namespaces).toEqual(['team-a', 'team-b', 'messaging'])
   })
 
@@ -135,6 +139,46 @@ describe('the rights of the chart', () => {
     for (const account of ofKind(byDefault, 'ServiceAccount')) {
       expect(account).toMatchObject({ automountServiceAccountToken: false })
     }
+  })
+})
+
+describe('the test of the chart', () => {
+  const name = 'cs-cloudsignal-test'
+  const hooks = byDefault.filter(({ metadata }) => metadata.annotations?.['helm.sh/hook'] === 'test')
+  const roleIn = (objects: typeof byDefault): RenderedObject & { readonly rules?: readonly PolicyRule[] } =>
+    objects.find(({ kind, metadata }) => kind === 'Role' && metadata.name.endsWith('-test')) ?? objects[0]!
+
+  test('runs only when it is asked for, after what gives it its rights', () => {
+    expect(hooks.map(({ kind, metadata }) => [kind, metadata.annotations?.['helm.sh/hook-weight']])).toEqual([
+      ['ServiceAccount', '0'],
+      ['Role', '0'],
+      ['RoleBinding', '0'],
+      ['Pod', '1'],
+    ])
+  })
+
+  test('reads and deletes nothing but its own', () => {
+    for (const { verbs, resourceNames } of roleIn(byDefault).rules ?? []) {
+      if (verbs.includes('create')) expect(verbs).toEqual(['create'])
+      else expect(resourceNames?.filter((each) => each.startsWith(name))).toEqual(resourceNames)
+    }
+  })
+
+  test('makes its objects where the operator looks', () => {
+    expect(roleIn(byDefault).metadata.namespace).toBe('messaging')
+    expect(roleIn(withMany).metadata.namespace).toBe('team-a')
+  })
+
+  test('asks the Services, and wants the name that clients use', () => {
+    const [pod] = ofKind(withMany, 'Pod') as unknown as readonly { readonly spec: PodSpec }[]
+    expect(pod?.spec.containers[0].args).toEqual(
+      expect.arrayContaining([
+        '--mqtts=mqtt-broker.messaging.svc:8884',
+        '--wss=mqtt-broker.messaging.svc:443',
+        '--server-name=mqtt.example.com',
+        '--tokens=http://mqtt-token-service.messaging.svc:80',
+      ]),
+    )
   })
 })
 
