@@ -133,6 +133,33 @@ describe('the rights of the chart', () => {
     expect(namespaces).toEqual(['team-a', 'team-b', 'messaging'])
   })
 
+  test('let the token service manage permanent users where that is enabled, and nothing else', async () => {
+    const usersApi = { enabled: true, namespaces: ['team-a', 'team-b'] }
+    const objects = await render({ tokenService: { usersApi }, networkPolicy: { enabled: true } })
+    const roles = ofKind(objects, 'Role').filter(({ metadata }) => metadata.name.endsWith('-users'))
+    expect(roles.map(({ metadata }) => metadata.namespace)).toEqual(['team-a', 'team-b'])
+    const rule = { apiGroups: ['cloudsignal.app'], resources: ['mqttusers'] }
+    for (const role of roles) {
+      expect(role).toMatchObject({
+        rules: [{ ...rule, verbs: ['get', 'list', 'create', 'patch', 'delete'] }],
+      })
+    }
+    const bindings = ofKind(objects, 'RoleBinding').filter(({ metadata }) => metadata.name.endsWith('-users'))
+    const subject = { kind: 'ServiceAccount', name: 'cs-cloudsignal-token-service', namespace: 'messaging' }
+    for (const binding of bindings) expect(binding).toMatchObject({ subjects: [subject] })
+    expect(bindings).toHaveLength(2)
+    const mounted = programs.map((program) => podOf(objects, program).spec.automountServiceAccountToken)
+    expect(mounted).toEqual([true, false, true])
+    const policy = ofKind(objects, 'NetworkPolicy').find(({ metadata }) =>
+      metadata.name.endsWith('token-service'),
+    )
+    expect(JSON.stringify(policy?.spec?.['egress'])).toContain('6443')
+
+    const here = await render({ tokenService: { usersApi: { enabled: true } } })
+    const own = ofKind(here, 'Role').filter(({ metadata }) => metadata.name.endsWith('-users'))
+    expect(own.map(({ metadata }) => metadata.namespace)).toEqual(['messaging'])
+  })
+
   test('reach the API server from the operator only', () => {
     const mounted = programs.map((program) => podOf(byDefault, program).spec.automountServiceAccountToken)
     expect(mounted).toEqual([true, false, false])

@@ -159,7 +159,7 @@ metadata:
   annotations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-# The pod of the operator, the only one that talks to the API server, mounts its token itself.
+# Pods that talk to the API server mount the token themselves: those of the operator, and of a token service with users by REST.
 automountServiceAccountToken: false
 {{- end -}}
 {{- end -}}
