@@ -1,6 +1,7 @@
 import type { AnyResource, ResourceKindName, ResourceOf } from '#core/resources/index.ts'
 import type { Condition, Metadata } from '#core/resources/resource.ts'
 import type { NewSecret, ResourceEvent, ResourceHost, StoredSecret } from '../operator/reconcilers/host.ts'
+import { type IndexedKind, type IndexOf, isUnder } from '../operator/reconcilers/resource-indexes.ts'
 import type { ResourceAddress } from '../operator/reconcilers/reconciler.ts'
 import type { GeneratedSecrets } from './generated-secrets.ts'
 import type { CatalogChange } from './manifest-catalog.ts'
@@ -51,6 +52,10 @@ export class StandaloneHost implements ResourceHost {
 
   list<K extends ResourceKindName>(kind: K): readonly ResourceOf[K][] {
     return [...this.#objects.values()].filter((object) => object.kind === kind) as ResourceOf[K][]
+  }
+
+  find<K extends IndexedKind>(kind: K, index: IndexOf<K>, value: string): readonly ResourceOf[K][] {
+    return this.list(kind).filter(isUnder(kind, index, value))
   }
 
   // A manifest that is gone was taken away by somebody.

@@ -1,4 +1,5 @@
 import { type ResourceKindName, resourceKindNames } from '#core/resources/index.ts'
+import { indexesOf } from '../reconcilers/resource-indexes.ts'
 import { secretNamesOf } from '../reconcilers/secret-names.ts'
 import type { KubernetesApi } from '../runtime/kubernetes-api.ts'
 import type { Log } from '../runtime/log.ts'
@@ -44,6 +45,9 @@ export class ClusterCache {
         transform: (object) => cachedObject(kind, object),
       })
       reflector.index(secretIndex, (object) => secretsOf(kind, object))
+      for (const [name, valuesOf] of Object.entries(indexesOf(kind))) {
+        reflector.index(name, (object) => valuesOf(asResource(object)))
+      }
       return reflector
     }
     this.#kinds = {

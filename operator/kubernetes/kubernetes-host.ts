@@ -1,5 +1,6 @@
 import { type ResourceKindName, resourceKindNames, type ResourceOf } from '#core/resources/index.ts'
 import type { NewSecret, ResourceEvent, ResourceHost, StoredSecret } from '../reconcilers/host.ts'
+import { type IndexedKind, type IndexOf, isUnder } from '../reconcilers/resource-indexes.ts'
 import type { ResourceName } from '../reconcilers/reconciler.ts'
 import { isApiError } from '../../kubernetes/api-error.ts'
 import type { EventRecorder } from '../runtime/events.ts'
@@ -69,6 +70,16 @@ export class KubernetesHost implements ResourceHost {
       .of(kind)
       .store.list()
       .map((cached) => this.#newest(cached))
+  }
+
+  find<K extends IndexedKind>(kind: K, index: IndexOf<K>, value: string): readonly ResourceOf[K][] {
+    const { store } = this.#cache.of(kind)
+    const found = store.byIndex(index, value).map((cached) => this.#newest(cached))
+    // What we have written may stand elsewhere than what the index has seen.
+    const written = [...this.#written.values()].filter((object) => object.kind === kind)
+    return [
+      ...new Set([...found, ...written.map((object) => asResource(object as KubernetesResource<K>))]),
+    ].filter(isUnder(kind, index, value))
   }
 
   wasDeleted(kind: ResourceKindName, { namespace, name }: ResourceName): Promise<boolean> {

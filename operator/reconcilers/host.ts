@@ -1,4 +1,5 @@
 import type { ResourceKindName, ResourceOf } from '#core/resources/index.ts'
+import type { IndexedKind, IndexOf } from './resource-indexes.ts'
 import type { ResourceName } from './reconciler.ts'
 
 /**
@@ -10,6 +11,8 @@ export interface ResourceHost {
   /** As last seen. May be a little old; a later change always brings another reconcile. */
   get<K extends ResourceKindName>(kind: K, namespace: string, name: string): ResourceOf[K] | undefined
   list<K extends ResourceKindName>(kind: K): readonly ResourceOf[K][]
+  /** Those that stand under this value of an index; see resource-indexes.ts. */
+  find<K extends IndexedKind>(kind: K, index: IndexOf<K>, value: string): readonly ResourceOf[K][]
 
   /**
    * Whether an object that is gone, or about to go, was deleted by somebody. False when it only is not there any

@@ -14,9 +14,10 @@ import type { Endpoints } from './endpoints.ts'
 import type { ResourceHost } from './host.ts'
 import { type Decision, type KindReconciler, recordOfRefused } from './kind-reconciler.ts'
 import { isSame, oldest, type OrganizationFinder, type OrganizationLookup } from './organization-finder.ts'
-import { notReady, type Readiness, readyReasonOf, synced } from './readiness.ts'
+import { notReady, type Readiness, synced } from './readiness.ts'
 import type { ResourceAddress, ResourceName } from './reconciler.ts'
-import { addressOf, namesOf, organizationOf, refersTo } from './references.ts'
+import { addressOf, namesOf, organizationOf } from './references.ts'
+import { usernamePlace } from './resource-indexes.ts'
 import { PasswordReader, type UserPassword } from './user-password.ts'
 
 export interface MqttUserParts {
@@ -55,9 +56,7 @@ export function mqttUserReconciler(parts: MqttUserParts): KindReconciler<'MqttUs
     finder.find(metadata.namespace, spec.organizationRef)
   const holderOf = (user: MqttUser, { organization, id }: Belonging): MqttUser => {
     const rivals = host
-      .list('MqttUser')
-      .filter((other) => localPartOf(other) === localPartOf(user))
-      .filter((other) => refersTo(other, organization.metadata))
+      .find('MqttUser', 'username', usernamePlace(organization.metadata, localPartOf(user)))
       // Whoever may not belong to the Organization holds no name in it.
       .filter((other) => lookup(other).id === id)
     return oldest(rivals) ?? user
@@ -233,14 +232,10 @@ function conflictWith({ metadata, spec }: MqttUser): Readiness {
 /** Users that want the same name, and those that wait for any: the one that goes may have held it. */
 function rivalsOf(host: ResourceHost, of: ResourceName): ResourceAddress[] {
   const changed = host.get('MqttUser', of.namespace, of.name)
-  const isRival = (other: MqttUser): boolean =>
-    readyReasonOf(other) === 'UsernameConflict' ||
-    (changed !== undefined &&
-      localPartOf(other) === localPartOf(changed) &&
-      refersTo(other, organizationOf(changed)))
-  return host
-    .list('MqttUser')
+  const place = changed === undefined ? [] : [usernamePlace(organizationOf(changed), localPartOf(changed))]
+  const rivals = place.flatMap((each) => host.find('MqttUser', 'username', each))
+  const waiting = host.find('MqttUser', 'refusal', 'UsernameConflict')
+  return [...new Set([...rivals, ...waiting])]
     .filter(({ metadata }) => metadata.namespace !== of.namespace || metadata.name !== of.name)
-    .filter(isRival)
     .map((other) => addressOf('MqttUser', other))
 }

@@ -1,8 +1,9 @@
-import { deriveShortId, type OrganizationId, organizationIdOf } from '#core/organizations/organization-id.ts'
+import { deriveShortId, type OrganizationId } from '#core/organizations/organization-id.ts'
 import type { Organization } from '#core/resources/organization.ts'
 import type { Metadata } from '#core/resources/resource.ts'
 import type { ResourceHost } from './host.ts'
 import { notReady, type Readiness } from './readiness.ts'
+import { derivedId, pinnedIdOf } from './resource-indexes.ts'
 
 /** An Organization that somebody may belong to, or why not. */
 export type OrganizationLookup =
@@ -29,15 +30,17 @@ export interface OrganizationFinder {
 }
 
 export function createOrganizationFinder(
-  host: Pick<ResourceHost, 'get' | 'list'>,
+  host: Pick<ResourceHost, 'get' | 'find'>,
   installation: string,
 ): OrganizationFinder {
   const idOf = ({ spec, metadata }: Organization): OrganizationId =>
-    (spec.shortId === undefined ? undefined : organizationIdOf(spec.shortId)) ??
-    `org_${deriveShortId(installation, metadata.namespace, metadata.name)}`
+    pinnedIdOf(spec) ?? `org_${deriveShortId(installation, metadata.namespace, metadata.name)}`
 
-  const holderOf = (id: OrganizationId): Organization | undefined =>
-    oldest(host.list('Organization').filter((organization) => idOf(organization) === id))
+  const holderOf = (id: OrganizationId): Organization | undefined => {
+    const derived = host.find('Organization', 'id', derivedId)
+    const same = derived.filter((organization) => idOf(organization) === id)
+    return oldest([...host.find('Organization', 'id', id), ...same])
+  }
 
   const find: OrganizationFinder['find'] = (namespace, ref) => {
     const home = ref.namespace ?? namespace
@@ -65,6 +68,7 @@ export function createOrganizationFinder(
 
 /** Of objects that want the same thing: the first made, and among those of one second the first by name. */
 export function oldest<T extends { readonly metadata: Metadata }>(objects: readonly T[]): T | undefined {
+  if (objects.length < 2) return objects[0]
   return objects.toSorted((left, right) => compare(ageOf(left.metadata), ageOf(right.metadata)))[0]
 }
 

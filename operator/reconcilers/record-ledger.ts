@@ -9,6 +9,13 @@ export interface RecordAddress<T extends IdentityRecordType = IdentityRecordType
   readonly name: string
 }
 
+interface Entry {
+  readonly owner: string
+  readonly address: RecordAddress
+  /** Of the record as it was written. */
+  readonly fingerprint: string
+}
+
 /**
  * The only way to the store's writes. Remembers which object wrote which record, so that what an object wrote
  * can be removed when the object itself is gone, and so that nobody removes what another has written since.
@@ -16,10 +23,9 @@ export interface RecordAddress<T extends IdentityRecordType = IdentityRecordType
  */
 export class RecordLedger {
   readonly #store: IdentityWriter
-  readonly #owners = new Map<string, string>()
-  /** Of each record as it was written. */
-  readonly #fingerprints = new Map<string, string>()
-  readonly #written = new Map<string, Map<string, RecordAddress>>()
+  readonly #entries = new Map<string, Entry>()
+  /** By owner. Nearly every object has one record, and a collection of one would take more than the record. */
+  readonly #written = new Map<string, Entry | readonly Entry[]>()
   readonly #running = new Map<string, Promise<unknown>>()
   readonly #condemned = new Set<string>()
 
@@ -36,16 +42,15 @@ export class RecordLedger {
     await this.#alone(address, async () => {
       this.#condemned.delete(keyOfRecord(address))
       await this.#store.put(address.type, address.organization, address.name, record)
-      this.#assign(owner, address)
-      this.#fingerprints.set(keyOfRecord(address), this.#store.fingerprint(address.type, record))
+      this.#assign({ owner, address, fingerprint: this.#store.fingerprint(address.type, record) })
     })
   }
 
   /** Removes the record, unless another than `owner` has written it. */
   async remove(owner: string, address: RecordAddress): Promise<void> {
     await this.#alone(address, async () => {
-      const current = this.#owners.get(keyOfRecord(address))
-      if (current !== undefined && current !== owner) return
+      const current = this.#entries.get(keyOfRecord(address))
+      if (current !== undefined && current.owner !== owner) return
       await this.#store.remove(address.type, address.organization, address.name)
       this.#forget(address)
     })
@@ -83,10 +88,10 @@ export class RecordLedger {
     for (const { type, organization, fingerprints } of this.#inGroups()) {
       for (const name of await this.#store.drifted(type, organization, fingerprints)) {
         const key = keyOfRecord({ type, organization, name })
+        const entry = this.#entries.get(key)
         // It may have been written anew meanwhile.
-        const isCurrent = this.#fingerprints.get(key) === fingerprints.get(name) && !this.#running.has(key)
-        const owner = this.#owners.get(key)
-        if (isCurrent && owner !== undefined) drifted.push(owner)
+        const isCurrent = entry?.fingerprint === fingerprints.get(name) && !this.#running.has(key)
+        if (isCurrent && entry !== undefined) drifted.push(entry.owner)
       }
     }
     return drifted
@@ -101,37 +106,45 @@ export class RecordLedger {
       string,
       { type: IdentityRecordType; organization: OrganizationId; fingerprints: Map<string, string> }
     >()
-    for (const addresses of this.#written.values()) {
-      for (const [key, { type, organization, name }] of addresses) {
-        const of = `${organization}/${type}`
-        const group = groups.get(of) ?? { type, organization, fingerprints: new Map<string, string>() }
-        groups.set(of, group)
-        group.fingerprints.set(name, this.#fingerprints.get(key) ?? '')
-      }
+    for (const { address, fingerprint } of this.#entries.values()) {
+      const { type, organization, name } = address
+      const of = `${organization}/${type}`
+      const group = groups.get(of) ?? { type, organization, fingerprints: new Map<string, string>() }
+      groups.set(of, group)
+      group.fingerprints.set(name, fingerprint)
     }
     return groups.values()
   }
 
   /** What `owner` has written and nobody else since. */
   written(owner: string): readonly RecordAddress[] {
-    return [...(this.#written.get(owner)?.values() ?? [])]
+    return this.#entriesOf(owner).map(({ address }) => address)
   }
 
-  #assign(owner: string, address: RecordAddress): void {
-    if (this.#owners.get(keyOfRecord(address)) !== owner) this.#forget(address)
-    this.#owners.set(keyOfRecord(address), owner)
-    const written = this.#written.get(owner) ?? new Map<string, RecordAddress>()
-    this.#written.set(owner, written.set(keyOfRecord(address), address))
+  #entriesOf(owner: string): readonly Entry[] {
+    return [this.#written.get(owner) ?? []].flat() as readonly Entry[]
+  }
+
+  #assign(entry: Entry): void {
+    this.#forget(entry.address)
+    this.#entries.set(keyOfRecord(entry.address), entry)
+    this.#setEntries(entry.owner, [...this.#entriesOf(entry.owner), entry])
   }
 
   #forget(address: RecordAddress): void {
-    const owner = this.#owners.get(keyOfRecord(address))
-    if (owner === undefined) return
-    this.#owners.delete(keyOfRecord(address))
-    this.#fingerprints.delete(keyOfRecord(address))
-    const written = this.#written.get(owner)
-    written?.delete(keyOfRecord(address))
-    if (written?.size === 0) this.#written.delete(owner)
+    const entry = this.#entries.get(keyOfRecord(address))
+    if (entry === undefined) return
+    this.#entries.delete(keyOfRecord(address))
+    this.#setEntries(
+      entry.owner,
+      this.#entriesOf(entry.owner).filter((other) => other !== entry),
+    )
+  }
+
+  #setEntries(owner: string, entries: readonly Entry[]): void {
+    const [first] = entries
+    if (first === undefined) this.#written.delete(owner)
+    else this.#written.set(owner, entries.length === 1 ? first : entries)
   }
 
   async #alone<T>(address: RecordAddress, work: () => Promise<T>): Promise<T> {

@@ -4,8 +4,8 @@ import type { ResourceHost } from './host.ts'
 import type { ResourceAddress, ResourceName } from './reconciler.ts'
 
 /**
- * Who refers to whom. Every answer comes from a scan of what the host has seen: a seam for an index, should
- * there ever be so many objects that it matters.
+ * Who refers to whom. What is asked for when an Organization or a list changes comes from a scan of what the host has
+ * seen; what is asked for in each reconcile has an index, in resource-indexes.ts.
  */
 export type ResourceReader = Pick<ResourceHost, 'get' | 'list'>
 

@@ -20,7 +20,8 @@ export type IndexFunction<T> = (object: T) => readonly string[]
 
 interface Index<T> {
   readonly valuesOf: IndexFunction<T>
-  readonly keysByValue: Map<string, Set<string>>
+  /** A set only where a value has several keys: most have one, and ten thousand sets take their place. */
+  readonly keysByValue: Map<string, string | Set<string>>
 }
 
 export class Store<T extends KubernetesObject> implements ReadableStore<T> {
@@ -51,7 +52,10 @@ export class Store<T extends KubernetesObject> implements ReadableStore<T> {
   /** May be called at any time; covers what is already there. Throws when the name is taken. */
   index(name: string, valuesOf: IndexFunction<T>): void {
     if (this.#indexes.has(name)) throw new Error(`the index ${name} exists`)
-    const index = { valuesOf: this.#guarded(name, valuesOf), keysByValue: new Map<string, Set<string>>() }
+    const index = {
+      valuesOf: this.#guarded(name, valuesOf),
+      keysByValue: new Map<string, string | Set<string>>(),
+    }
     for (const [key, object] of this.#objects) addTo(index, key, object)
     this.#indexes.set(name, index)
   }
@@ -59,8 +63,9 @@ export class Store<T extends KubernetesObject> implements ReadableStore<T> {
   byIndex(name: string, value: string): T[] {
     const index = this.#indexes.get(name)
     if (index === undefined) throw new Error(`there is no index ${name}`)
-    const keys = [...(index.keysByValue.get(value) ?? [])]
-    return keys.map((key) => this.#objects.get(key)).filter((object) => object !== undefined)
+    return keysUnder(index, value)
+      .map((key) => this.#objects.get(key))
+      .filter((object) => object !== undefined)
   }
 
   set(object: T): void {
@@ -89,18 +94,26 @@ export class Store<T extends KubernetesObject> implements ReadableStore<T> {
   }
 }
 
-function addTo<T>(index: Index<T>, key: string, object: T): void {
-  for (const value of index.valuesOf(object)) {
-    const keys = index.keysByValue.get(value)
-    if (keys === undefined) index.keysByValue.set(value, new Set([key]))
-    else keys.add(key)
+function keysUnder<T>({ keysByValue }: Index<T>, value: string): string[] {
+  const keys = keysByValue.get(value) ?? []
+  return typeof keys === 'string' ? [keys] : [...keys]
+}
+
+function addTo<T>({ valuesOf, keysByValue }: Index<T>, key: string, object: T): void {
+  for (const value of valuesOf(object)) {
+    const keys = keysByValue.get(value)
+    if (keys === undefined) keysByValue.set(value, key)
+    else if (typeof keys !== 'string') keys.add(key)
+    else if (keys !== key) keysByValue.set(value, new Set([keys, key]))
   }
 }
 
-function removeFrom<T>(index: Index<T>, key: string, object: T): void {
-  for (const value of index.valuesOf(object)) {
-    const keys = index.keysByValue.get(value)
-    keys?.delete(key)
-    if (keys?.size === 0) index.keysByValue.delete(value)
+function removeFrom<T>({ valuesOf, keysByValue }: Index<T>, key: string, object: T): void {
+  for (const value of valuesOf(object)) {
+    const keys = keysByValue.get(value)
+    if (keys === key) keysByValue.delete(value)
+    if (keys === undefined || typeof keys === 'string') continue
+    keys.delete(key)
+    if (keys.size === 0) keysByValue.delete(value)
   }
 }

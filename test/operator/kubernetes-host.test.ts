@@ -73,6 +73,32 @@ describe('resources of a cluster', () => {
     expect(ada().metadata.finalizers).toEqual(['cloudsignal.app/records'])
   })
 
+  test('are found by what they are looked for', async () => {
+    const names = (index: 'username' | 'refusal', value: string): string[] =>
+      host.find('MqttUser', index, value).map(({ metadata }) => metadata.name)
+    server.put(users, {
+      metadata: { name: 'bob', generation: 1 },
+      spec: { organizationRef: { name: 'acme' }, username: 'ada' },
+    })
+    await eventually('both are found', () => names('username', 'a/acme/ada').join() === 'ada,bob')
+    expect(names('username', 'a/other/ada')).toEqual([])
+    expect(names('refusal', 'UsernameConflict')).toEqual([])
+  })
+
+  test('are found by what we have written ourselves, before it was seen', async () => {
+    stop.abort()
+    const conditions = [
+      { type: 'Ready', status: 'False', reason: 'UsernameConflict', message: '', lastTransitionTime: '' },
+    ] as const
+    await host.writeStatus('MqttUser', ada(), { conditions: [...conditions] })
+    expect(cache.of('MqttUser').store.get('a/ada')?.status).toBeUndefined()
+    const found = (): string[] =>
+      host.find('MqttUser', 'refusal', 'UsernameConflict').map(({ metadata }) => metadata.name)
+    expect(found()).toEqual(['ada'])
+    await host.writeStatus('MqttUser', ada(), {})
+    expect(found()).toEqual([])
+  })
+
   test('are asked for in pages', () => {
     const lists = server.asked('GET').filter(({ path }) => path.endsWith('/mqttusers'))
     expect(lists.map(({ query }) => [query.get('limit'), query.get('resourceVersion')])).toEqual([

@@ -26,6 +26,16 @@ describe('the ledger of records', () => {
     expect(await stored()).toBeUndefined()
   })
 
+  test('knows all that an object has written, where it is more than one', async () => {
+    const other = { ...list, name: 'b' }
+    await ledger.put('x', list, rules('1'))
+    await ledger.put('x', other, rules('2'))
+    await ledger.put('x', list, rules('3'))
+    expect(ledger.written('x')).toEqual([other, list])
+    await ledger.remove('x', other)
+    expect(ledger.written('x')).toEqual([list])
+  })
+
   test('lets nobody remove what another has written since', async () => {
     await ledger.put('x', list, rules('1'))
     await ledger.put('y', list, rules('2'))
