@@ -4,7 +4,7 @@ import { emptyPolicy } from '#core/access/access-policy.ts'
 import { reason } from '../../broker/wire/reason-codes.ts'
 import {
   allow,
-  connectClient,
+  useClients,
   deny,
   everything,
   startTestBroker,
@@ -17,7 +17,6 @@ import { anOrganizationId as org } from '../fixtures/records.ts'
 /** What the rules say reaches the wire: with real clients, of who is granted a filter that overlaps a deny. */
 let broker: TestBroker
 let ada: TestClient
-const clients: TestClient[] = []
 
 beforeEach(async () => {
   broker = await startTestBroker()
@@ -30,17 +29,15 @@ beforeEach(async () => {
   ada = await connect('ada')
 })
 afterEach(async () => {
-  await Promise.all(clients.splice(0).map((client) => client.end()))
   await broker.stop()
 })
+const connectTo = useClients()
 
 async function connect(local: string, options: IClientOptions = {}): Promise<TestClient> {
-  const client = await connectClient(`mqtt://127.0.0.1:${broker.port}`, local, {
+  return connectTo(`mqtt://127.0.0.1:${broker.port}`, local, {
     protocolVersion: 5,
     ...options,
   })
-  clients.push(client)
-  return client
 }
 
 const topicsOf = (client: TestClient): string[] => client.received.map(({ topic }) => topic)

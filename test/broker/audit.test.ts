@@ -8,6 +8,7 @@ import { reason } from '../../broker/wire/reason-codes.ts'
 import { type CapturingAudit, capturingAudit } from '../fixtures/audit.ts'
 import {
   connectClient,
+  useClients,
   everything,
   startTestBroker,
   type TestBroker,
@@ -19,7 +20,6 @@ import { anOrganizationId as org, anotherOrganizationId } from '../fixtures/reco
 
 let broker: TestBroker
 let audited: CapturingAudit
-const clients: TestClient[] = []
 const sockets: RawClient[] = []
 
 async function start(over: Parameters<typeof startTestBroker>[0] = {}): Promise<void> {
@@ -31,17 +31,15 @@ async function start(over: Parameters<typeof startTestBroker>[0] = {}): Promise<
 
 beforeEach(() => start())
 afterEach(async () => {
-  await Promise.all(clients.splice(0).map((client) => client.end()))
   for (const socket of sockets.splice(0)) socket.destroy()
   await broker.stop()
 })
+const connectTo = useClients()
 
 type Options = Parameters<typeof connectClient>[2]
 
 async function connect(local: string, options: Options = {}): Promise<TestClient> {
-  const client = await connectClient(`mqtt://127.0.0.1:${broker.port}`, local, { clientId: 'c1', ...options })
-  clients.push(client)
-  return client
+  return connectTo(`mqtt://127.0.0.1:${broker.port}`, local, { clientId: 'c1', ...options })
 }
 
 async function raw(...bytes: readonly Buffer[]): Promise<RawClient> {

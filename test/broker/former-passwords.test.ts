@@ -6,6 +6,7 @@ import type { Log } from '#core/process/logger.ts'
 import { MemoryFormerPasswordMarks } from '#core/stores/memory-former-password-marks.ts'
 import {
   connectClient,
+  useClients,
   everything,
   startTestBroker,
   type TestBroker,
@@ -21,7 +22,6 @@ let broker: TestBroker
 let registry: Registry
 let marks: MemoryFormerPasswordMarks
 const lines: { readonly text: string; readonly fields: object }[] = []
-const clients: TestClient[] = []
 
 beforeEach(async () => {
   lines.length = 0
@@ -35,18 +35,16 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  await Promise.all(clients.splice(0).map((client) => client.end()))
   await broker.stop()
 })
+const connectTo = useClients()
 
 async function connect(password: string, clientId: string): Promise<TestClient> {
-  const client = await connectClient(`mqtt://127.0.0.1:${broker.port}`, 'ada', {
+  return connectTo(`mqtt://127.0.0.1:${broker.port}`, 'ada', {
     password,
     clientId,
     protocolVersion: 5,
   })
-  clients.push(client)
-  return client
 }
 
 /** The password becomes `new`; `old` lets in for so many ms more. */

@@ -11,6 +11,7 @@ import type { BrokerOptions } from '../../broker/broker.ts'
 import {
   allow,
   connectClient,
+  useClients,
   deny,
   everything,
   startTestBroker,
@@ -22,7 +23,6 @@ import { anOrganization, anOrganizationId as org, aUser } from '../fixtures/reco
 import { connectBytes, encode } from '../fixtures/raw-client.ts'
 
 let broker: TestBroker
-const clients: TestClient[] = []
 
 beforeEach(async () => {
   broker = await startTestBroker({ limits: { dropAboveBytes: 200_000, disconnectAboveBytes: 400_000 } })
@@ -33,9 +33,9 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  await Promise.all(clients.splice(0).map((client) => client.end()))
   await broker.stop()
 })
+const connectTo = useClients()
 
 async function setList(rules: readonly AccessRule[]): Promise<void> {
   await broker.identities.put('access-list', org, 'list', { rules: [...rules] })
@@ -45,9 +45,7 @@ async function connect(
   local: string,
   options: Parameters<typeof connectClient>[2] = {},
 ): Promise<TestClient> {
-  const client = await connectClient(`mqtt://127.0.0.1:${broker.port}`, local, options)
-  clients.push(client)
-  return client
+  return connectTo(`mqtt://127.0.0.1:${broker.port}`, local, options)
 }
 
 const payloads = (client: TestClient): string[] => client.received.map(({ payload }) => payload)

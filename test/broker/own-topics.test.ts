@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { BrokerOptions } from '../../broker/broker.ts'
 import {
   connectClient,
+  useClients,
   everything,
   startTestBroker,
   type TestBroker,
@@ -17,7 +18,6 @@ const refreshed = '$cloudsignal/credential/refreshed'
 const lives = { defaultTtl: 600, maxTtl: 600, maxLifetime: 3_600 }
 
 let broker: TestBroker
-const clients: TestClient[] = []
 
 beforeEach(async () => {
   broker = await startTestBroker()
@@ -26,18 +26,16 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  await Promise.all(clients.splice(0).map((client) => client.end()))
   await broker.stop()
 })
+const connectTo = useClients()
 
 async function connect(
   local: string,
   options: Parameters<typeof connectClient>[2] = {},
   port = broker.port,
 ): Promise<TestClient> {
-  const client = await connectClient(`mqtt://127.0.0.1:${port}`, local, { protocolVersion: 5, ...options })
-  clients.push(client)
-  return client
+  return connectTo(`mqtt://127.0.0.1:${port}`, local, { protocolVersion: 5, ...options })
 }
 
 /** A credential without a single rule, and a client of it. */

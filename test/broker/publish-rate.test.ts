@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import {
   everything,
-  connectClient,
+  useClients,
   startTestBroker,
   type TestBroker,
   type TestClient,
@@ -10,7 +10,6 @@ import { eventually } from '../fixtures/eventually.ts'
 import { anOrganization, anOrganizationId as org } from '../fixtures/records.ts'
 
 let broker: TestBroker
-const clients: TestClient[] = []
 
 beforeEach(async () => {
   broker = await startTestBroker()
@@ -19,18 +18,16 @@ beforeEach(async () => {
   await broker.addUser('slow', everything, { limits: { messageRate: 20 } })
 })
 afterEach(async () => {
-  await Promise.all(clients.splice(0).map((client) => client.end()))
   await broker.stop()
 })
+const connectTo = useClients()
 
 async function connect(local: string, clientId?: string): Promise<TestClient> {
   const url = `mqtt://127.0.0.1:${broker.port}`
-  const client = await connectClient(url, local, {
+  return connectTo(url, local, {
     protocolVersion: 5,
     ...(clientId === undefined ? {} : { clientId }),
   })
-  clients.push(client)
-  return client
 }
 
 test('who publishes too fast is slowed down, loses nothing and keeps the order; others do not notice', async () => {

@@ -6,7 +6,7 @@ import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import type { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
-import { connectClient, everything, type TestBroker, type TestClient } from '../fixtures/broker.ts'
+import { useClients, everything, type TestBroker, type TestClient } from '../fixtures/broker.ts'
 import { accessByChat, fillWithAda, startBrokerOnRedis } from '../fixtures/broker-on-redis.ts'
 import { type ConnectedRedis, startConnectedRedis } from '../fixtures/connected-redis.ts'
 import { eventually } from '../fixtures/eventually.ts'
@@ -19,7 +19,6 @@ let redis: Redis
 let identities: RedisIdentityStore
 let credentials: RedisCredentialStore
 let broker: TestBroker
-const clients: TestClient[] = []
 
 beforeAll(async () => {
   place = await startConnectedRedis()
@@ -37,13 +36,13 @@ beforeEach(async () => {
   broker = await startBrokerOnRedis(redis)
 })
 afterEach(async () => {
-  await Promise.all(clients.splice(0).map((client) => client.end()))
   await broker.stop()
 })
+const connectTo = useClients()
 afterAll(() => place.stop())
 
 async function connect(local: string, password: string, over: object = {}): Promise<TestClient> {
-  const client = await connectClient(`mqtt://127.0.0.1:${broker.port}`, local, {
+  return connectTo(`mqtt://127.0.0.1:${broker.port}`, local, {
     protocolVersion: 5,
     clean: false,
     clientId: 'device',
@@ -51,8 +50,6 @@ async function connect(local: string, password: string, over: object = {}): Prom
     password,
     ...over,
   })
-  clients.push(client)
-  return client
 }
 
 /** Leaves a session behind, with a subscription and a message that waits. */

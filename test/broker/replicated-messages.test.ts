@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { connectClient, type TestClient } from '../fixtures/broker.ts'
+import { useClients, type TestClient } from '../fixtures/broker.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import { startReplicaOf } from '../fixtures/redis-replica.ts'
 import type { RedisServer } from '../fixtures/redis-server.ts'
@@ -7,7 +7,6 @@ import { type SessionBrokers, startOnRedis } from '../fixtures/session-brokers.t
 
 let brokers: SessionBrokers
 let replica: RedisServer
-const clients: TestClient[] = []
 
 async function start(durability: 'stored' | 'replicated'): Promise<void> {
   brokers = await startOnRedis({ durability })
@@ -17,15 +16,13 @@ async function start(durability: 'stored' | 'replicated'): Promise<void> {
 
 afterEach(async () => {
   replica.resume()
-  await Promise.all(clients.splice(0).map((client) => client.end()))
   await brokers.stop()
   await replica.stop()
 })
+const connectTo = useClients()
 
 async function connect(name: string, which: 0 | 1, options: object = {}): Promise<TestClient> {
-  const client = await connectClient(`mqtt://127.0.0.1:${brokers.ports[which]}`, name, options)
-  clients.push(client)
-  return client
+  return connectTo(`mqtt://127.0.0.1:${brokers.ports[which]}`, name, options)
 }
 
 async function subscriber(): Promise<TestClient> {

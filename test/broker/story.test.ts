@@ -4,6 +4,7 @@ import { eventually } from '../fixtures/eventually.ts'
 import {
   allow,
   connectClient,
+  useClients,
   deny,
   everything,
   startTestBroker,
@@ -15,7 +16,6 @@ import { reason } from '../../broker/wire/reason-codes.ts'
 
 let broker: TestBroker
 let url: string
-const clients: TestClient[] = []
 
 beforeEach(async () => {
   broker = await startTestBroker()
@@ -24,16 +24,14 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  await Promise.all(clients.splice(0).map((client) => client.end()))
   await broker.stop()
 })
+const connectTo = useClients()
 
 async function connect(
   ...parameters: Parameters<typeof connectClient> extends [string, ...infer Rest] ? Rest : never
 ): Promise<TestClient> {
-  const client = await connectClient(url, ...parameters)
-  clients.push(client)
-  return client
+  return connectTo(url, ...parameters)
 }
 
 /** Long enough for a message that should not come to have come: a marker sent after it has arrived. */

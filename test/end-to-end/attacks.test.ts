@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { emptyPolicy } from '#core/access/access-policy.ts'
 import type { AccessRule } from '#core/access/access-rule.ts'
 import { type AuditEvent, auditEvents, type AuditEventName, auditVersion } from '#core/audit/audit-event.ts'
@@ -9,10 +9,11 @@ import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { asWritten } from '../fixtures/audit.ts'
-import { allow, connectClient, everything, type TestClient } from '../fixtures/broker.ts'
+import { allow, connectClient, useClients, everything, type TestClient } from '../fixtures/broker.ts'
 import type { Replica } from '../fixtures/broker-process.ts'
 import { type BrokerReplicas, startBrokerReplicas } from '../fixtures/broker-replicas.ts'
 import type { TestCertificate } from '../fixtures/certificates.ts'
+import { durationsOf, evenEnough } from '../fixtures/durations.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import {
   aCredential,
@@ -29,7 +30,6 @@ let identities: RedisIdentityStore
 let credentials: RedisCredentialStore
 let certificate: TestCertificate
 let replicas: readonly Replica[]
-const clients: TestClient[] = []
 
 beforeAll(async () => {
   place = await startBrokerReplicas()
@@ -41,9 +41,7 @@ beforeAll(async () => {
   await identities.markReady()
 })
 
-afterEach(async () => {
-  await Promise.all(clients.splice(0).map((client) => client.end()))
-})
+const connectTo = useClients()
 
 afterAll(() => place?.stop())
 
@@ -67,9 +65,7 @@ type Options = NonNullable<Parameters<typeof connectClient>[2]>
 
 async function connect(index: number, local: string, options: Options = {}): Promise<TestClient> {
   const url = `mqtts://127.0.0.1:${replicas[index]?.mqtts}`
-  const client = await connectClient(url, local, { ca: certificate.cert, ...options })
-  clients.push(client)
-  return client
+  return connectTo(url, local, { ca: certificate.cert, ...options })
 }
 
 const codeOf = (index: number, local: string, options: Options = {}): Promise<unknown> =>
@@ -296,19 +292,12 @@ test('nobody learns from the answer or from its time who is there, on either rep
     ['tmp_nobody', {}],
     ['ada', { organization: 'org_222222222222' }],
   ]
-  const rounds = 10
-  const times = kinds.map((): number[] => [])
-  for (let round = 0; round < rounds; round += 1) {
-    await Promise.all(
-      kinds.map(async ([local, options], kind) => {
-        const begin = performance.now()
-        expect(await codeOf(round % 2, local, { ...options, password: 'wrong' })).toBe(4)
-        times[kind]?.push(performance.now() - begin)
-      }),
-    )
-  }
-  const medians = times.map((all) => all.toSorted((a, b) => a - b)[rounds / 2] ?? 0)
-  expect(Math.max(...medians) / Math.min(...medians)).toBeLessThan(1.3)
+  const { ratio } = await durationsOf(
+    kinds.map(([local, options]) => async (round) => {
+      expect(await codeOf(round % 2, local, { ...options, password: 'wrong' })).toBe(4)
+    }),
+  )
+  expect(ratio).toBeLessThan(evenEnough)
 })
 
 test('all of this stands in the audit of the replicas, as its contract says and without a secret', async () => {

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { emptyPolicy } from '#core/access/access-policy.ts'
 import type { AccessRule } from '#core/access/access-rule.ts'
 import { silentLog } from '#core/process/logger.ts'
@@ -8,7 +8,7 @@ import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
-import { connectClient, deny, everything, type TestClient } from '../fixtures/broker.ts'
+import { connectClient, useClients, deny, everything, type TestClient } from '../fixtures/broker.ts'
 import { type Replica, startReplica } from '../fixtures/broker-process.ts'
 import { type BrokerReplicas, startBrokerReplicas } from '../fixtures/broker-replicas.ts'
 import type { TestCertificate } from '../fixtures/certificates.ts'
@@ -23,7 +23,6 @@ let redis: Redis
 let identities: RedisIdentityStore
 let certificate: TestCertificate
 let replicas: Replica[]
-const clients: TestClient[] = []
 
 beforeAll(async () => {
   // A subscriber that reads slowly is cut off soon.
@@ -35,9 +34,7 @@ beforeAll(async () => {
   await identities.markReady()
 })
 
-afterEach(async () => {
-  await Promise.all(clients.splice(0).map((client) => client.end()))
-})
+const connectTo = useClients()
 
 afterAll(() => place?.stop())
 
@@ -56,9 +53,7 @@ async function connect(
   options: Options = {},
 ): Promise<TestClient> {
   const url = `mqtts://127.0.0.1:${replica?.mqtts}`
-  const client = await connectClient(url, local, { ca: certificate.cert, ...options })
-  clients.push(client)
-  return client
+  return connectTo(url, local, { ca: certificate.cert, ...options })
 }
 
 const payloads = (client: TestClient): string[] => client.received.map(({ payload }) => payload)

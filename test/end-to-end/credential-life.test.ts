@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import type { Redis } from 'ioredis'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { emptyPolicy } from '#core/access/access-policy.ts'
 import type { CredentialRecord } from '#core/credentials/credential-record.ts'
 import { generateSecret } from '#core/credentials/secret.ts'
@@ -13,7 +13,7 @@ import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-marks.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
-import { allow, connectClient, everything, type TestClient } from '../fixtures/broker.ts'
+import { allow, connectClient, useClients, everything, type TestClient } from '../fixtures/broker.ts'
 import { type Replica, startReplica } from '../fixtures/broker-process.ts'
 import { makeCertificate, type TestCertificate } from '../fixtures/certificates.ts'
 import { eventually } from '../fixtures/eventually.ts'
@@ -43,7 +43,6 @@ let replicas: readonly Replica[]
 let tokenService: RunningProgram
 let url: string
 const key = generateSecret('sk')
-const clients: TestClient[] = []
 const keys = redisKeys()
 
 beforeAll(async () => {
@@ -87,9 +86,7 @@ beforeAll(async () => {
   url = `http://127.0.0.1:${String(port)}`
 })
 
-afterEach(async () => {
-  await Promise.all(clients.splice(0).map((client) => client.end()))
-})
+const connectTo = useClients()
 
 afterAll(async () => {
   await Promise.all([...(replicas ?? []).map(({ program }) => program.kill()), tokenService?.kill()])
@@ -102,13 +99,11 @@ async function connect(
   local: string,
   options: Parameters<typeof connectClient>[2] = {},
 ): Promise<TestClient> {
-  const client = await connectClient(`mqtts://127.0.0.1:${replicas[index]?.mqtts}`, local, {
+  return connectTo(`mqtts://127.0.0.1:${replicas[index]?.mqtts}`, local, {
     ca: certificate.cert,
     protocolVersion: 5,
     ...options,
   })
-  clients.push(client)
-  return client
 }
 
 const passwords = new Map<string, string>()

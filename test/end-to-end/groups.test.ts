@@ -6,7 +6,7 @@ import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
-import { connectClient, everything, type TestClient } from '../fixtures/broker.ts'
+import { useClients, everything, type TestClient } from '../fixtures/broker.ts'
 import { type Replica, startReplica } from '../fixtures/broker-process.ts'
 import { makeCertificate, type TestCertificate } from '../fixtures/certificates.ts'
 import { eventually } from '../fixtures/eventually.ts'
@@ -22,7 +22,6 @@ let server: RedisServer
 let redis: Redis
 let certificate: TestCertificate
 let replicas: Replica[] = []
-const clients: TestClient[] = []
 
 beforeAll(async () => {
   ;[server, certificate] = await Promise.all([startRedisServer(), makeCertificate()])
@@ -38,9 +37,9 @@ beforeEach(async () => {
   replicas = await Promise.all([1, 2, 3].map(() => startReplica(server.url, certificate)))
 })
 afterEach(async () => {
-  await Promise.all(clients.splice(0).map((client) => client.end()))
   await Promise.all(replicas.splice(0).map(({ program }) => program.kill()))
 })
+const connectTo = useClients()
 afterAll(async () => {
   redis?.disconnect()
   await Promise.all([server?.stop(), certificate?.remove()])
@@ -48,9 +47,7 @@ afterAll(async () => {
 
 async function client(replica: number, clientId: string): Promise<TestClient> {
   const url = `mqtts://127.0.0.1:${replicas[replica]?.mqtts}`
-  const connected = await connectClient(url, 'ada', { ca: certificate.cert, clientId, protocolVersion: 5 })
-  clients.push(connected)
-  return connected
+  return connectTo(url, 'ada', { ca: certificate.cert, clientId, protocolVersion: 5 })
 }
 
 /** Publishes all of them, many at a time. Calls `at` when so many have been acknowledged. */

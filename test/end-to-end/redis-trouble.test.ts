@@ -7,7 +7,7 @@ import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
-import { connectClient, everything, type TestClient } from '../fixtures/broker.ts'
+import { connectClient, useClients, everything, type TestClient } from '../fixtures/broker.ts'
 import { type Replica, startReplica } from '../fixtures/broker-process.ts'
 import { makeCertificate, type TestCertificate } from '../fixtures/certificates.ts'
 import { eventually } from '../fixtures/eventually.ts'
@@ -18,7 +18,6 @@ let server: RedisServer
 let redis: Redis
 let certificate: TestCertificate
 let replica: Replica
-const clients: TestClient[] = []
 
 beforeEach(async () => {
   ;[server, certificate] = await Promise.all([startRedisServer(), makeCertificate()])
@@ -34,17 +33,15 @@ beforeEach(async () => {
 
 afterEach(async () => {
   server.resume()
-  await Promise.all(clients.splice(0).map((client) => client.end()))
   redis.disconnect()
   await replica.program.kill()
   await Promise.all([server.stop(), certificate.remove()])
 })
+const connectTo = useClients()
 
 async function connect(options: Parameters<typeof connectClient>[2] = {}): Promise<TestClient> {
   const url = `mqtts://127.0.0.1:${replica.mqtts}`
-  const client = await connectClient(url, 'ada', { ca: certificate.cert, protocolVersion: 5, ...options })
-  clients.push(client)
-  return client
+  return connectTo(url, 'ada', { ca: certificate.cert, protocolVersion: 5, ...options })
 }
 
 async function probe(path: '/healthz' | '/readyz'): Promise<number> {

@@ -6,7 +6,7 @@ import type { BarrierTarget } from '#core/credentials/barrier.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import type { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
-import { connectClient, everything, type TestClient } from '../fixtures/broker.ts'
+import { useClients, everything, type TestClient } from '../fixtures/broker.ts'
 import { type Replica, startReplica } from '../fixtures/broker-process.ts'
 import { type BrokerReplicas, startBrokerReplicas } from '../fixtures/broker-replicas.ts'
 import { eventually } from '../fixtures/eventually.ts'
@@ -22,7 +22,6 @@ let credentials: RedisCredentialStore
 /** Whose way to Redis can be cut. */
 let remote: Replica
 let way: SeverableWay
-const clients: TestClient[] = []
 
 beforeAll(async () => {
   place = await startBrokerReplicas()
@@ -34,9 +33,7 @@ beforeAll(async () => {
   way = await startSeverableWay(place.server.port)
 })
 
-afterEach(async () => {
-  await Promise.all(clients.splice(0).map((client) => client.end()))
-})
+const connectTo = useClients()
 
 afterAll(async () => {
   way.stop()
@@ -46,9 +43,7 @@ afterAll(async () => {
 async function connect(replica: number | Replica, local: string): Promise<TestClient> {
   const { mqtts } = typeof replica === 'number' ? place.replicas[replica]! : replica
   const options = { ca: place.certificate.cert, clientId: randomUUID() }
-  const client = await connectClient(`mqtts://127.0.0.1:${mqtts}`, local, options)
-  clients.push(client)
-  return client
+  return connectTo(`mqtts://127.0.0.1:${mqtts}`, local, options)
 }
 
 /** A credential of its own; resolves with its name. */

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { emptyPolicy } from '#core/access/access-policy.ts'
 import { generateSecret } from '#core/credentials/secret.ts'
-import { connectClient, everything, type TestClient } from '../fixtures/broker.ts'
+import { useClients, everything, type TestClient } from '../fixtures/broker.ts'
 import { type BrokerReplicas, startBrokerReplicas } from '../fixtures/broker-replicas.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import { type RunningProgram, startProgram } from '../fixtures/program.ts'
@@ -25,7 +25,6 @@ interface Shown {
 
 const keys = { own: generateSecret('sk'), foreign: generateSecret('sk'), weak: generateSecret('sk') }
 const access = { ...emptyPolicy, rules: [...everything] }
-const clients: TestClient[] = []
 let place: BrokerReplicas
 let tokenService: RunningProgram
 let api: string
@@ -57,9 +56,9 @@ beforeAll(async () => {
   api = `http://127.0.0.1:${String(port)}`
 })
 afterEach(async () => {
-  await Promise.all(clients.splice(0).map((client) => client.end()))
   for (const { id } of await list()) await ask(`/v1/sessions/${id}`, { method: 'DELETE' })
 })
+const connectTo = useClients()
 afterAll(async () => {
   await tokenService?.kill()
   await place?.stop()
@@ -67,9 +66,7 @@ afterAll(async () => {
 
 async function connect(replica: number, local: string, over: object = {}): Promise<TestClient> {
   const url = `mqtts://127.0.0.1:${place.replicas[replica]?.mqtts}`
-  const client = await connectClient(url, local, { ca: place.certificate.cert, protocolVersion: 5, ...over })
-  clients.push(client)
-  return client
+  return connectTo(url, local, { ca: place.certificate.cert, protocolVersion: 5, ...over })
 }
 
 const lasting = { clean: false, properties: { sessionExpiryInterval: 3_600 } }

@@ -2,7 +2,7 @@ import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { promisify } from 'node:util'
 import type { Redis } from 'ioredis'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { emptyPolicy } from '#core/access/access-policy.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { silentLog } from '#core/process/logger.ts'
@@ -11,7 +11,7 @@ import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
-import { allow, connectClient, everything, type TestClient } from '../fixtures/broker.ts'
+import { allow, connectClient, useClients, everything, type TestClient } from '../fixtures/broker.ts'
 import { brokerEnvironment, type Replica, startReplica } from '../fixtures/broker-process.ts'
 import { type BrokerReplicas, startBrokerReplicas } from '../fixtures/broker-replicas.ts'
 import type { TestCertificate } from '../fixtures/certificates.ts'
@@ -34,7 +34,6 @@ let identities: RedisIdentityStore
 let credentials: RedisCredentialStore
 let certificate: TestCertificate
 let replicas: Replica[]
-const clients: TestClient[] = []
 
 beforeAll(async () => {
   place = await startBrokerReplicas()
@@ -46,9 +45,7 @@ beforeAll(async () => {
   await identities.markReady()
 })
 
-afterEach(async () => {
-  await Promise.all(clients.splice(0).map((client) => client.end()))
-})
+const connectTo = useClients()
 
 afterAll(() => place?.stop())
 
@@ -65,9 +62,7 @@ async function addUser(local: string, organization: OrganizationId = anOrganizat
 type Options = NonNullable<Parameters<typeof connectClient>[2]>
 
 async function connect(url: string, local: string, options: Options = {}): Promise<TestClient> {
-  const client = await connectClient(url, local, { ca: certificate.cert, ...options })
-  clients.push(client)
-  return client
+  return connectTo(url, local, { ca: certificate.cert, ...options })
 }
 
 const tlsOf = (index: number): string => `mqtts://127.0.0.1:${replicas[index]?.mqtts}`

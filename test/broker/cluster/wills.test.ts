@@ -3,7 +3,7 @@ import type { IClientOptions } from 'mqtt'
 import { Registry } from 'prom-client'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import {
-  connectClient,
+  useClients,
   deny,
   everything,
   startTestBroker,
@@ -15,7 +15,6 @@ import { eventually } from '../../fixtures/eventually.ts'
 let broker: TestBroker
 let registry: Registry
 let watcher: TestClient
-const clients: TestClient[] = []
 
 beforeEach(async () => {
   registry = new Registry()
@@ -27,14 +26,12 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  await Promise.all(clients.splice(0).map((client) => client.end()))
   await broker.stop()
 })
+const connectTo = useClients()
 
 async function connect(local: string, options: IClientOptions = {}): Promise<TestClient> {
-  const client = await connectClient(`mqtt://127.0.0.1:${broker.port}`, local, options)
-  clients.push(client)
-  return client
+  return connectTo(`mqtt://127.0.0.1:${broker.port}`, local, options)
 }
 
 const dying = (delaySeconds: number, sessionExpiryInterval = 60): IClientOptions => ({
