@@ -55,6 +55,8 @@ export interface BrokerOptions {
   readonly passwordChecks?: Partial<PasswordCheckLimits>
   /** Exchanges and renewals a minute of one person. */
   readonly perSubject?: number
+  /** Other processes of this machine listen on the same ports. */
+  readonly reusePort?: boolean
   /** Who speaks for clients, and says so first (PROXY protocol). */
   readonly proxies?: AddressRanges
   /** Where MQTT 5 clients are told to go when this broker shuts down (MQTT 5 §4.11). */
@@ -176,6 +178,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     accept: (transport) => void connections.add(new Connection(transport, shared)),
     newcomers: shared.newcomers,
     dropped: (why) => (why === 'too-many' ? metrics.limited('newcomers') : metrics.droppedEarly(why)),
+    reusePort: options.reusePort === true,
     ...(options.proxies === undefined ? {} : { proxies: options.proxies }),
     maxFrameBytes: limits.maxPacketBytes,
     handshakeTimeoutMs: limits.connectTimeoutMs,

@@ -4,7 +4,7 @@ import { createAuditLines } from '#core/audit/audit-lines.ts'
 import { systemClock } from '#core/clock.ts'
 import { isDomainError } from '#core/errors.ts'
 import { errorFields, type Log } from '#core/process/logger.ts'
-import { startProbeServer } from '#core/process/probe-server.ts'
+import { probeAnswers, serveProbes } from '#core/process/probe-server.ts'
 import { runProgram } from '#core/process/program.ts'
 import { OrganizationLabels } from '#core/metrics/organization-labels.ts'
 import { programRegistry } from '#core/metrics/program-registry.ts'
@@ -25,20 +25,30 @@ import { redisCluster } from './organizations/cluster.ts'
 import { createRedisServerMetrics } from './persistence/redis-server-metrics.ts'
 import { reportRedis } from './persistence/report-redis.ts'
 import { brokerSettings } from './settings.ts'
+import { workerNumber } from './workers/messages.ts'
+import { supervise } from './workers/supervise.ts'
+import { answerSupervisor, tellReady } from './workers/supervised.ts'
 
 const retryMs = 1_000
 
+/** One of several, that the first process of this program has started. */
+const worker = workerNumber(process.argv.slice(2))
+
 await runProgram({
   name: 'broker',
+  ...(worker === undefined ? {} : { logFields: { worker }, signals: ['SIGTERM'] as const }),
   summary: 'CloudSignal broker: one replica of the MQTT cluster.',
   settings: brokerSettings,
   // What comes after the clients takes less.
-  graceMs: ({ drainDelaySeconds, drainSeconds }) => (drainDelaySeconds + drainSeconds + 10) * 1_000,
+  graceMs: ({ drainDelaySeconds, drainSeconds, workers }) =>
+    (drainDelaySeconds + drainSeconds + (workers > 1 && worker === undefined ? 12 : 10)) * 1_000,
   async run({ settings, log, shutdown }) {
+    if (settings.workers > 1 && worker === undefined) return supervise({ settings, log, shutdown })
     let broker: Broker | undefined
     const files = { certFile: settings.tlsCertFile, keyFile: settings.tlsKeyFile }
     const certificate = await readCertificate(files)
     const registry = programRegistry('broker')
+    if (worker !== undefined) registry.setDefaultLabels({ worker })
     const redisMetrics = createRedisMetrics(registry)
     const write = createAuditLines('broker', registry)
     const organizationLabels = new OrganizationLabels(settings.metricsOrganizations)
@@ -64,9 +74,7 @@ await runProgram({
     const keys = redisKeys(settings.keyPrefix)
     const clock = startRedisClock(redis, keys, redisMetrics.probe)
     shutdown.add('clock', clock.close)
-    const probes = await startProbeServer({
-      host: settings.probeHost,
-      port: settings.probePort,
+    const answer = probeAnswers({
       registry,
       readiness: {
         process: () => (shutdown.signal.aborted ? 'shutting down' : undefined),
@@ -75,8 +83,12 @@ await runProgram({
         'control log': () => (broker?.isStale() === true ? 'not read for too long' : undefined),
       },
     })
-    shutdown.add('probes', () => probes.close())
-    log.info({ port: probes.port }, 'waiting for Redis')
+    const probes =
+      worker === undefined
+        ? await serveProbes({ host: settings.probeHost, port: settings.probePort }, answer)
+        : answerSupervisor(answer, shutdown)
+    shutdown.add('probes', () => probes?.close())
+    log.info({ port: probes?.port }, 'waiting for Redis')
     await untilReady(redis, shutdown.signal)
     await untilReady(subscriber, shutdown.signal)
     await untilReady(replicated, shutdown.signal)
@@ -114,6 +126,7 @@ await runProgram({
         expiryNoticeMs: settings.expiryNoticeSeconds * 1_000,
         deferredWillSeconds: settings.deferredWillSeconds,
       },
+      reusePort: worker !== undefined,
       ...(settings.proxies === undefined ? {} : { proxies: settings.proxies }),
       ...(settings.serverReference === '' ? {} : { serverReference: settings.serverReference }),
     })
@@ -123,7 +136,8 @@ await runProgram({
     const use = broker.useCertificate
     const stopWatching = watchCertificate(files, { current: certificate, everyMs: 10_000, use, log })
     shutdown.add('certificate', async () => stopWatching())
-    log.info({ ...broker.ports, probes: probes.port, replica: bus.replica }, 'the broker is ready')
+    log.info({ ...broker.ports, probes: probes?.port, replica: bus.replica }, 'the broker is ready')
+    if (worker !== undefined) tellReady()
   },
 })
 

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defaultPerSubject } from '#core/credentials/renew-credential.ts'
 import { commonSettings } from '#core/process/common-settings.ts'
 import { AddressRanges } from '#core/network/address-ranges.ts'
@@ -9,6 +10,7 @@ import { longestStalenessMs } from '#core/stores/control-log.ts'
 const addressRanges = (given: string): AddressRanges | Remedy =>
   AddressRanges.parse(commaList(given)) ??
   new Remedy('give addresses or ranges in CIDR notation, with commas between them')
+const count = wholeNumber(1, 512)
 const attempts = wholeNumber(0, 1_000_000)
 const file = (name: string, description: string): Setting<string> => ({ name, description, parse: text })
 
@@ -39,6 +41,13 @@ export const brokerSettings = {
     parse: port,
     default: undefined,
   } satisfies Setting<number | undefined>,
+  workers: {
+    name: 'CLOUDSIGNAL_BROKER_WORKERS',
+    description:
+      'How many processes share the ports, each a replica of its own, so that the broker uses more than one core; auto for as many as there are cores. Ports then have to be given.',
+    parse: (given: string): number | Remedy => (given === 'auto' ? availableParallelism() : count(given)),
+    default: 1,
+  } satisfies Setting<number>,
   expiryNoticeSeconds: {
     name: 'CLOUDSIGNAL_BROKER_EXPIRY_NOTICE_SECONDS',
     description:

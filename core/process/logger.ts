@@ -16,10 +16,10 @@ export type LogLevel = (typeof logLevels)[number]
 const neverLogged = ['password', 'token', 'secret', 'authorization', 'key', 'verifier']
 
 /** JSON lines on stdout, with the time in RFC 3339. */
-export function createLogger(program: string, level: LogLevel): Log {
+export function createLogger(program: string, level: LogLevel, fields: object = {}): Log {
   return pino({
     level,
-    base: { program },
+    base: { program, ...fields },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
     redact: { paths: neverLogged.flatMap((name) => [name, `*.${name}`]), censor: '[redacted]' },

@@ -18,23 +18,35 @@ export interface ProbeServer {
 /** Why the program is not ready, in a few words; undefined when this part is. */
 export type ReadinessCheck = () => string | undefined
 
-export interface ProbeOptions {
-  readonly host: string
-  readonly port: number
+export interface ProbeChecks {
   readonly registry: Registry
   readonly readiness: Readonly<Record<string, ReadinessCheck>>
   /** As readiness, for `/healthz`. */
   readonly liveness?: Readonly<Record<string, ReadinessCheck>>
 }
 
-interface Answer {
+export interface ProbeAnswer {
   readonly status: number
   readonly type: string
   readonly body: string
 }
 
-export async function startProbeServer(options: ProbeOptions): Promise<ProbeServer> {
-  const routes: Readonly<Record<string, () => Answer | Promise<Answer>>> = {
+export interface ProbeOptions extends ProbeChecks, ProbeAddress {}
+
+export interface ProbeAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/** The answer to a path. Never rejects. */
+export type Answering = (path: string) => Promise<ProbeAnswer>
+
+export function startProbeServer(options: ProbeOptions): Promise<ProbeServer> {
+  return serveProbes(options, probeAnswers(options))
+}
+
+export function probeAnswers(options: ProbeChecks): Answering {
+  const routes: Readonly<Record<string, () => ProbeAnswer | Promise<ProbeAnswer>>> = {
     '/healthz': () => verdictOf(options.liveness ?? {}),
     '/readyz': () => verdictOf(options.readiness),
     '/metrics': async () => ({
@@ -43,14 +55,18 @@ export async function startProbeServer(options: ProbeOptions): Promise<ProbeServ
       body: await options.registry.metrics(),
     }),
   }
+  return (path) => answerOf(Object.hasOwn(routes, path) ? routes[path] : undefined)
+}
+
+/** Rejects with `port-in-use`. */
+export async function serveProbes(address: ProbeAddress, answer: Answering): Promise<ProbeServer> {
   const server = createServer((request, response) => {
     const path = (request.url ?? '').split('?')[0] ?? ''
-    const route = Object.hasOwn(routes, path) ? routes[path] : undefined
-    void answerOf(route).then(({ status, type, body }) =>
+    void answer(path).then(({ status, type, body }) =>
       response.writeHead(status, { 'content-type': type }).end(body),
     )
   })
-  const port = await listenOn(server, options.port, options.host)
+  const port = await listenOn(server, address.port, address.host)
   return {
     port,
     close: () =>
@@ -85,23 +101,23 @@ export function listenError(cause: NodeJS.ErrnoException, port: number, host: st
   return new DomainError('port-in-use', `port ${port} of ${host} ${reason}`, { cause })
 }
 
-async function answerOf(route: (() => Answer | Promise<Answer>) | undefined): Promise<Answer> {
-  if (route === undefined) return text(404, 'ask /healthz, /readyz or /metrics')
+async function answerOf(route: (() => ProbeAnswer | Promise<ProbeAnswer>) | undefined): Promise<ProbeAnswer> {
+  if (route === undefined) return textAnswer(404, 'ask /healthz, /readyz or /metrics')
   try {
     return await route()
   } catch {
-    return text(500, 'the answer could not be made')
+    return textAnswer(500, 'the answer could not be made')
   }
 }
 
-function verdictOf(checks: Readonly<Record<string, ReadinessCheck>>): Answer {
+function verdictOf(checks: Readonly<Record<string, ReadinessCheck>>): ProbeAnswer {
   const reasons = Object.entries(checks)
     .map(([part, check]) => [part, check()] as const)
     .filter(([, reason]) => reason !== undefined)
     .map(([part, reason]) => `${part}: ${reason}`)
-  return reasons.length === 0 ? text(200, 'ok') : text(503, reasons.join('\n'))
+  return reasons.length === 0 ? textAnswer(200, 'ok') : textAnswer(503, reasons.join('\n'))
 }
 
-function text(status: number, body: string): Answer {
+export function textAnswer(status: number, body: string): ProbeAnswer {
   return { status, type: 'text/plain; charset=utf-8', body: `${body}\n` }
 }

@@ -25,6 +25,10 @@ export interface Program<Table extends SettingTable> {
   readonly settings: Table
   /** How long a shutdown may take. */
   readonly graceMs: number | ((settings: SettingsOf<Table>) => number)
+  /** On every line of its log. */
+  readonly logFields?: Readonly<Record<string, string | number>>
+  /** Those that end it; SIGTERM and SIGINT when absent. */
+  readonly signals?: readonly NodeJS.Signals[]
   run(context: ProgramContext<SettingsOf<Table>>): Promise<void>
 }
 
@@ -40,7 +44,7 @@ export async function runProgram<Table extends SettingTable & { readonly logLeve
     return
   }
   const settings = settingsOrExit(program)
-  const log = createLogger(program.name, settings.logLevel as LogLevel)
+  const log = createLogger(program.name, settings.logLevel as LogLevel, program.logFields)
   const shutdown = new Shutdown(log)
   process.on('uncaughtException', (error) =>
     log.error(errorFields(error), 'an error was caught by nobody; carrying on'),
@@ -49,7 +53,7 @@ export async function runProgram<Table extends SettingTable & { readonly logLeve
     log.error(errorFields(error), 'a rejection was caught by nobody; carrying on'),
   )
   const { graceMs } = program
-  shutdown.onSignals(typeof graceMs === 'number' ? graceMs : graceMs(settings))
+  shutdown.onSignals(typeof graceMs === 'number' ? graceMs : graceMs(settings), program.signals)
   try {
     await program.run({ settings, log, shutdown })
   } catch (error) {

@@ -12,6 +12,7 @@ export class Shutdown {
   readonly #log: Log
   readonly #abort = new AbortController()
   #running: Promise<void> | undefined
+  #graceMs = 0
 
   constructor(log: Log) {
     this.#log = log
@@ -32,18 +33,27 @@ export class Shutdown {
     return this.#running
   }
 
-  onSignals(graceMs: number): void {
-    const end = (signal: string): void => {
-      if (this.#running !== undefined) process.exit(1)
-      this.#log.info({ signal }, 'shutting down')
-      setTimeout(() => {
-        this.#log.error({ graceMs }, 'shutting down took too long')
-        process.exit(1)
-      }, graceMs).unref()
-      void this.run().then(() => process.exit(0))
+  /** `signals`: those that end it. */
+  onSignals(graceMs: number, signals: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT']): void {
+    this.#graceMs = graceMs
+    for (const signal of signals) {
+      process.on(signal, () => {
+        if (this.#running !== undefined) process.exit(1)
+        this.begin(signal)
+      })
     }
-    process.on('SIGTERM', end)
-    process.on('SIGINT', end)
+  }
+
+  /** As at a signal; nothing when it runs already. */
+  begin(signal: string): void {
+    if (this.#running !== undefined) return
+    const graceMs = this.#graceMs
+    this.#log.info({ signal }, 'shutting down')
+    setTimeout(() => {
+      this.#log.error({ graceMs }, 'shutting down took too long')
+      process.exit(1)
+    }, graceMs).unref()
+    void this.run().then(() => process.exit(0))
   }
 
   async #run(): Promise<void> {
