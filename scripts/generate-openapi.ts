@@ -26,6 +26,9 @@ const app = buildApp({
   fetchDocument: async (url) => {
     throw new Error(`nothing is fetched here, not even ${url}`)
   },
+  askProvider: async () => {
+    throw new Error('nobody is asked here')
+  },
   sealing: undefined,
   limiter: new MemoryRateLimiter(systemClock),
   now: systemClock,

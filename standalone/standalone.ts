@@ -11,8 +11,9 @@ import type { SealingKeys } from '#core/sealing/sealing-keys.ts'
 import { startBroker } from '../broker/broker.ts'
 import { createReconcilers } from '../operator/reconcilers/index.ts'
 import { buildApp } from '../token-service/app.ts'
+import type { ProviderAsker } from '../token-service/live-checks/provider-asker.ts'
 import type { DocumentFetcher } from '../token-service/verifier/document-fetcher.ts'
-import { guardedFetch } from '../token-service/verifier/guarded-fetch.ts'
+import { guardedAsk, guardedFetch } from '../token-service/verifier/guarded-fetch.ts'
 import { type Certificates, provideCertificates } from './certificates.ts'
 import { GeneratedSecrets } from './generated-secrets.ts'
 import { ManifestDirectory } from './manifest-directory.ts'
@@ -38,6 +39,8 @@ export interface StandaloneOptions {
   readonly now?: Clock
   /** How documents of issuers are read; over the network when absent. */
   readonly fetchDocument?: DocumentFetcher
+  /** How providers are asked about their users; over the network when absent. */
+  readonly askProvider?: ProviderAsker
   readonly log: Log
   /** Of its metrics. */
   readonly registry?: Registry
@@ -178,7 +181,7 @@ interface TokenServiceParts extends Observed {
 }
 
 async function openTokenService(
-  { host, ports, log, fetchDocument }: StandaloneOptions,
+  { host, ports, log, fetchDocument, askProvider }: StandaloneOptions,
   { identities, credentials, controlLog, cluster, keyUses, limiter, now }: Stores,
   endpoints: ReturnType<typeof endpointsOf>,
   { sealing, userResources, ...observed }: TokenServiceParts,
@@ -193,6 +196,7 @@ async function openTokenService(
     userResources,
     // Whoever runs standalone writes the manifests too; the demo issuer is on the loopback.
     fetchDocument: fetchDocument ?? guardedFetch({ allowPrivateIssuers: true }),
+    askProvider: askProvider ?? guardedAsk({ allowPrivateIssuers: true }),
     sealing,
     now,
     log,

@@ -54,6 +54,8 @@ import { v2ProvidersRoute } from './routes/v2/providers.ts'
 import { v2RefreshTokenRoute } from './routes/v2/refresh-token.ts'
 import type { UserResources } from './users/user-resources.ts'
 import { Users } from './users/users.ts'
+import { LiveChecks } from './live-checks/live-checks.ts'
+import type { ProviderAsker } from './live-checks/provider-asker.ts'
 import type { DocumentFetcher } from './verifier/document-fetcher.ts'
 import { IssuerKeys } from './verifier/issuer-keys.ts'
 
@@ -75,6 +77,8 @@ export interface AppDependencies {
   readonly keyUses: ApiKeyUses
   /** How documents of issuers are read: `guardedFetch(...)`, or a test's own. */
   readonly fetchDocument: DocumentFetcher
+  /** How providers are asked about their users: `guardedAsk(...)`, or a test's own. */
+  readonly askProvider: ProviderAsker
   /** Opens secrets of providers. */
   readonly sealing: SealingKeys | undefined
   readonly now: Clock
@@ -108,6 +112,7 @@ const defaultSettleMs = 3_000
 /** The whole service without listening: `await app.listen({ port, host })`, or `app.inject(...)` in a test. */
 export function buildApp({
   fetchDocument,
+  askProvider,
   endpoints = {},
   mostPerSubject = defaultMostPerSubject,
   rates = {},
@@ -150,6 +155,13 @@ export function buildApp({
     sealing: dependencies.sealing,
     watch: metrics.documents,
   })
+  const liveChecks = new LiveChecks({
+    ask: askProvider,
+    keys,
+    sealing: dependencies.sealing,
+    now,
+    onAsked: metrics.askedLive,
+  })
   metrics.showDocuments((document) => keys.counts(document))
   app.addHook('onResponse', (request, reply, done) => {
     const { method, url = 'none' } = request.routeOptions
@@ -167,6 +179,7 @@ export function buildApp({
   const options = {
     ...dependencies,
     keys,
+    liveChecks,
     metrics,
     endpoints,
     mostPerSubject,

@@ -27,7 +27,7 @@ import { type App, buildApp } from './app.ts'
 import { type Settings, settings } from './settings.ts'
 import { ClusterClient } from './users/cluster-client.ts'
 import { KubernetesUsers } from './users/kubernetes-users.ts'
-import { guardedFetch } from './verifier/guarded-fetch.ts'
+import { guardedAsk, guardedFetch } from './verifier/guarded-fetch.ts'
 
 await runProgram({
   name: 'token-service',
@@ -84,6 +84,7 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
     sessions: new RedisSessionDirectory(redis, keys),
     keyUses: new RedisApiKeyUses(redis, keys),
     fetchDocument: guardedFetch({ allowPrivateIssuers: settings.allowPrivateIssuers }),
+    askProvider: guardedAsk({ allowPrivateIssuers: settings.allowPrivateIssuers }),
     sealing: sealing.keys,
     now: systemClock,
     log,

@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { CredentialKind } from '#core/credentials/credential-record.ts'
 import type { ProviderType } from '#core/resources/identity-provider.ts'
+import type { LiveVerdict } from './live-checks/live-check.ts'
 import type { ProblemCode } from './problems.ts'
 import { type IssuerDocument, issuerDocuments } from './verifier/issuer-keys.ts'
 import type { DocumentCounts, DocumentWatch } from './verifier/remote-documents.ts'
@@ -13,6 +14,8 @@ export interface TokenServiceMetrics {
   renewed(outcome: 'renewed' | ProblemCode): void
   revoked(): void
   limited(limit: string): void
+  /** A provider was asked whether a user may still sign in. */
+  askedLive(type: ProviderType, outcome: LiveVerdict | 'unavailable'): void
   shed(): void
   /** `route` as it is declared, `none` where there is none. */
   answered(method: string, route: string, status: number, seconds: number): void
@@ -66,6 +69,12 @@ export function createTokenServiceMetrics(registry: Registry): TokenServiceMetri
     name: 'cloudsignal_token_service_shed_total',
     help: 'Requests that were refused because there was more to do than could be done',
   })
+  const liveChecks = new Counter({
+    registers,
+    name: 'cloudsignal_token_service_live_checks_total',
+    help: 'Questions to providers whether a user may still sign in, by what they said',
+    labelNames: ['provider_type', 'outcome'],
+  })
   // Zero, not absent: an alert on an increase sees the first one too.
   for (const limit of limitNames) limitations.inc({ limit }, 0)
   return {
@@ -77,6 +86,7 @@ export function createTokenServiceMetrics(registry: Registry): TokenServiceMetri
     renewed: (outcome) => renewals.inc({ outcome }),
     revoked: () => revocations.inc(),
     limited: (limit) => limitations.inc({ limit }),
+    askedLive: (type, outcome) => liveChecks.inc({ provider_type: type, outcome }),
     shed: () => shed.inc(),
     answered: requestMetrics(registry),
     ...documentMetrics(registry),

@@ -25,6 +25,10 @@ export const problems = {
   audience_mismatch: { status: 401, title: 'The identity token is for another audience' },
   token_expired: { status: 401, title: 'The identity token has expired' },
   token_revoked: { status: 401, title: 'The identity token was issued before a revocation' },
+  session_ended: {
+    status: 401,
+    title: 'The identity provider says that the user is signed out, blocked or gone',
+  },
   token_not_yet_valid: { status: 401, title: 'The identity token is not valid yet' },
   claim_mismatch: { status: 401, title: 'A claim of the identity token is not as it must be' },
   token_type_not_allowed: { status: 403, title: 'This sort of identity token may not be exchanged' },

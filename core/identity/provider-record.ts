@@ -13,6 +13,8 @@ export const ProviderRecordSchema = Type.Object({
   allowAnonymous: Type.Boolean(),
   allowMachine: Type.Boolean(),
   bindToTokenExpiry: Type.Boolean(),
+  /** The provider is asked at each exchange whether the user may still sign in. */
+  liveCheck: Type.Optional(Type.Boolean()),
   /** By `ProviderSecretName`, each sealed for that name, this provider and its organization; absent without any. */
   secrets: Type.Optional(Type.Record(Type.String(), Type.String())),
   lists: Type.Array(Type.String()),

@@ -157,11 +157,17 @@ export const IdentityProviderSpecSchema = Type.Object(
     ),
     liveCheck: Type.Optional(
       Type.Object(
-        { secretRef: Type.Optional(secretKeyRef('key', 'What the provider asks of its callers.')) },
+        {
+          secretRef: Type.Optional(
+            secretKeyRef(
+              'key',
+              'API key of supabase (publishable or secret), firebase (Web API key) or clerk (secret key).',
+            ),
+          ),
+        },
         {
           ...closed,
-          description:
-            'Asks the provider at each exchange whether the user may still sign in. Not supported yet.',
+          description: 'Asks the provider at each exchange whether the user may still sign in.',
         },
       ),
     ),
@@ -186,6 +192,9 @@ export const IdentityProviderStatusSchema = Type.Object({
 export type IdentityProviderStatus = Static<typeof IdentityProviderStatusSchema>
 export type IdentityProvider = Resource<IdentityProviderSpec, IdentityProviderStatus>
 
+/** Those that answer a live check only who has an API key; the others answer by the token itself. */
+const askedByKey: readonly ProviderType[] = ['supabase', 'firebase', 'clerk']
+
 export const identityProviderKind: ResourceKind<
   typeof IdentityProviderSpecSchema,
   typeof IdentityProviderStatusSchema
@@ -205,6 +214,15 @@ export const identityProviderKind: ResourceKind<
       cel: providerTypes.map((type) => `(self.type == '${type}') == has(self.${type})`).join(' && '),
       remedy: 'give exactly the block that type names',
       holds: ({ spec }) => providerTypes.every((type) => (spec.type === type) === (spec[type] !== undefined)),
+    },
+    {
+      field: 'spec.liveCheck.secretRef',
+      at: 'spec',
+      cel: `!has(self.liveCheck) || (self.type in [${askedByKey.map((type) => `'${type}'`).join(', ')}]) == has(self.liveCheck.secretRef)`,
+      remedy: `give it for ${askedByKey.join(', ')}, and leave it out for other types`,
+      holds: ({ spec }) =>
+        spec.liveCheck === undefined ||
+        askedByKey.includes(spec.type) === (spec.liveCheck.secretRef !== undefined),
     },
     {
       field: 'spec.ttl',

@@ -9,6 +9,7 @@ import type { ResourceHost } from './host.ts'
 import { type Decision, type KindReconciler, recordOfRefused } from './kind-reconciler.ts'
 import type { OrganizationFinder, OrganizationLookup } from './organization-finder.ts'
 import { notReady, type Readiness, synced } from './readiness.ts'
+import { secretProblem } from './provider-secret-problems.ts'
 import { type ProviderSecretParts, type ProviderSecrets, readProviderSecrets } from './provider-secrets.ts'
 import { namesOf } from './references.ts'
 
@@ -68,10 +69,9 @@ function decideIdentityProvider(provider: IdentityProvider, facts: Facts): Decis
   }
   const { secrets, accessRefusal } = facts
   const issuer = issuerOf(provider.spec)
-  const promised = (['liveCheck', 'webhook'] as const).find((name) => provider.spec[name] !== undefined)
-  if (promised !== undefined) {
+  if (provider.spec.webhook !== undefined) {
     // Whoever asks for it counts on it: users who were banned would be let in.
-    const message = `spec.${promised} has no effect in this version: leave it out to exchange tokens without it`
+    const message = 'spec.webhook has no effect in this version: leave it out to exchange tokens without it'
     return { record: 'remove', ready: notReady('NotSupported', message), status: {} }
   }
   const publicKey = provider.spec.clerk?.publicKey
@@ -81,11 +81,9 @@ function decideIdentityProvider(provider: IdentityProvider, facts: Facts): Decis
     return { record: 'remove', ready: notReady('PublicKeyUnusable', message), status: {} }
   }
   if (secrets.refusal !== undefined) return { record: 'remove', ready: secrets.refusal, status: {} }
-  const jwtSecret = secrets.clear.get('jwt')
-  const problem = jwtSecret === undefined ? undefined : jwtSecretProblem(jwtSecret)
+  const problem = secretProblem(secrets.clear)
   if (problem !== undefined) {
-    const message = `the secret of spec.supabase.jwtSecretRef ${problem}`
-    return { record: 'remove', ready: notReady('SecretUnusable', message), status: {} }
+    return { record: 'remove', ready: notReady('SecretUnusable', problem), status: {} }
   }
   return {
     record: providerRecord(provider, secrets.sealed),
@@ -106,22 +104,6 @@ function isUsableKey(pem: string): boolean {
   }
 }
 
-/** RFC 7518 §3.2: "A key of the same size as the hash output [...] or larger MUST be used". */
-const shortestJwtSecret = 32
-
-/** What people put there by mistake would let in whoever knows it, and a public key is known to all. */
-function jwtSecretProblem(secret: string): string | undefined {
-  if (secret.startsWith('-----BEGIN ') || secret.startsWith('{')) {
-    return 'is a key of an asymmetric algorithm: leave jwtSecretRef out, or put the legacy JWT secret there'
-  }
-  if (/^(eyJ[\w-]+\.[\w-]+\.[\w-]+|sb_(publishable|secret)_.*)$/.test(secret)) {
-    return 'is an API key of the project: put its legacy JWT secret there'
-  }
-  return Buffer.byteLength(secret) < shortestJwtSecret
-    ? `has fewer than ${shortestJwtSecret} bytes: put the legacy JWT secret there, or a longer one in the project`
-    : undefined
-}
-
 function providerRecord(
   { metadata, spec }: IdentityProvider,
   secrets: Readonly<Record<string, string>>,
@@ -135,6 +117,7 @@ function providerRecord(
     allowAnonymous: spec.allowAnonymous ?? false,
     allowMachine: spec.allowMachine ?? false,
     bindToTokenExpiry: spec.bindToTokenExpiry ?? false,
+    ...(spec.liveCheck === undefined ? {} : { liveCheck: true }),
     ...(Object.keys(secrets).length === 0 ? {} : { secrets }),
     lists: namesOf(spec.accessListRefs),
     ...(spec.ttl === undefined ? {} : { ttl: durationSeconds(spec.ttl) }),

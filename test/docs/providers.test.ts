@@ -13,10 +13,11 @@ import { sampleKeys } from '../../standalone/samples.ts'
 import { type Standalone, startStandalone } from '../../standalone/standalone.ts'
 import type { JsonObject } from '../../token-service/verifier/compact-token.ts'
 import { forgeToken, jwksOf, newSigningKeys, signShared, signWith } from '../fixtures/issuer.ts'
+import { apiKeys, type ProviderApi, startProviderApi } from '../fixtures/provider-api.ts'
 import { providerSamples } from '../fixtures/provider-samples.ts'
 import { genuineKeys } from '../fixtures/token-forgeries.ts'
 import { shell } from './shell.ts'
-import { blockOf, readPage } from './page-blocks.ts'
+import { blockOf, type PageBlock, readPage } from './page-blocks.ts'
 
 /**
  * The pages about providers as somebody would follow them. Their manifests are used word for word, and their commands
@@ -24,6 +25,7 @@ import { blockOf, readPage } from './page-blocks.ts'
  */
 let root: string
 let standalone: Standalone
+let api: ProviderApi
 let sandbox: { readonly url: string; readonly close: () => Promise<void> }
 let apiKey: string
 /** What the sandbox gives to whoever signs in. */
@@ -40,6 +42,8 @@ beforeAll(async () => {
       blockOf((await readPage(`providers/${type}.md`)).blocks, 'yaml'),
     )
   }
+  api = await startProviderApi()
+  for (const type of providerTypes) await writeChecked(manifests, type)
   const legacy = blockOf((await readPage('providers/supabase.md')).blocks, 'legacy')
   await writeFile(join(manifests, 'supabase-legacy.yaml'), legacy)
   standalone = await startStandalone({
@@ -49,6 +53,7 @@ beforeAll(async () => {
     ports: { mqtts: 0, wss: 0, http: 0, probes: 0 },
     log: silentLog,
     fetchDocument: async (url) => ({ text: JSON.stringify(documentAt(url)) }),
+    askProvider: api.ask,
   })
   apiKey = (await sampleKeys(standalone.host))[0]?.secret ?? ''
   sandbox = await startSandbox()
@@ -56,12 +61,49 @@ beforeAll(async () => {
 afterAll(async () => {
   await standalone.close()
   await sandbox.close()
+  await api.close()
   await rm(root, { recursive: true, force: true })
 })
 
 function documentAt(url: string): object {
   const issuer = url.replace('/.well-known/openid-configuration', '')
-  return issuer === url ? jwksOf(genuineKeys) : { issuer, jwks_uri: `${issuer}/jwks` }
+  return issuer === url
+    ? jwksOf(genuineKeys)
+    : { issuer, jwks_uri: `${issuer}/jwks`, userinfo_endpoint: `${issuer}/userinfo` }
+}
+
+/** The page's provider once more, under another name, with the live check and the Secret that the page adds to it. */
+async function writeChecked(manifests: string, type: ProviderType): Promise<void> {
+  const { blocks } = await readPage(`providers/${type}.md`)
+  const provider = parse(blockOf(blocks, 'yaml')) as { metadata: object; spec: object }
+  const added = parse(named(blocks, 'yaml', 'live check')) as { spec: object }
+  const checked = {
+    ...provider,
+    metadata: { name: `${type}-checked` },
+    spec: { ...provider.spec, ...added.spec },
+  }
+  const files = [checked]
+  const key = apiKeys[type]
+  if (key !== undefined) {
+    const command = named(blocks, 'sh', 'live check').trim()
+    const [, name, field] =
+      /^kubectl create secret generic (\S+) --from-literal=(\w+)="\$\w+"$/.exec(command) ?? []
+    const secret = {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name },
+      stringData: { [String(field)]: key },
+    }
+    files.push(secret as never)
+  }
+  await writeFile(
+    join(manifests, `${type}-checked.yaml`),
+    files.map((file) => JSON.stringify(file)).join('\n---\n'),
+  )
+}
+
+function named(blocks: readonly PageBlock[], language: string, name: string): string {
+  return blocks.find((block) => block.language === language && block.name === name)?.text ?? ''
 }
 
 /** Every provider's own API, as far as the pages call it. */
@@ -189,7 +231,9 @@ describe.each(providerTypes)('the page about %s', (type) => {
   test('leads from a sign-in to an MQTT connection, by the commands that it shows', async () => {
     const { blocks } = await readPage(`providers/${type}.md`)
     signedIn = await signWith(genuineKeys, claimsOf(), { header })
-    const steps = blocks.filter(({ language, name }) => language === 'sh' && name !== 'exchange')
+    const steps = blocks.filter(
+      ({ language, name }) => language === 'sh' && !['exchange', 'live check'].includes(name),
+    )
     const answer = await run([...steps, { text: blockOf(blocks, 'exchange') }].map(({ text }) => text))
     const { user_id: userId } = answer
     expect(answer).toMatchObject({ user_id: claimsOf()['sub'], password: expect.stringMatching(/^cs_mp_/) })
@@ -202,6 +246,17 @@ describe.each(providerTypes)('the page about %s', (type) => {
     })
     expect(await client.subscribe(`users/${String(userId)}/#`)).toBeUndefined()
     client.close()
+  })
+
+  test('has a live check that refuses whoever is gone', async () => {
+    const command = blockOf((await readPage(`providers/${type}.md`)).blocks, 'exchange')
+    const checked = command.replace(`\\"${type}\\"`, `\\"${type}-checked\\"`)
+    const token = async (jti: string): Promise<string> =>
+      signWith(genuineKeys, { ...claimsOf(), jti }, { header })
+    expect(await run([checked], await token('1'))).toMatchObject({ user_id: claimsOf()['sub'] })
+    api.ended.add(String(claimsOf()['sub']))
+    expect(await run([checked], await token('2'))).toMatchObject({ code: 'session_ended' })
+    expect(await run([command], await token('2'))).toMatchObject({ user_id: claimsOf()['sub'] })
   })
 
   test('says what is wrong, mistake by mistake', async () => {

@@ -15,7 +15,7 @@ import { MemoryClientRegistry } from '../../broker/cluster/memory-client-registr
 import { MemorySessionDirectory } from '../../broker/organizations/memory-session-directory.ts'
 import type { App, AppDependencies } from '../../token-service/app.ts'
 import { buildApp } from '../../token-service/app.ts'
-import { guardedFetch } from '../../token-service/verifier/guarded-fetch.ts'
+import { guardedAsk, guardedFetch } from '../../token-service/verifier/guarded-fetch.ts'
 import { asWritten } from '../fixtures/audit.ts'
 import { type Issuer, startIssuer } from '../fixtures/issuer.ts'
 import { testSealing } from '../fixtures/sealing.ts'
@@ -91,6 +91,7 @@ export async function startApp(over: Partial<AppDependencies> = {}): Promise<App
     keyUses: new MemoryApiKeyUses(),
     limiter: new MemoryRateLimiter(() => now),
     fetchDocument: guardedFetch({ allowPrivateIssuers: true }),
+    askProvider: guardedAsk({ allowPrivateIssuers: true }),
     sealing: testSealing,
     now: () => now,
     log: capturing,

@@ -4,12 +4,14 @@ import type { ProviderRecord } from '#core/identity/provider-record.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import { ProblemError } from '../problems.ts'
+import type { LiveChecks } from '../live-checks/live-checks.ts'
 import type { IssuerKeys } from '../verifier/issuer-keys.ts'
 import { type Identity, issuersOf, unverifiedIssuer, verifyToken } from '../verifier/verify-token.ts'
 
 export interface IdentifyDependencies {
   readonly identities: IdentityReader
   readonly keys: IssuerKeys
+  readonly liveChecks: LiveChecks
   readonly now: Clock
 }
 
@@ -36,7 +38,7 @@ export interface ProvenIdentity {
 const longestToken = 16 * 1024
 
 export async function identify(
-  { identities, keys, now }: IdentifyDependencies,
+  { identities, keys, liveChecks, now }: IdentifyDependencies,
   organization: OrganizationId,
   { token, provider: name, byIssuer = false, onProvider }: IdentityProof,
 ): Promise<ProvenIdentity> {
@@ -49,7 +51,10 @@ export async function identify(
   for (const [provider, record] of candidates) {
     onProvider?.(provider, record)
     try {
-      return { provider, record, identity: await verifyToken(token, { organization, record }, keys, now) }
+      const chosen = { organization, record }
+      const identity = await verifyToken(token, chosen, keys, now)
+      await liveChecks.check(chosen, token, identity)
+      return { provider, record, identity }
     } catch (error) {
       failure ??= error
     }

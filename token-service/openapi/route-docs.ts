@@ -74,6 +74,7 @@ export const tokenProblems = [
   'issuer_mismatch',
   'provider_not_found',
   'provider_unavailable',
+  'session_ended',
   'token_expired',
   'token_header_not_allowed',
   'token_not_yet_valid',

@@ -1,5 +1,6 @@
 import { claimOf, optionalText, verifiedEmail } from '../verifier/claims.ts'
 import type { JsonObject } from '../verifier/compact-token.ts'
+import { askUserinfo } from '../live-checks/userinfo.ts'
 import { TokenRefused } from '../verifier/token-refused.ts'
 import { isMachine } from './oidc.ts'
 import type { ProviderKind } from './provider.ts'
@@ -10,6 +11,8 @@ const idTokenClaims = ['nonce', 'at_hash', 'c_hash'] as const
 /** Auth0 access tokens of an API, of both profiles: Auth0's own (`JWT`) and RFC 9068 (`at+jwt`). */
 export const auth0: ProviderKind<'auth0'> = {
   type: 'auth0',
+  liveCheck: (_settings, person, io) =>
+    askUserinfo(`${person.issuer.replace(/\/+$/, '')}/userinfo`, person, io),
   policy: ({ issuers, audience }, { allowMachine }) => ({
     issuers,
     audiences: audience,

@@ -1,4 +1,5 @@
 import { claimOf, optionalText, textClaim, verifiedEmail } from '../verifier/claims.ts'
+import { bodyOf, saysNothing } from '../live-checks/provider-asker.ts'
 import { TokenRefused } from '../verifier/token-refused.ts'
 import { withOrganization } from './clerk-organization.ts'
 import type { ProviderKind } from './provider.ts'
@@ -6,9 +7,21 @@ import type { ProviderKind } from './provider.ts'
 /** How Clerk marks its session tokens in the header; machine tokens have another mark. */
 const sessionCategory = 'cl_B7d4PD111AAA'
 
+const sessionsUrl = 'https://api.clerk.com/v1/sessions'
+
 /** Clerk session tokens, of both versions. They have no audience: the issuer is the instance, azp the origin. */
 export const clerk: ProviderKind<'clerk'> = {
   type: 'clerk',
+  async liveCheck(_settings, { subject, sessionId = '' }, { secret = '', ask }) {
+    const answer = await ask({
+      url: `${sessionsUrl}/${encodeURIComponent(sessionId)}`,
+      headers: { authorization: `Bearer ${secret}` },
+    })
+    if (answer.status === 404) return 'ended'
+    const session = bodyOf(answer)
+    if (answer.status !== 200 || session['id'] !== sessionId) throw saysNothing(answer)
+    return session['status'] === 'active' && session['user_id'] === subject ? 'live' : 'ended'
+  },
   policy: ({ issuer, authorizedParties, publicKey }) => ({
     issuers: [issuer],
     algorithms: ['RS256'],

@@ -1,5 +1,6 @@
 import { claimOf, objectClaim, optionalText, timeClaim, verifiedEmail } from '../verifier/claims.ts'
 import { clockTolerance } from '../verifier/claim-rules.ts'
+import { bodyOf, saysNothing } from '../live-checks/provider-asker.ts'
 import { TokenRefused } from '../verifier/token-refused.ts'
 import type { ProviderKind } from './provider.ts'
 
@@ -11,10 +12,26 @@ const keySources = {
   x509: { certificatesUri: `https://www.googleapis.com/robot/v1/metadata/x509/${signer}` },
 } as const
 const longestUserId = 128
+const lookupUrl = 'https://identitytoolkit.googleapis.com/v1/accounts:lookup'
+/** What Google says of a user who may not sign in any more; other errors are about the question. */
+const endings = ['USER_NOT_FOUND', 'USER_DISABLED', 'TOKEN_EXPIRED']
 
 /** Firebase ID tokens. Session cookies have another issuer, custom tokens another audience. */
 export const firebase: ProviderKind<'firebase'> = {
   type: 'firebase',
+  async liveCheck(_settings, { token, subject, authenticatedAt = 0 }, { secret = '', ask }) {
+    const answer = await ask({
+      url: lookupUrl,
+      headers: { 'x-goog-api-key': secret },
+      body: { idToken: token },
+    })
+    const { error, users } = bodyOf(answer) as LookedUp
+    if (answer.status === 400 && endings.includes(error?.message ?? '')) return 'ended'
+    const user = users?.find?.(({ localId }) => localId === subject)
+    if (answer.status !== 200 || user === undefined) throw saysNothing(answer)
+    // As firebase-admin does it with checkRevoked.
+    return user.disabled === true || authenticatedAt < Number(user.validSince ?? 0) ? 'ended' : 'live'
+  },
   policy: ({ projectId, tenant, keyFormat = 'jwk' }, { allowAnonymous }) => ({
     issuers: [`https://securetoken.google.com/${projectId}`],
     audiences: [projectId],
@@ -33,7 +50,8 @@ export const firebase: ProviderKind<'firebase'> = {
           `the claim sub must have ${longestUserId} characters at most`,
         )
       }
-      if (timeClaim(claims, 'auth_time') - clockTolerance > now) {
+      const authenticatedAt = timeClaim(claims, 'auth_time')
+      if (authenticatedAt - clockTolerance > now) {
         throw new TokenRefused('claim_mismatch', 'the claim auth_time lies in the future')
       }
       const details = objectClaim(claims, 'firebase') ?? {}
@@ -50,7 +68,18 @@ export const firebase: ProviderKind<'firebase'> = {
       if (claimOf(details, 'tenant') !== tenant) {
         throw new TokenRefused('claim_mismatch', 'the claim firebase.tenant must be the provider’s tenant')
       }
-      return { email: verifiedEmail(claims) }
+      return { email: verifiedEmail(claims), authenticatedAt }
     },
   }),
+}
+
+/** What the Identity Toolkit API answers; not checked. */
+interface LookedUp {
+  readonly error?: { readonly message?: string }
+  readonly users?: readonly {
+    readonly localId?: string
+    readonly disabled?: boolean
+    /** Tokens of a sign-in before that are revoked; seconds, as text. */
+    readonly validSince?: string
+  }[]
 }

@@ -1,11 +1,13 @@
 import { claimOf, optionalText, verifiedEmail } from '../verifier/claims.ts'
 import type { JsonObject } from '../verifier/compact-token.ts'
+import { askUserinfo } from '../live-checks/userinfo.ts'
 import { TokenRefused } from '../verifier/token-refused.ts'
 import type { ProviderKind } from './provider.ts'
 
 /** Any issuer with OpenID Connect discovery or a JWKS: ID tokens, and access tokens of RFC 9068. */
 export const oidc: ProviderKind<'oidc'> = {
   type: 'oidc',
+  liveCheck: async (_settings, person, io) => askUserinfo(await io.userinfoEndpoint(), person, io),
   policy: ({ issuer, audience, jwksUri, algorithms }, { allowMachine }) => ({
     issuers: [issuer],
     audiences: audience,

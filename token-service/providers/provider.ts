@@ -1,4 +1,5 @@
 import type { ProviderSettings, ProviderType } from '#core/resources/identity-provider.ts'
+import type { LiveCheck } from '../live-checks/live-check.ts'
 import type { JsonObject, TokenHeader } from '../verifier/compact-token.ts'
 import type { KeySource } from '../verifier/key-source.ts'
 
@@ -12,6 +13,8 @@ import type { KeySource } from '../verifier/key-source.ts'
 export interface ProviderKind<Type extends ProviderType> {
   readonly type: Type
   policy(settings: ProviderSettings[Type], options: ProviderOptions): TokenPolicy
+  /** Only where the provider's spec asks for it. */
+  readonly liveCheck: LiveCheck<Type>
 }
 
 /** What an organization allows beyond the provider's settings. */
@@ -74,4 +77,6 @@ export interface ProviderIdentity {
   /** Only one that the provider vouches for. */
   readonly email?: string | undefined
   readonly sessionId?: string | undefined
+  /** When they signed in, in seconds since the epoch; only where the live check needs it. */
+  readonly authenticatedAt?: number | undefined
 }

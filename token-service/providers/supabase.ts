@@ -1,4 +1,5 @@
 import { claimOf, optionalText, textClaim } from '../verifier/claims.ts'
+import { bodyOf, type ProviderAnswer, saysNothing } from '../live-checks/provider-asker.ts'
 import { TokenRefused } from '../verifier/token-refused.ts'
 import type { ProviderKind } from './provider.ts'
 
@@ -10,8 +11,20 @@ const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
  */
 export const supabase: ProviderKind<'supabase'> = {
   type: 'supabase',
+  async liveCheck({ url }, { token, subject }, { secret = '', ask, now }) {
+    // Its server looks for the user, the session and a ban.
+    const answer = await ask({
+      url: `${issuerOf(url)}/user`,
+      headers: { apikey: secret, authorization: `Bearer ${token}` },
+    })
+    if (isRefusalOfUser(answer)) return 'ended'
+    const user = bodyOf(answer)
+    if (answer.status !== 200 || user['id'] !== subject) throw saysNothing(answer)
+    const bannedUntil = Date.parse(String(user['banned_until']))
+    return bannedUntil > now * 1000 ? 'ended' : 'live'
+  },
   policy({ url, jwtSecretRef }, { allowAnonymous }) {
-    const issuer = `${url.replace(/\/+$/, '')}/auth/v1`
+    const issuer = issuerOf(url)
     return {
       issuers: [issuer],
       audiences: ['authenticated'],
@@ -52,4 +65,12 @@ export const supabase: ProviderKind<'supabase'> = {
       },
     }
   },
+}
+
+const issuerOf = (url: string): string => `${url.replace(/\/+$/, '')}/auth/v1`
+
+/** The gateway before it answers 401 too, where our API key is not right, and names no code. */
+function isRefusalOfUser(answer: ProviderAnswer): boolean {
+  const { code, error_code: errorCode } = bodyOf(answer)
+  return [401, 403, 404].includes(answer.status) && (errorCode ?? code) !== undefined
 }

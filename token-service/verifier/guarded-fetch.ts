@@ -2,6 +2,7 @@ import { lookup as systemLookup } from 'node:dns/promises'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { isIP } from 'node:net'
+import type { ProviderAsker, ProviderQuestion } from '../live-checks/provider-asker.ts'
 import type { DocumentFetcher, FetchLimits } from './document-fetcher.ts'
 import { isPublicAddress } from './public-address.ts'
 
@@ -20,19 +21,22 @@ export interface ResolvedAddress {
   readonly family: number
 }
 
+type Request = Pick<ProviderQuestion, 'headers' | 'body'>
+type Send = (url: string, request: Request, limits: FetchLimits) => Promise<IncomingMessage>
+
 /**
  * Reads a document whose address an organization chose, without being led inside: https on port 443, every
  * address of the name public, and the connection made to the address that was checked, not to what a second
  * question to DNS would give. A redirect is an answer like any other that is not 200: refused.
  */
 export function guardedFetch(options: GuardedFetchOptions): DocumentFetcher {
-  const resolve = options.lookup ?? ((hostname) => systemLookup(hostname, { all: true }))
-  return async (text, limits) => {
-    const url = new URL(text)
-    checkUrl(url, options.allowPrivateIssuers)
-    const signal = AbortSignal.timeout(limits.timeoutMs)
-    const address = await unlessAborted(addressOf(url, resolve, options.allowPrivateIssuers), signal)
-    const response = await send(url, address, signal)
+  const send = guardedSend(options)
+  return async (url, limits) => {
+    const response = await send(url, { headers: {} }, limits)
+    if (response.statusCode !== 200) {
+      response.destroy()
+      throw new Error(`the issuer answered with status ${response.statusCode}`)
+    }
     const maxAge = /(?:^|[\s,])max-age=(\d{1,9})(?:$|[\s,])/i.exec(
       response.headers['cache-control'] ?? '',
     )?.[1]
@@ -40,6 +44,26 @@ export function guardedFetch(options: GuardedFetchOptions): DocumentFetcher {
       text: await readBody(response, limits),
       ...(maxAge === undefined ? {} : { maxAgeSeconds: Number(maxAge) }),
     }
+  }
+}
+
+/** As `guardedFetch`, for questions to the provider's own API: what is secret in them goes nowhere else either. */
+export function guardedAsk(options: GuardedFetchOptions): ProviderAsker {
+  const send = guardedSend(options)
+  return async ({ url, ...request }, limits) => {
+    const response = await send(url, request, limits)
+    return { status: response.statusCode ?? 0, text: await readBody(response, limits) }
+  }
+}
+
+function guardedSend(options: GuardedFetchOptions): Send {
+  const resolve = options.lookup ?? ((hostname) => systemLookup(hostname, { all: true }))
+  return async (text, request, limits) => {
+    const url = new URL(text)
+    checkUrl(url, options.allowPrivateIssuers)
+    const signal = AbortSignal.timeout(limits.timeoutMs)
+    const address = await unlessAborted(addressOf(url, resolve, options.allowPrivateIssuers), signal)
+    return await send(url, request, address, signal)
   }
 }
 
@@ -68,28 +92,41 @@ async function addressOf(
   return first
 }
 
-function send(url: URL, { address, family }: ResolvedAddress, signal: AbortSignal): Promise<IncomingMessage> {
+function send(
+  url: URL,
+  { headers, body }: Request,
+  { address, family }: ResolvedAddress,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
+  const text = body === undefined ? undefined : JSON.stringify(body)
+  const content =
+    text === undefined
+      ? {}
+      : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(text)) }
   const request = url.protocol === 'https:' ? httpsRequest : httpRequest
   return new Promise((resolve, reject) => {
     request(url, {
       agent: false,
       signal,
-      headers: { accept: 'application/json', 'accept-encoding': 'identity', 'user-agent': 'cloudsignal' },
+      method: text === undefined ? 'GET' : 'POST',
+      headers: {
+        accept: 'application/json',
+        'accept-encoding': 'identity',
+        'user-agent': 'cloudsignal',
+        ...content,
+        ...headers,
+      },
       // Pinned: Node calls it with `all` or without.
       lookup: (_hostname, options, callback) =>
         options.all === true ? callback(null, [{ address, family }]) : callback(null, address, family),
     })
       .once('response', resolve)
       .once('error', reject)
-      .end()
+      .end(text)
   })
 }
 
 async function readBody(response: IncomingMessage, { maxBytes }: FetchLimits): Promise<string> {
-  if (response.statusCode !== 200) {
-    response.destroy()
-    throw new Error(`the issuer answered with status ${response.statusCode}`)
-  }
   const chunks: Buffer[] = []
   let length = 0
   for await (const chunk of response as AsyncIterable<Buffer>) {

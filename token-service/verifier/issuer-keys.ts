@@ -3,7 +3,7 @@ import type { ProviderRecord } from '#core/identity/provider-record.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { SealingKeys } from '#core/sealing/sealing-keys.ts'
 import type { SignatureAlgorithm } from '../providers/provider.ts'
-import { claimOf } from './claims.ts'
+import { claimOf, optionalText } from './claims.ts'
 import type { JsonObject } from './compact-token.ts'
 import { parseCertificates, parseJwkSet } from './jwk-set.ts'
 import { JwksCache, type JwksCacheOptions } from './jwks-cache.ts'
@@ -26,12 +26,17 @@ export interface IssuerKeysOptions extends Omit<JwksCacheOptions, 'watch' | 'par
 export const issuerDocuments = ['jwks', 'discovery'] as const
 export type IssuerDocument = (typeof issuerDocuments)[number]
 
+/** What an issuer says of itself. */
+interface Discovery {
+  readonly jwksUri: string
+  readonly userinfoEndpoint: string | undefined
+}
+
 /** Finds the key that a token names, wherever its issuer keeps it. */
 export class IssuerKeys {
   readonly #jwks: JwksCache
   readonly #certificates: JwksCache
-  /** By issuer: the address of its keys. */
-  readonly #discovery: RemoteDocuments<string>
+  readonly #discovery: RemoteDocuments<Discovery>
   readonly #sealing: SealingKeys | undefined
 
   constructor({ watch, sealing, ...options }: IssuerKeysOptions) {
@@ -42,7 +47,7 @@ export class IssuerKeys {
     this.#certificates = new JwksCache({ ...keys, parse: parseCertificates })
     this.#discovery = new RemoteDocuments({
       ...options,
-      parse: jwksUriOf,
+      parse: discoveryOf,
       ...watching('discovery'),
     })
   }
@@ -63,7 +68,8 @@ export class IssuerKeys {
     if ('certificatesUri' in source) {
       return this.#certificates.find({ scope, url: source.certificatesUri }, kid, algorithm)
     }
-    const url = 'jwksUri' in source ? source.jwksUri : await this.#discover(scope, source.discoveryOf)
+    const url =
+      'jwksUri' in source ? source.jwksUri : (await this.#discover(scope, source.discoveryOf)).jwksUri
     return this.#jwks.find({ scope, url }, kid, algorithm)
   }
 
@@ -72,14 +78,21 @@ export class IssuerKeys {
     return sharedSecretOf(this.#sealing, organization, record)
   }
 
-  #discover(scope: string, issuer: string): Promise<string> {
+  /** Rejects with ProviderUnavailable when the issuer's discovery document can not be had. */
+  async userinfoEndpoint(scope: string, issuer: string): Promise<string> {
+    const { userinfoEndpoint } = await this.#discover(scope, issuer)
+    if (userinfoEndpoint !== undefined) return userinfoEndpoint
+    throw new Error('the discovery document has no userinfo_endpoint')
+  }
+
+  #discover(scope: string, issuer: string): Promise<Discovery> {
     // OpenID Connect Discovery §4.1: a terminating slash is removed before the path is appended.
     const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
     return this.#discovery.get({ scope, url, issuer })
   }
 }
 
-function jwksUriOf(text: string, { issuer }: DocumentKey): string {
+function discoveryOf(text: string, { issuer }: DocumentKey): Discovery {
   const document: unknown = JSON.parse(text)
   if (typeof document !== 'object' || document === null)
     throw new Error('the discovery document is no object')
@@ -89,5 +102,5 @@ function jwksUriOf(text: string, { issuer }: DocumentKey): string {
   }
   const uri = claimOf(document as JsonObject, 'jwks_uri')
   if (typeof uri !== 'string' || !URL.canParse(uri)) throw new Error('the discovery document has no jwks_uri')
-  return uri
+  return { jwksUri: uri, userinfoEndpoint: optionalText(document as JsonObject, 'userinfo_endpoint') }
 }

@@ -10,6 +10,7 @@
  * - `token_expired`, `token_not_yet_valid`
  * - `claim_mismatch`            a claim is missing, of the wrong type, or not what the provider asks for
  * - `token_revoked`             issued before a revocation of its subject, its provider or the organization
+ * - `session_ended`             the provider says, asked about it now, that the user is signed out, blocked or gone
  * - `token_type_not_allowed`    a genuine token of a sort that may not be exchanged here
  */
 export type TokenFailure =
@@ -23,6 +24,7 @@ export type TokenFailure =
   | 'token_not_yet_valid'
   | 'claim_mismatch'
   | 'token_revoked'
+  | 'session_ended'
   | 'token_type_not_allowed'
 
 export class TokenRefused extends Error {
@@ -36,7 +38,7 @@ export class TokenRefused extends Error {
   }
 }
 
-/** The issuer did not give its keys: nothing is known of the token. Never a refusal of it. */
+/** The issuer did not give its keys, or did not say whether somebody may still sign in: nothing is known of the token. Never a refusal of it. */
 export class ProviderUnavailable extends Error {
   readonly retryAfterSeconds: number
 

@@ -187,7 +187,38 @@ describe('an IdentityProvider', () => {
     })
   })
 
-  test.each([{ liveCheck: {} }, { webhook: { secretRef: { name: 'hooks' } } }])(
+  test('that is to be asked about its users says so in its record, with the sealed key', async () => {
+    const checked = (secretRef?: { name: string }) =>
+      aResource('IdentityProvider', 'login', {
+        ...acme,
+        ...lists,
+        ...(secretRef === undefined
+          ? { type: 'oidc', oidc: { issuer: 'https://issuer.example.com', audience: ['app'] } }
+          : { type: 'clerk', clerk: { issuer: 'https://clerk.example.com' } }),
+        liveCheck: secretRef === undefined ? {} : { secretRef },
+      })
+    await world.apply(checked())
+    expect(await record()).toMatchObject({ liveCheck: true })
+    expect(await record()).not.toHaveProperty('secrets')
+    world.host.putSecret('default', 'clerk', { key: 'sk_live_1' })
+    await world.apply(checked({ name: 'clerk' }))
+    const found = await record()
+    expect(found).toMatchObject({ liveCheck: true })
+    expect(found && openProviderSecret(world.sealing, org, found, 'live-check')).toBe('sk_live_1')
+    for (const [key, message] of [
+      ['pk_live_1', /publishable key of Clerk/],
+      ['sk live', /no API key/],
+      ['sk_live_ä', /no API key/],
+    ] as const) {
+      world.host.putSecret('default', 'clerk', { key })
+      await world.secretChanged('clerk')
+      expect(world.ready('IdentityProvider', 'login')).toBe('False SecretUnusable')
+      expect(world.message('IdentityProvider', 'login')).toMatch(message)
+      expect(await record()).toBeUndefined()
+    }
+  })
+
+  test.each([{ webhook: { secretRef: { name: 'hooks' } } }])(
     'that counts on what is not built is not let in without it: %o',
     async (over) => {
       await world.apply(aResource('IdentityProvider', 'login', spec))

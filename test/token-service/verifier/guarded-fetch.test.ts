@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { guardedFetch } from '../../../token-service/verifier/guarded-fetch.ts'
+import { guardedAsk, guardedFetch } from '../../../token-service/verifier/guarded-fetch.ts'
 import { isPublicAddress } from '../../../token-service/verifier/public-address.ts'
 import { type Issuer, startIssuer } from '../../fixtures/issuer.ts'
 
@@ -45,13 +45,15 @@ describe('an address on the public internet', () => {
 
 describe('what an organization wrote leads nowhere inside:', () => {
   const asked: string[] = []
-  const guarded = guardedFetch({
+  const options = {
     allowPrivateIssuers: false,
-    lookup: async (hostname) => {
+    lookup: async (hostname: string) => {
       asked.push(hostname)
       return names[hostname] ?? []
     },
-  })
+  }
+  const guarded = guardedFetch(options)
+  const guardedApi = guardedAsk(options)
   const names: Readonly<Record<string, { address: string; family: number }[]>> = {
     'inside.example': [{ address: '10.0.0.7', family: 4 }],
     'mixed.example': [
@@ -79,6 +81,7 @@ describe('what an organization wrote leads nowhere inside:', () => {
     ['https://169.254.169.254/latest/meta-data', 'private network'],
   ])('not %s', async (url, reason) => {
     await expect(guarded(url, limits)).rejects.toThrow(reason)
+    await expect(guardedApi({ url, headers: { authorization: 'x' } }, limits)).rejects.toThrow(reason)
   })
 
   test('and a name is asked for once: what is connected to is what was checked', async () => {
@@ -169,5 +172,58 @@ describe('an answer of an issuer', () => {
   test('is given up when DNS does not answer', async () => {
     const silent = guardedFetch({ allowPrivateIssuers: false, lookup: () => new Promise(() => {}) })
     await expect(silent('https://issuer.example/jwks', { ...limits, timeoutMs: 50 })).rejects.toThrow()
+  })
+})
+
+describe('a question to a provider', () => {
+  let issuer: Issuer
+  const ask = guardedAsk({ allowPrivateIssuers: true })
+  beforeAll(async () => {
+    issuer = await startIssuer()
+  })
+  afterAll(() => issuer.close())
+
+  test('is sent with its headers, and with its body by POST', async () => {
+    issuer.answerWith((request, response) => {
+      const chunks: Buffer[] = []
+      request.on('data', (chunk: Buffer) => void chunks.push(chunk))
+      request.on('end', () => {
+        const { method, headers } = request
+        const seen = { method, key: headers['apikey'], type: headers['content-type'], body: String(chunks) }
+        response.writeHead(418).end(JSON.stringify(seen))
+      })
+    })
+    const url = `${issuer.url}/user`
+    const seen = async (question: object): Promise<unknown> => {
+      const { status, text } = await ask({ url, headers: { apikey: 'k' }, ...question }, limits)
+      return [status, JSON.parse(text)]
+    }
+    expect(await seen({})).toEqual([418, { method: 'GET', key: 'k', body: '' }])
+    expect(await seen({ body: { a: 'ä' } })).toEqual([
+      418,
+      { method: 'POST', key: 'k', type: 'application/json', body: '{"a":"ä"}' },
+    ])
+  })
+
+  test('is answered by a redirect as by anything else, and goes nowhere with what is secret in it', async () => {
+    issuer.answerWith((_request, response) =>
+      response.writeHead(307, { location: `${issuer.url}/elsewhere` }).end('gone'),
+    )
+    const question = { url: `${issuer.url}/user`, headers: { authorization: 'Bearer secret' } }
+    expect(await ask(question, limits)).toEqual({ status: 307, text: 'gone' })
+    expect(issuer.requests.has('/elsewhere')).toBe(false)
+  })
+
+  test('is given up when the answer is too long, or comes too late', async () => {
+    issuer.answerWith((_request, response) => response.writeHead(200).end('x'.repeat(1_001)))
+    const question = { url: `${issuer.url}/user`, headers: {} }
+    await expect(ask(question, limits)).rejects.toThrow('more than 1000 bytes')
+    issuer.answerWith(() => {})
+    await expect(ask(question, { ...limits, timeoutMs: 50 })).rejects.toThrow()
+  })
+
+  test('with a header that can not be one is not sent', async () => {
+    const question = { url: `${issuer.url}/user`, headers: { apikey: 'a\r\nx-admin: 1' } }
+    await expect(ask(question, limits)).rejects.toThrow(/Invalid character/)
   })
 })

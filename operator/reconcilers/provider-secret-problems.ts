@@ -1,0 +1,35 @@
+import type { ProviderSecretName } from '#core/sealing/provider-secrets.ts'
+
+/** RFC 7518 §3.2: "A key of the same size as the hash output [...] or larger MUST be used". */
+const shortestJwtSecret = 32
+
+/** Why a secret can not be what it is for, without a word of it; undefined where nothing speaks against them. */
+export function secretProblem(clear: ReadonlyMap<ProviderSecretName, string>): string | undefined {
+  const jwt = clear.get('jwt')
+  const jwtProblem = jwt === undefined ? undefined : problemOfJwtSecret(jwt)
+  if (jwtProblem !== undefined) return `the secret of spec.supabase.jwtSecretRef ${jwtProblem}`
+  const key = clear.get('live-check')
+  const keyProblem = key === undefined ? undefined : problemOfApiKey(key)
+  return keyProblem === undefined ? undefined : `the secret of spec.liveCheck.secretRef ${keyProblem}`
+}
+
+/** What people put there by mistake would let in whoever knows it, and a public key is known to all. */
+function problemOfJwtSecret(secret: string): string | undefined {
+  if (secret.startsWith('-----BEGIN ') || secret.startsWith('{')) {
+    return 'is a key of an asymmetric algorithm: leave jwtSecretRef out, or put the legacy JWT secret there'
+  }
+  if (/^(eyJ[\w-]+\.[\w-]+\.[\w-]+|sb_(publishable|secret)_.*)$/.test(secret)) {
+    return 'is an API key of the project: put its legacy JWT secret there'
+  }
+  return Buffer.byteLength(secret) < shortestJwtSecret
+    ? `has fewer than ${shortestJwtSecret} bytes: put the legacy JWT secret there, or a longer one in the project`
+    : undefined
+}
+
+/** It becomes a header. */
+function problemOfApiKey(key: string): string | undefined {
+  if (/^pk_(live|test)_/.test(key)) return 'is a publishable key of Clerk: put a secret key (sk_...) there'
+  return /^[\x21-\x7e]+$/.test(key)
+    ? undefined
+    : 'is no API key: it has a space or another character that none has'
+}
