@@ -39,13 +39,24 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
   }
 
   /**
-   * From now on no leader of an earlier term writes anything. Rejects with `superseded` when there was a later one.
-   * Organizations that are not there yet are closed to it by the first write.
+   * From now on no leader of an earlier term writes anything, and what one left half done is finished: a removal that
+   * nobody was told of would be repeated by nobody. Rejects with `superseded` when there was a later leader.
+   * Organizations that are not there yet are closed to earlier ones by the first write.
    */
   async takeOver(): Promise<void> {
     await this.#all(raiseFence, [])
     const organizations = await this.organizations()
-    await Promise.all(organizations.map((organization) => this.#in(organization, raiseFence, [])))
+    await Promise.all(organizations.map((organization) => this.#takeOver(organization)))
+  }
+
+  async #takeOver(organization: OrganizationId): Promise<void> {
+    await this.#in(organization, raiseFence, [])
+    const outbox = this.keys.identityOutbox(organization)
+    for (const entry of await fromRedis(() => this.redis.hkeys(outbox))) {
+      const type = identityRecordTypes.find((each) => entry.startsWith(`${each}/`))
+      if (type !== undefined) await this.#tell(type, organization, entry.slice(type.length + 1))
+    }
+    await this.#forgetIfEmpty(organization)
   }
 
   async put<T extends IdentityRecordType>(
@@ -62,9 +73,7 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
   async remove(type: IdentityRecordType, organization: OrganizationId, name: string): Promise<boolean> {
     if (type === 'api-key') await this.#index(organization, name, undefined)
     const changed = await this.#change(removeRecord, type, organization, name)
-    const keys = identityRecordTypes.map((each) => this.keys.identity(each, organization))
-    const isEmpty = await fromRedis(async () => (await this.redis.exists(...keys)) === 0)
-    if (isEmpty) await this.#all(removeMember, [this.keys.organizations], organization)
+    await this.#forgetIfEmpty(organization)
     return changed
   }
 
@@ -128,13 +137,21 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
     name: string,
     ...values: string[]
   ): Promise<boolean> {
-    const outbox = this.keys.identityOutbox(organization)
-    const entry = `${type}/${name}`
-    const keys = [this.keys.identity(type, organization), outbox]
-    if ((await this.#in(organization, script, keys, name, entry, ...values)) !== 1) return false
-    await this.#log.append({ type, organization, name })
-    await this.#in(organization, settleEntry, [outbox], entry)
+    const keys = [this.keys.identity(type, organization), this.keys.identityOutbox(organization)]
+    if ((await this.#in(organization, script, keys, name, `${type}/${name}`, ...values)) !== 1) return false
+    await this.#tell(type, organization, name)
     return true
+  }
+
+  async #tell(type: IdentityRecordType, organization: OrganizationId, name: string): Promise<void> {
+    await this.#log.append({ type, organization, name })
+    await this.#in(organization, settleEntry, [this.keys.identityOutbox(organization)], `${type}/${name}`)
+  }
+
+  async #forgetIfEmpty(organization: OrganizationId): Promise<void> {
+    const keys = identityRecordTypes.map((each) => this.keys.identity(each, organization))
+    const isEmpty = await fromRedis(async () => (await this.redis.exists(...keys)) === 0)
+    if (isEmpty) await this.#all(removeMember, [this.keys.organizations], organization)
   }
 
   /** Points the new secret's digest at the key, and no other digest any more. */

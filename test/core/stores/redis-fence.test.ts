@@ -107,6 +107,27 @@ describe('a writer of an earlier term', () => {
     await expect(current.put('user', org, 'ada', aUser('ada', 'x'))).rejects.toMatchObject(superseded)
   })
 
+  test('that died between a removal and its entry in the control log is finished by who takes over', async () => {
+    const dying = new RedisIdentityStore(
+      redis,
+      keys,
+      { append: () => Promise.reject(new Error('killed')) },
+      () => 6,
+    )
+    await expect(dying.remove('user', org, 'ada')).rejects.toThrow('killed')
+    await expect(dying.remove('organization', org, 'organization')).rejects.toThrow('killed')
+    expect(await current.organizations()).toEqual([org])
+    await current.takeOver()
+    expect(log.map(({ type, name }) => `${type} ${name}`).toSorted()).toEqual([
+      'organization organization',
+      'user ada',
+    ])
+    expect(await redis.exists(keys.identityOutbox(org))).toBe(0)
+    expect(await current.organizations()).toEqual([])
+    await current.takeOver()
+    expect(log).toHaveLength(2)
+  })
+
   test('is told from one of the present term, and from who has no term', async () => {
     await current.takeOver()
     expect(await inTerm(7).put('user', org, 'ada', aUser('ada', 'new'))).toBe(true)
