@@ -11,6 +11,7 @@ import { MemoryApiKeyUses } from '#core/stores/memory-api-key-uses.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
+import { MemoryMarks } from '#core/stores/memory-marks.ts'
 import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
 import { buildApp } from '../token-service/app.ts'
 
@@ -23,6 +24,7 @@ const app = buildApp({
   control: controlLog,
   sessions: { list: async () => ({ sessions: [] }), find: async () => undefined },
   keyUses: new MemoryApiKeyUses(),
+  marks: new MemoryMarks(systemClock),
   fetchDocument: async (url) => {
     throw new Error(`nothing is fetched here, not even ${url}`)
   },

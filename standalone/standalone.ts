@@ -182,7 +182,7 @@ interface TokenServiceParts extends Observed {
 
 async function openTokenService(
   { host, ports, log, fetchDocument, askProvider }: StandaloneOptions,
-  { identities, credentials, controlLog, cluster, keyUses, limiter, now }: Stores,
+  { identities, credentials, controlLog, cluster, keyUses, marks, limiter, now }: Stores,
   endpoints: ReturnType<typeof endpointsOf>,
   { sealing, userResources, ...observed }: TokenServiceParts,
 ): Promise<{ readonly port: number; readonly close: () => Promise<void> }> {
@@ -192,6 +192,7 @@ async function openTokenService(
     control: controlLog,
     sessions: cluster.sessions,
     keyUses,
+    marks,
     limiter,
     userResources,
     // Whoever runs standalone writes the manifests too; the demo issuer is on the loopback.

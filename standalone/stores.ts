@@ -8,11 +8,13 @@ import type { ControlLog } from '#core/stores/control-log.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
 import type { FormerPasswordMarks } from '#core/stores/former-password-marks.ts'
 import type { IdentityWriter } from '#core/stores/identity-store.ts'
+import type { Marks } from '#core/stores/marks.ts'
 import { MemoryApiKeyUses } from '#core/stores/memory-api-key-uses.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
 import { MemoryFormerPasswordMarks } from '#core/stores/memory-former-password-marks.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
+import { MemoryMarks } from '#core/stores/memory-marks.ts'
 import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
 import type { RateLimiter } from '#core/stores/rate-limiter.ts'
 import { RedisApiKeyUses } from '#core/stores/redis-api-key-uses.ts'
@@ -24,6 +26,7 @@ import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-mar
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { createRedisMetrics } from '#core/stores/redis-metrics.ts'
+import { RedisMarks } from '#core/stores/redis-marks.ts'
 import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
 import { RedisBus } from '../broker/bus/redis-bus.ts'
 import { createBusMetrics } from '../broker/metrics.ts'
@@ -38,6 +41,7 @@ export interface Stores {
   readonly controlLog: ControlLog
   readonly keyUses: ApiKeyUses
   readonly formerPasswords: FormerPasswordMarks
+  readonly marks: Marks
   readonly cluster: Cluster
   readonly limiter: RateLimiter
   /** The stores' time. */
@@ -54,6 +58,7 @@ export function memoryStores(now: Clock = systemClock): Stores {
     controlLog,
     keyUses: new MemoryApiKeyUses(),
     formerPasswords: new MemoryFormerPasswordMarks(),
+    marks: new MemoryMarks(now),
     cluster: memoryCluster(now),
     limiter: new MemoryRateLimiter(now),
     now,
@@ -97,6 +102,7 @@ export async function redisStores(
     controlLog,
     keyUses: new RedisApiKeyUses(redis, keys),
     formerPasswords: new RedisFormerPasswordMarks(redis, keys),
+    marks: new RedisMarks(redis, keys),
     cluster: redisCluster(
       redis,
       replicated,

@@ -16,6 +16,7 @@ import type { ControlLogWitness, ControlLogWriter } from '#core/stores/control-l
 import type { CredentialStore } from '#core/stores/credential-store.ts'
 import type { SealingKeys } from '#core/sealing/sealing-keys.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
+import type { Marks } from '#core/stores/marks.ts'
 import type { RateLimiter } from '#core/stores/rate-limiter.ts'
 import type { SessionDirectory } from '#core/stores/session-directory.ts'
 import { KeyUses } from './callers/key-uses.ts'
@@ -29,6 +30,7 @@ import { OpenApi } from './openapi/document.ts'
 import { answerBrokenRequest, answerErrors, answerFrameworkError } from './plugins/error-response.ts'
 import { collectMethods } from './plugins/known-methods.ts'
 import { defaultMostPerSubject } from './issuing/exchange-identity.ts'
+import { EndedSessions } from './issuing/ended-sessions.ts'
 import { sheddingServer } from './plugins/overload.ts'
 import { requestIds, tellRequestIds } from './plugins/request-ids.ts'
 import { checkRequests } from './plugins/request-schema.ts'
@@ -56,6 +58,7 @@ import type { UserResources } from './users/user-resources.ts'
 import { Users } from './users/users.ts'
 import { LiveChecks } from './live-checks/live-checks.ts'
 import type { ProviderAsker } from './live-checks/provider-asker.ts'
+import { webhooksRoute } from './routes/webhooks.ts'
 import type { DocumentFetcher } from './verifier/document-fetcher.ts'
 import { IssuerKeys } from './verifier/issuer-keys.ts'
 
@@ -75,6 +78,8 @@ export interface AppDependencies {
   readonly sessions: SessionDirectory
   /** Where it is noted that an API key was used. */
   readonly keyUses: ApiKeyUses
+  /** Which webhooks came, and which sessions of providers ended. */
+  readonly marks: Marks
   /** How documents of issuers are read: `guardedFetch(...)`, or a test's own. */
   readonly fetchDocument: DocumentFetcher
   /** How providers are asked about their users: `guardedAsk(...)`, or a test's own. */
@@ -180,6 +185,7 @@ export function buildApp({
     ...dependencies,
     keys,
     liveChecks,
+    endedSessions: new EndedSessions(dependencies.marks),
     metrics,
     endpoints,
     mostPerSubject,
@@ -204,6 +210,7 @@ export function buildApp({
   rotatePasswordRoute(app, options)
   deleteUserRoute(app, options)
   explainAccessRoute(app, options)
+  webhooksRoute(app, options)
   v2ExchangeTokenRoute(app, options)
   v2CreateTokenRoute(app, options)
   v2RefreshTokenRoute(app, options)

@@ -20,6 +20,7 @@ import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityReader } from '#core/stores/redis-identity-reader.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { createRedisMetrics } from '#core/stores/redis-metrics.ts'
+import { RedisMarks } from '#core/stores/redis-marks.ts'
 import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
 import { RedisSessionDirectory } from '#core/stores/redis-session-directory.ts'
 import { findClusterAccess } from '../kubernetes/cluster-access.ts'
@@ -83,6 +84,7 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
     control: controlLog,
     sessions: new RedisSessionDirectory(redis, keys),
     keyUses: new RedisApiKeyUses(redis, keys),
+    marks: new RedisMarks(redis, keys),
     fetchDocument: guardedFetch({ allowPrivateIssuers: settings.allowPrivateIssuers }),
     askProvider: guardedAsk({ allowPrivateIssuers: settings.allowPrivateIssuers }),
     sealing: sealing.keys,

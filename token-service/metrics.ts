@@ -23,7 +23,7 @@ export interface TokenServiceMetrics {
   showDocuments(counts: (document: IssuerDocument) => DocumentCounts): void
 }
 
-const limitNames = ['key', 'organization', 'without-key', 'subject', 'address']
+const limitNames = ['key', 'organization', 'without-key', 'webhook', 'subject', 'address']
 const durations = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 export function createTokenServiceMetrics(registry: Registry): TokenServiceMetrics {

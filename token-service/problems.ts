@@ -17,6 +17,7 @@ export const problems = {
   unsupported_token_format: { status: 400, title: 'The identity token is no signed JWT' },
   invalid_api_key: { status: 401, title: 'The API key is missing or not valid' },
   invalid_credential: { status: 401, title: 'The credential is gone, or its password is not right' },
+  invalid_webhook: { status: 401, title: 'The webhook is not genuine, or came before' },
   invalid_token: { status: 401, title: 'The identity token is not valid' },
   token_header_not_allowed: { status: 401, title: 'The header of the identity token is not allowed' },
   unknown_key: { status: 401, title: 'The identity token is signed with an unknown key' },

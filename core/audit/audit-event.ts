@@ -152,7 +152,10 @@ export const auditEvents = {
   'credential.revoked': kind('ending', 'credentials were revoked', {
     ...caller,
     /** What was named: one credential, or all of somebody. */
-    target: Type.Enum(['credential', 'principal', 'subject', 'provider', 'organization']),
+    target: Type.Enum(['credential', 'principal', 'subject', 'session', 'provider', 'organization']),
+    /** What a webhook of the provider said, where it was one. */
+    webhook: maybe,
+    session: maybe,
     credential: maybe,
     principal: maybe,
     subject: maybe,
@@ -175,6 +178,13 @@ export const auditEvents = {
     ...caller,
     principal: maybe,
     clientId: maybe,
+  }),
+  'webhook.refused': kind('refusal', 'a webhook was refused', {
+    ...caller,
+    provider: maybe,
+    /** `not-configured`, `replayed`, `malformed-headers`, `out-of-time` or `wrong-signature`; the sender hears of none. */
+    reason: text,
+    omitted,
   }),
   'api-key.refused': kind('refusal', 'an API key was refused', {
     ...caller,

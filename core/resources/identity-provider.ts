@@ -173,8 +173,12 @@ export const IdentityProviderSpecSchema = Type.Object(
     ),
     webhook: Type.Optional(
       Type.Object(
-        { secretRef: secretKeyRef('secret', 'What the provider signs its webhooks with.') },
-        { ...closed, description: 'Turns the provider’s webhooks into revocations. Not supported yet.' },
+        { secretRef: secretKeyRef('secret', 'What the provider signs its webhooks with: whsec_....') },
+        {
+          ...closed,
+          description:
+            'Takes the provider’s webhooks (Clerk, Supabase) and revokes who was deleted or banned, and what was exchanged in a session that ended.',
+        },
       ),
     ),
     accessListRefs: Type.Optional(accessListRefs('Lists of everyone who signs in here.')),
@@ -223,6 +227,13 @@ export const identityProviderKind: ResourceKind<
       holds: ({ spec }) =>
         spec.liveCheck === undefined ||
         askedByKey.includes(spec.type) === (spec.liveCheck.secretRef !== undefined),
+    },
+    {
+      field: 'spec.webhook',
+      at: 'spec',
+      cel: "!has(self.webhook) || self.type in ['clerk', 'supabase']",
+      remedy: 'leave it out: only webhooks of Clerk and Supabase are known',
+      holds: ({ spec }) => spec.webhook === undefined || ['clerk', 'supabase'].includes(spec.type),
     },
     {
       field: 'spec.ttl',

@@ -30,6 +30,8 @@ export interface RedisKeys {
   rate(organization: OrganizationId | undefined, bucket: string): string
   /** String that expires by itself: when an API key was last used, in ms. */
   apiKeyUse(organization: OrganizationId, uid: string): string
+  /** String that expires by itself: something has been. */
+  mark(organization: OrganizationId, name: string): string
   /** Sorted set: targets of barriers by when they were raised, in ms. */
   barriers(organization: OrganizationId): string
   /** Stream of what changed. */
@@ -72,6 +74,7 @@ export function redisKeys(prefix: string = defaultKeyPrefix): RedisKeys {
       organization === undefined
         ? `${shared}:tmp:rate:${bucket}`
         : `${prefix}:{${organization}}:tmp:rate:${bucket}`,
+    mark: (organization, name) => `${prefix}:{${organization}}:tmp:mark:${name}`,
     apiKeyUse: (organization, uid) => `${prefix}:{${organization}}:tmp:used:${uid}`,
     barriers: (organization) => `${prefix}:{${organization}}:tmp:barriers`,
     control: `${shared}:control`,

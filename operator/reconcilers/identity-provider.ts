@@ -69,11 +69,6 @@ function decideIdentityProvider(provider: IdentityProvider, facts: Facts): Decis
   }
   const { secrets, accessRefusal } = facts
   const issuer = issuerOf(provider.spec)
-  if (provider.spec.webhook !== undefined) {
-    // Whoever asks for it counts on it: users who were banned would be let in.
-    const message = 'spec.webhook has no effect in this version: leave it out to exchange tokens without it'
-    return { record: 'remove', ready: notReady('NotSupported', message), status: {} }
-  }
   const publicKey = provider.spec.clerk?.publicKey
   if (publicKey !== undefined && !isUsableKey(publicKey)) {
     const message =

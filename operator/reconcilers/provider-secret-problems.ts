@@ -1,3 +1,4 @@
+import { webhookKeys } from '#core/identity/webhook-secret.ts'
 import type { ProviderSecretName } from '#core/sealing/provider-secrets.ts'
 
 /** RFC 7518 §3.2: "A key of the same size as the hash output [...] or larger MUST be used". */
@@ -10,7 +11,11 @@ export function secretProblem(clear: ReadonlyMap<ProviderSecretName, string>): s
   if (jwtProblem !== undefined) return `the secret of spec.supabase.jwtSecretRef ${jwtProblem}`
   const key = clear.get('live-check')
   const keyProblem = key === undefined ? undefined : problemOfApiKey(key)
-  return keyProblem === undefined ? undefined : `the secret of spec.liveCheck.secretRef ${keyProblem}`
+  if (keyProblem !== undefined) return `the secret of spec.liveCheck.secretRef ${keyProblem}`
+  const webhook = clear.get('webhook')
+  return webhook === undefined || webhookKeys(webhook) !== undefined
+    ? undefined
+    : 'the secret of spec.webhook.secretRef is no signing secret: put whsec_... there, as the provider shows it'
 }
 
 /** What people put there by mistake would let in whoever knows it, and a public key is known to all. */

@@ -15,7 +15,6 @@ import { findCondition, setCondition } from '../runtime/conditions.ts'
  * - `NoAccess`               no list and no rule applies: nothing is allowed
  * - `InvalidRules`           a topic can not be used; what was there before stays
  * - `InvalidPattern`         a regular expression can not be used; what was there before stays
- * - `NotSupported`           the spec asks for something that is not built yet
  * - `PublicKeyUnusable`      the key in the settings can not verify tokens
  * - `SecretNotFound`         a Secret that it refers to is not there
  * - `SecretKeyMissing`       that Secret lacks the key, or it is empty or no key of ours
@@ -36,7 +35,6 @@ export type ReadyReason =
   | 'NoAccess'
   | 'InvalidRules'
   | 'InvalidPattern'
-  | 'NotSupported'
   | 'PublicKeyUnusable'
   | 'SecretNotFound'
   | 'SecretKeyMissing'

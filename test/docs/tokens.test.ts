@@ -81,10 +81,10 @@ test('every request of the page about tokens is answered as it says', async () =
 })
 
 test('the limits that the page names are those that there are', () => {
-  const { perKey, perOrganization, perSubject, perAddress, withoutKey } = defaultRates
+  const { perKey, perOrganization, perSubject, perAddress, withoutKey, perWebhook } = defaultRates
   const named = [...page.matchAll(/^\|[^|]*\| ([\d,]+) \|/gm)].map(([, text = '']) =>
     Number(text.replaceAll(',', '')),
   )
-  expect(named).toEqual([perKey, perOrganization, withoutKey, perSubject, perAddress])
+  expect(named).toEqual([perKey, perOrganization, withoutKey, perSubject, perAddress, perWebhook])
   expect(page).toContain(`up to ${defaultMostPerSubject} for one`)
 })

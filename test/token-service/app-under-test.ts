@@ -9,6 +9,7 @@ import { MemoryApiKeyUses } from '#core/stores/memory-api-key-uses.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
+import { MemoryMarks } from '#core/stores/memory-marks.ts'
 import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
 import { organizationRecordName } from '#core/stores/identity-records.ts'
 import { MemoryClientRegistry } from '../../broker/cluster/memory-client-registry.ts'
@@ -89,6 +90,7 @@ export async function startApp(over: Partial<AppDependencies> = {}): Promise<App
     control: log,
     sessions: new MemorySessionDirectory('here', new MemoryClientRegistry(() => now), new Map()),
     keyUses: new MemoryApiKeyUses(),
+    marks: new MemoryMarks(() => now),
     limiter: new MemoryRateLimiter(() => now),
     fetchDocument: guardedFetch({ allowPrivateIssuers: true }),
     askProvider: guardedAsk({ allowPrivateIssuers: true }),

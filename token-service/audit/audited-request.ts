@@ -21,7 +21,7 @@ declare module 'fastify' {
   }
   interface FastifyContextConfig {
     /** What a refusal of this route is; without it, only keys and limits are written down. */
-    readonly refusal?: 'credential.refused' | 'credential.renewal-refused'
+    readonly refusal?: 'credential.refused' | 'credential.renewal-refused' | 'webhook.refused'
   }
 }
 

@@ -23,6 +23,9 @@ export function refusalEvent(error: unknown, request: FastifyRequest): AuditEven
   if (ofKeys.has(code)) return { event: 'api-key.refused', ...caller, reason: why ?? code, detail }
   const event = request.routeOptions.config?.refusal
   if (event === undefined) return undefined
+  if (event === 'webhook.refused') {
+    return { event, ...caller, provider: subject.provider, reason: why ?? code }
+  }
   const fields = { ...caller, ...subject, reason: code, detail: detail ?? why }
   return event === 'credential.refused' ? { event, ...fields } : { event, ...fields }
 }

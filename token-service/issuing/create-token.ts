@@ -17,7 +17,7 @@ export async function createToken(
   caller: Caller,
   request: TokenRequest,
 ): Promise<CreatedToken> {
-  const { identities, credentials, now, mostPerSubject } = dependencies
+  const { identities, credentials, now, mostPerSubject, endedSessions } = dependencies
   const { onBehalfOf, lists = [], ttlSeconds: requested } = request
   const [organization, known] = await Promise.all([
     organizationOf(identities, caller),
@@ -39,5 +39,8 @@ export async function createToken(
     ...(person === undefined ? {} : { provenAt: person.identity.issuedAt * 1000 }),
   }
   const created = await issueCredential(credentials, caller.organization, grant, ttlSeconds, bounds)
+  if (person !== undefined) {
+    await endedSessions.checkIssued(credentials, caller.organization, person, created.id)
+  }
   return { ...created, ttlSeconds }
 }

@@ -45,7 +45,7 @@ export async function exchangeIdentity(
   caller: Caller,
   request: ExchangeRequest,
 ): Promise<Exchange> {
-  const { identities, credentials, now, mostPerSubject, perSubject } = dependencies
+  const { identities, credentials, now, mostPerSubject, perSubject, endedSessions } = dependencies
   const [organization, proven] = await Promise.all([
     organizationOf(identities, caller),
     identify(dependencies, caller.organization, request),
@@ -64,6 +64,7 @@ export async function exchangeIdentity(
     provenAt: proven.identity.issuedAt * 1000,
   }
   const issued = await issueCredential(credentials, caller.organization, grant, ttlSeconds, bounds)
+  await endedSessions.checkIssued(credentials, caller.organization, proven, issued.id)
   return { ...issued, ...proven, ttlSeconds }
 }
 

@@ -6,6 +6,7 @@ import type { IdentityReader } from '#core/stores/identity-store.ts'
 import { ProblemError } from '../problems.ts'
 import type { LiveChecks } from '../live-checks/live-checks.ts'
 import type { IssuerKeys } from '../verifier/issuer-keys.ts'
+import type { EndedSessions } from './ended-sessions.ts'
 import { type Identity, issuersOf, unverifiedIssuer, verifyToken } from '../verifier/verify-token.ts'
 
 export interface IdentifyDependencies {
@@ -13,6 +14,7 @@ export interface IdentifyDependencies {
   readonly keys: IssuerKeys
   readonly liveChecks: LiveChecks
   readonly now: Clock
+  readonly endedSessions: EndedSessions
 }
 
 export interface IdentityProof {
@@ -38,6 +40,16 @@ export interface ProvenIdentity {
 const longestToken = 16 * 1024
 
 export async function identify(
+  dependencies: IdentifyDependencies,
+  organization: OrganizationId,
+  proof: IdentityProof,
+): Promise<ProvenIdentity> {
+  const proven = await judge(dependencies, organization, proof)
+  await dependencies.endedSessions.check(organization, proven)
+  return proven
+}
+
+async function judge(
   { identities, keys, liveChecks, now }: IdentifyDependencies,
   organization: OrganizationId,
   { token, provider: name, byIssuer = false, onProvider }: IdentityProof,

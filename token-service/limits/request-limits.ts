@@ -15,6 +15,8 @@ export interface RateSettings {
   readonly perAddress: number
   /** Exchanges without a key, of one organization. */
   readonly withoutKey: number
+  /** Webhooks of one identity provider. */
+  readonly perWebhook: number
 }
 
 export const defaultRates: RateSettings = {
@@ -23,6 +25,7 @@ export const defaultRates: RateSettings = {
   perSubject: defaultPerSubject,
   perAddress: 300,
   withoutKey: 600,
+  perWebhook: 6_000,
 }
 
 export interface RequestLimitsOptions {
@@ -66,6 +69,12 @@ export class RequestLimits {
       { name: 'without-key', of: 'all', perMinute: perMinute ?? withoutKey },
       { name: 'organization', of: 'all', perMinute: perOrganization },
     ])
+  }
+
+  /** A webhook that is genuine. */
+  async ofWebhook(organization: OrganizationId, provider: string, reply: FastifyReply): Promise<void> {
+    const { perWebhook } = this.#options.rates
+    await this.#take(reply, organization, [{ name: 'webhook', of: provider, perMinute: perWebhook }])
   }
 
   /** Somebody who holds no secret key, wherever they belong. */

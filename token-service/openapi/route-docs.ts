@@ -22,6 +22,7 @@ export interface RouteDocs {
 export const tags = {
   Tokens: 'Credentials: exchanged for an identity token, or asked for by API key.',
   Users: 'Permanent users: devices, services, whatever can keep a password.',
+  Webhooks: 'What identity providers tell of who is gone.',
   Sessions: 'Who is connected, and for whom messages wait.',
   Access: 'What a credential may do, and why.',
   Hosted: 'The wire contract of the hosted product: its clients work with this service by another URL.',
@@ -38,6 +39,8 @@ export const callers = {
   anybodyOrApiKey: [{ apiKey: [] }, {}],
   /** The proof stands in the body. */
   body: [],
+  /** Signed by who sends it. */
+  signature: [],
   client: [{ client: [] }, { apiKey: [] }, {}],
 } as const
 

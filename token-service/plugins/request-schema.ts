@@ -9,6 +9,12 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The body is a form; JSON everywhere else. */
     readonly isForm?: true
+    /** What was sent is kept beside what it says, for who signs it byte by byte. */
+    readonly keepsBytes?: true
+  }
+  interface FastifyRequest {
+    /** Where the route keeps it. */
+    sentBytes: Buffer | undefined
   }
 }
 
@@ -28,11 +34,15 @@ export function checkRequests(app: FastifyInstance): void {
   })
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (request.routeOptions.config.isForm === true) return done(new ProblemError('unsupported_media_type'))
+  app.decorateRequest('sentBytes', undefined)
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, bytes, done) => {
+    const { isForm, keepsBytes } = request.routeOptions.config
+    if (isForm === true) return done(new ProblemError('unsupported_media_type'))
+    if (keepsBytes === true) request.sentBytes = bytes as Buffer
+    const body = bytes.toString()
     try {
       // An empty body is judged by the schema: a DELETE may say application/json and send nothing.
-      done(null, body === '' ? undefined : JSON.parse(String(body)))
+      done(null, body === '' ? undefined : JSON.parse(body))
     } catch {
       done(new ProblemError('malformed_json'))
     }

@@ -4,7 +4,7 @@ import type { BarrierTarget } from '#core/credentials/barrier.ts'
 import { isLocalPart, isTemporary } from '#core/credentials/username.ts'
 import type { Log } from '#core/process/logger.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
-import type { ControlLogWitness } from '#core/stores/control-log.ts'
+import type { Applied, ControlLogWitness } from '#core/stores/control-log.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { App } from '../app.ts'
@@ -69,7 +69,7 @@ const RevocationAnswer = Type.Object({
 })
 
 export function revocationsRoute(app: App, options: RevocationsRouteOptions): void {
-  const { identities, control, metrics, log, audit } = options
+  const { identities, audit } = options
   app.post(
     '/v1/revocations',
     {
@@ -96,12 +96,7 @@ export function revocationsRoute(app: App, options: RevocationsRouteOptions): vo
       checkTarget(body)
       const { at, positions } = await revoke(options, caller.organization, body)
       audit.record({ event: 'credential.revoked', ...auditedFields(request), ...targetOf(body) })
-      const { ended, missing } = await control.applied(positions, confirmWithinMs)
-      metrics.revoked()
-      if (missing.length > 0) {
-        const fields = { organization: caller.organization, replicas: missing }
-        log.warn(fields, 'replicas have not confirmed a revocation')
-      }
+      const { ended, missing } = await confirmed(options, caller.organization, positions)
       return {
         revoked_at: new Date(at).toISOString(),
         ended_connections: ended,
@@ -109,6 +104,21 @@ export function revocationsRoute(app: App, options: RevocationsRouteOptions): vo
       }
     },
   )
+}
+
+/** Waits until the replicas of the broker have ended what a revocation ends, and no longer than callers wait. */
+export async function confirmed(
+  { control, metrics, log }: Pick<RevocationsRouteOptions, 'control' | 'metrics' | 'log'>,
+  organization: OrganizationId,
+  positions: readonly string[],
+): Promise<Applied> {
+  const applied = await control.applied(positions, confirmWithinMs)
+  metrics.revoked()
+  if (applied.missing.length > 0) {
+    const fields = { organization, replicas: applied.missing }
+    log.warn(fields, 'replicas have not confirmed a revocation')
+  }
+  return applied
 }
 
 function checkTarget(body: Static<typeof RevocationRequest>): void {

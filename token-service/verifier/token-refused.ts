@@ -10,7 +10,7 @@
  * - `token_expired`, `token_not_yet_valid`
  * - `claim_mismatch`            a claim is missing, of the wrong type, or not what the provider asks for
  * - `token_revoked`             issued before a revocation of its subject, its provider or the organization
- * - `session_ended`             the provider says, asked about it now, that the user is signed out, blocked or gone
+ * - `session_ended`             the provider says, asked about it now or by a webhook, that the user is signed out, blocked or gone
  * - `token_type_not_allowed`    a genuine token of a sort that may not be exchanged here
  */
 export type TokenFailure =

@@ -4,11 +4,13 @@ import { MemoryApiKeyUses } from '#core/stores/memory-api-key-uses.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
+import { MemoryMarks } from '#core/stores/memory-marks.ts'
 import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
 import { describeApiKeyUses } from '../../contracts/api-key-uses.ts'
 import { describeControlLog } from '../../contracts/control-log.ts'
 import { describeCredentialStore } from '../../contracts/credential-store.ts'
 import { describeIdentityStore } from '../../contracts/identity-store.ts'
+import { describeMarks } from '../../contracts/marks.ts'
 import { describeRateLimiter } from '../../contracts/rate-limiter.ts'
 
 function recordingLog(): { log: ControlEntry[]; writer: ControlLogWriter } {
@@ -34,6 +36,11 @@ describeCredentialStore('the credential store in memory', async () => {
 })
 
 describeApiKeyUses('uses of API keys in memory', async () => new MemoryApiKeyUses())
+
+describeMarks('marks in memory', async () => {
+  let now = 1_700_000_000_000
+  return { marks: new MemoryMarks(() => now), pass: async (seconds) => void (now += seconds * 1_000) }
+})
 
 describeRateLimiter('the rate limiter in memory', async () => {
   let now = 1_700_000_000_000

@@ -13,11 +13,13 @@ import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-marks.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys, type RedisKeys } from '#core/stores/redis-keys.ts'
+import { RedisMarks } from '#core/stores/redis-marks.ts'
 import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
 import { describeApiKeyUses } from '../../contracts/api-key-uses.ts'
 import { describeControlLog } from '../../contracts/control-log.ts'
 import { describeCredentialStore } from '../../contracts/credential-store.ts'
 import { describeIdentityStore } from '../../contracts/identity-store.ts'
+import { describeMarks } from '../../contracts/marks.ts'
 import { describeRateLimiter } from '../../contracts/rate-limiter.ts'
 import { eventually } from '../../fixtures/eventually.ts'
 import { aCredential, anApiKey, anOrganization, anOrganizationId, aUser } from '../../fixtures/records.ts'
@@ -70,6 +72,11 @@ describeCredentialStore('the credential store on Redis', async () => {
 })
 
 describeApiKeyUses('uses of API keys on Redis', async () => new RedisApiKeyUses(redis, freshKeys()))
+
+describeMarks('marks on Redis', async () => ({
+  marks: new RedisMarks(redis, freshKeys()),
+  pass: (seconds) => pause(seconds * 1_000),
+}))
 
 describeRateLimiter('the rate limiter on Redis', async () => ({
   limiter: new RedisRateLimiter(redis, freshKeys()),

@@ -218,16 +218,29 @@ describe('an IdentityProvider', () => {
     }
   })
 
-  test.each([{ webhook: { secretRef: { name: 'hooks' } } }])(
-    'that counts on what is not built is not let in without it: %o',
-    async (over) => {
-      await world.apply(aResource('IdentityProvider', 'login', spec))
-      expect(await record()).toBeDefined()
-      await world.apply(aResource('IdentityProvider', 'login', { ...spec, ...over }))
-      expect(world.ready('IdentityProvider', 'login')).toBe('False NotSupported')
-      expect(await record()).toBeUndefined()
-    },
-  )
+  describe('with a secret of webhooks', () => {
+    const hooked = aResource('IdentityProvider', 'login', {
+      ...spec,
+      webhook: { secretRef: { name: 'hooks' } },
+    })
+
+    test('has it sealed in its record', async () => {
+      world.host.putSecret('default', 'hooks', { secret: `v1,whsec_${'A'.repeat(32)}\n` })
+      await world.apply(hooked)
+      expect(world.ready('IdentityProvider', 'login')).toBe('True Synced')
+      expect((await record())?.secrets).toEqual({ webhook: expect.stringMatching(/^v1\./) })
+    })
+
+    test.each(['secret', 'whsec_', 'whsec_c2hvcnQ=', `whsec_${'%'.repeat(32)}`])(
+      'takes no tokens where it is none: %s',
+      async (secret) => {
+        world.host.putSecret('default', 'hooks', { secret })
+        await world.apply(hooked)
+        expect(world.ready('IdentityProvider', 'login')).toBe('False SecretUnusable')
+        expect(await record()).toBeUndefined()
+      },
+    )
+  })
 
   test('says what its users could not do', async () => {
     const { accessListRefs: _, ...bare } = spec
