@@ -158,7 +158,7 @@ export async function addOrganization(
 
 export async function send(
   app: App,
-  method: 'POST' | 'DELETE' | 'GET' | 'PUT',
+  method: 'POST' | 'DELETE' | 'GET' | 'PUT' | 'PATCH',
   url: string,
   body: unknown,
   headers: Record<string, string>,
