@@ -24,6 +24,8 @@ COPY package.json ./
 COPY core core
 COPY kubernetes kubernetes
 COPY operator operator
+# The operator looks there for what the installed ones must be.
+COPY crds crds
 COPY broker broker
 COPY token-service token-service
 COPY cli cli

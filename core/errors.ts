@@ -11,6 +11,7 @@
  * - `credential-exists`  the username of a temporary credential is taken
  * - `behind-barrier`     the proof of an identity is older than a revocation
  * - `short-id-taken`     another Organization holds the short id
+ * - `crds-outdated`      the kinds that the cluster knows are older than the operator
  * - `port-in-use`        a listener could not be opened
  */
 export type DomainErrorCode =
@@ -24,6 +25,7 @@ export type DomainErrorCode =
   | 'credential-exists'
   | 'behind-barrier'
   | 'short-id-taken'
+  | 'crds-outdated'
   | 'port-in-use'
 
 /** One thing wrong with something a person wrote: where, what stands there, what to do. */

@@ -13,6 +13,7 @@ import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-mar
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { createRedisMetrics } from '#core/stores/redis-metrics.ts'
 import { ClusterCache } from './kubernetes/cluster-cache.ts'
+import { checkCrdVersions } from './kubernetes/crd-versions.ts'
 import { KubernetesHost } from './kubernetes/kubernetes-host.ts'
 import { showResources } from './kubernetes/resource-metrics.ts'
 import { fencedStore } from './kubernetes/fenced-store.ts'
@@ -37,8 +38,8 @@ const drainMs = 15_000
 const longestSilenceMs = 605_000
 
 /**
- * Composes the operator and starts it. Resolves once everything runs, which is before anything is known of
- * Redis or of the API server: both are waited for, for as long as it takes, and readiness says so meanwhile.
+ * Composes the operator and starts it. Redis and the API server are waited for, for as long as it takes, and readiness
+ * says so meanwhile. Rejects with `crds-outdated`.
  */
 export async function runOperator({
   settings,
@@ -91,6 +92,7 @@ export async function runOperator({
   shutdown.add('probes', () => probes.close())
   log.info({ port: probes.port }, 'probes are served')
 
+  await checkCrdVersions({ api, time, log, signal: shutdown.signal })
   const watching = new AbortController()
   const watched = cache.run(watching.signal)
   shutdown.add('watches', () => {

@@ -2,6 +2,8 @@ import { Type, type Static, type TSchema } from 'typebox'
 
 export const apiGroup = 'cloudsignal.app'
 export const apiVersion = 'v1alpha1'
+/** On our CRDs: a number that grows with what they take. The operator needs the one that it was made with. */
+export const schemaVersionAnnotation = `${apiGroup}/schema-version`
 
 /** What Kubernetes keeps about an object, as far as we read it. */
 export interface Metadata {

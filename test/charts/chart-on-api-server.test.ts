@@ -115,6 +115,7 @@ describe.skipIf(whyNoControlPlane !== undefined)('the chart on a real API server
         ['create', 'secrets', 'default'],
         ['patch', 'secrets', 'default'],
         ['create', 'events.events.k8s.io', 'default'],
+        ['get', 'crd/mqttusers.cloudsignal.app', 'default'],
         ['create', 'leases.coordination.k8s.io', namespace],
         ['update', 'leases.coordination.k8s.io/cs-cloudsignal-operator', namespace],
       ]
@@ -125,6 +126,8 @@ describe.skipIf(whyNoControlPlane !== undefined)('the chart on a real API server
         ['update', 'secrets', 'default'],
         ['delete', 'secrets', 'default'],
         ['get', 'pods', 'default'],
+        ['get', 'crd/others.example.com', 'default'],
+        ['patch', 'crd/mqttusers.cloudsignal.app', 'default'],
         ['create', 'leases.coordination.k8s.io', 'default'],
         ['update', 'leases.coordination.k8s.io/another', namespace],
       ]

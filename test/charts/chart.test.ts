@@ -33,12 +33,14 @@ describe('the chart', () => {
     expect(rendered.map(({ metadata, spec }) => [metadata.name, spec])).toEqual(
       wanted.map(({ metadata, spec }) => [metadata.name, spec]),
     )
-    for (const { metadata } of rendered) {
-      expect(metadata.annotations).toEqual({ 'helm.sh/resource-policy': 'keep' })
-    }
-    for (const { metadata } of ofKind(withMany, 'CustomResourceDefinition')) {
-      expect(metadata.annotations).toBeUndefined()
-    }
+    const keep = { 'helm.sh/resource-policy': 'keep' }
+    const own = wanted.map(({ metadata }) => metadata.annotations)
+    expect(rendered.map(({ metadata }) => metadata.annotations)).toEqual(
+      own.map((each) => ({ ...each, ...keep })),
+    )
+    const unkept = ofKind(withMany, 'CustomResourceDefinition')
+    expect(unkept.map(({ metadata }) => metadata.annotations)).toEqual(own)
+    expect(own[0]?.['cloudsignal.app/schema-version']).toMatch(/^\d+$/)
   })
 
   test('leaves the kinds to somebody else when told so', async () => {
@@ -259,6 +261,9 @@ describe('the pods of the chart', () => {
 type Labels = Readonly<Record<string, string>>
 
 interface Crd {
-  readonly metadata: { readonly name: string }
+  readonly metadata: {
+    readonly name: string
+    readonly annotations: Readonly<Record<string, string>>
+  }
   readonly spec: object
 }

@@ -1,16 +1,32 @@
-import { readFileSync } from 'node:fs'
 import { Type } from 'typebox'
 import { describe, expect, test } from 'vitest'
 import { resourceKindNames } from '#core/resources/index.ts'
-import { crdFiles, customResourceDefinition } from '../../scripts/generate-crds.ts'
+import { crdFiles, customResourceDefinition, presentFiles } from '../../scripts/generate-crds.ts'
 import { structuralSchema } from '../../scripts/structural-schema.ts'
 
 describe('the CRDs', () => {
-  test('in crds/ are what the sources give, the same each time', () => {
-    for (const [name, text] of crdFiles()) {
-      expect(readFileSync(new URL(`../../crds/${name}`, import.meta.url), 'utf8')).toBe(text)
+  test('in crds/ are what the sources give, the same each time', async () => {
+    const present = await presentFiles()
+    expect(crdFiles(present)).toEqual(present)
+    expect(present.size).toBe(resourceKindNames.length)
+  })
+
+  test('have a version that grows with what they take, and not with what they say', async () => {
+    const present = await presentFiles()
+    const text = present.get('mqttusers.yaml') ?? ''
+    const versionOf = (before: string): number => {
+      const written = crdFiles(new Map([['mqttusers.yaml', before]])).get('mqttusers.yaml') ?? ''
+      return Number(/schema-version: "(\d+)"/.exec(written)?.[1])
     }
-    expect(crdFiles()).toEqual(crdFiles())
+    const version = versionOf(text)
+    expect(version).toBeGreaterThan(0)
+    expect(versionOf(text.replace(/^( +)description: .*$/m, '$1description: other'))).toBe(version)
+    expect(versionOf(text.replace('maxItems: 64', 'maxItems: 63'))).toBe(version + 1)
+    expect(versionOf(text.replace('maximum: 1000000', 'maximum: 9'))).toBe(version + 1)
+    // In the middle of a merge, where both sides have raised it.
+    const merging = `${text.replace(`"${version}"`, `"${version + 4}"`)}<<<<<<< a\n=======\n>>>>>>> b\n`
+    expect(versionOf(merging)).toBe(version + 5)
+    expect(versionOf('')).toBe(1)
   })
 
   test.each(resourceKindNames)('%s bounds every text and every list of its spec', (kind) => {

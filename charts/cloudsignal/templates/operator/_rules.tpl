@@ -1,4 +1,19 @@
 {{/*
+How it sees whether the installed kinds are as new as it needs: those are of no namespace.
+*/}}
+{{- define "cloudsignal.operatorClusterRules" -}}
+- apiGroups: [apiextensions.k8s.io]
+  resources: [customresourcedefinitions]
+  resourceNames:
+    - organizations.cloudsignal.app
+    - accesslists.cloudsignal.app
+    - identityproviders.cloudsignal.app
+    - apikeys.cloudsignal.app
+    - mqttusers.cloudsignal.app
+  verbs: [get]
+{{- end -}}
+
+{{/*
 What the operator may do where its resources are. It never deletes: generated Secrets go with the MqttUser that
 owns them. It changes a Secret only to rotate the password that it generated into it. It lists and watches Secrets by their metadata only, and reads one where a resource names it.
 */}}
