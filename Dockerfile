@@ -29,8 +29,13 @@ COPY crds crds
 COPY broker broker
 COPY token-service token-service
 COPY cli cli
+RUN install -d -o 1000 -g 1000 .compile-cache
 # "node" of the image; by number, so that Kubernetes can see that it is not root.
 USER 1000:1000
+# What Node makes of the sources when it loads them: with it a program starts in half the time, and without the compiler
+# of TypeScript in its memory. It is kept for this user; another one, as on OpenShift, starts as without it.
+ENV NODE_COMPILE_CACHE=/app/.compile-cache
+RUN for program in operator broker token-service cli; do node $program/main.ts --help >/dev/null; done
 EXPOSE 8080 8883 9090 18885
 ENTRYPOINT ["node"]
 CMD ["--version"]

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { emptyPolicy } from '#core/access/access-policy.ts'
 import type { AccessRule } from '#core/access/access-rule.ts'
@@ -9,7 +10,6 @@ import { redisKeys } from '#core/stores/redis-keys.ts'
 import { brokerEnvironment } from '../../test/fixtures/broker-process.ts'
 import type { TestCertificate } from '../../test/fixtures/certificates.ts'
 import { anOrganization, anOrganizationId, aUser } from '../../test/fixtures/records.ts'
-import { imageOptions } from '../services/image-options.ts'
 import type { Tool, Workbench } from '../workbench.ts'
 import { benchCertificate } from './bench-certificate.ts'
 import { password, users } from './bench-users.ts'
@@ -79,6 +79,12 @@ export async function startReplica(
   })
   const [line] = await tool.wrote(/^\{.*"the broker is ready".*\}$/m)
   return { tool, ports: JSON.parse(line) as Replica['ports'] }
+}
+
+/** What the image gives Node. */
+function imageOptions(): string {
+  const dockerfile = readFileSync(join(import.meta.dirname, '../../Dockerfile'), 'utf8')
+  return /^ENV NODE_OPTIONS=(.+)$/m.exec(dockerfile)?.[1] ?? ''
 }
 
 /** Enough rules that deciding is work: a variable, a deny, and a list beside the user's own rules. */

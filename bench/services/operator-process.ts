@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import type { ControlPlane } from '../../test/fixtures/kubernetes.ts'
 import type { OperatorCluster } from '../../test/fixtures/operator-cluster.ts'
 import type { Tool, Workbench } from '../workbench.ts'
-import { imageOptions } from './image-options.ts'
 import { until } from './until.ts'
 
 const program = join(import.meta.dirname, '../../operator/main.ts')
@@ -47,35 +46,43 @@ export class OperatorStarter {
 
   static async for(bench: Workbench, cluster: Cluster): Promise<OperatorStarter> {
     const folder = canMount() ? await writeServiceAccount(bench, cluster) : undefined
-    return new OperatorStarter(bench, cluster, folder)
+    const starter = new OperatorStarter(bench, cluster, folder)
+    // As the image is built: what Node makes of the sources is there when a Pod starts.
+    await starter.#run([program, '--help']).exited
+    return starter
   }
 
   async start(): Promise<BenchOperator> {
     this.#started += 1
     const identity = `operator-${this.#started}`
-    const { profile } = this.#bench.options
-    const { hostname, port } = new URL(this.#cluster.plane.server)
-    const profiled = profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profile]
-    const command = [process.execPath, ...profiled, program]
-    const [name = '', ...parameters] =
-      this.#folder === undefined
-        ? command
-        : [...unshare, 'sh', '-e', '-c', asInPod, 'pod', this.#folder, ...command]
     const startedAt = performance.now()
-    const tool = this.#bench.start(this.#bench.cores.all, name, parameters, {
-      ...this.#cluster.settings,
-      NODE_OPTIONS: imageOptions(),
-      CLOUDSIGNAL_OPERATOR_IDENTITY: identity,
-      ...(this.#folder === undefined
-        ? { CLOUDSIGNAL_OPERATOR_KUBECONFIG: this.#cluster.account.kubeconfigPath }
-        : { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port }),
-    })
+    const { profile } = this.#bench.options
+    const profiled = profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profile]
+    const tool = this.#run([...profiled, program], { CLOUDSIGNAL_OPERATOR_IDENTITY: identity })
     await tool.wrote(/"the operator runs"/)
-    const [, probes = ''] = await tool.wrote(/^\{.*"port":(\d+).*"probes are served".*\}$/m)
-    const isReady = async (): Promise<boolean> => (await fetch(`http://127.0.0.1:${probes}/readyz`)).ok
+    const [, port = ''] = await tool.wrote(/^\{.*"port":(\d+).*"probes are served".*\}$/m)
+    const isReady = async (): Promise<boolean> => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok
     const mode = this.#folder === undefined ? 'by a kubeconfig: with another client' : 'as in a Pod'
     const untilReady = () => until(`${identity} is ready`, isReady)
     return { tool, identity, mode, startedAt, untilReady }
+  }
+
+  #run(parameters: readonly string[], over: Readonly<Record<string, string>> = {}): Tool {
+    const { cores, directory } = this.#bench
+    const { hostname, port } = new URL(this.#cluster.plane.server)
+    const command = [process.execPath, ...parameters]
+    const [name = '', ...rest] =
+      this.#folder === undefined
+        ? command
+        : [...unshare, 'sh', '-e', '-c', asInPod, 'pod', this.#folder, ...command]
+    return this.#bench.start(cores.all, name, rest, {
+      ...this.#cluster.settings,
+      NODE_COMPILE_CACHE: join(directory, 'compile-cache'),
+      ...(this.#folder === undefined
+        ? { CLOUDSIGNAL_OPERATOR_KUBECONFIG: this.#cluster.account.kubeconfigPath }
+        : { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port }),
+      ...over,
+    })
   }
 }
 

@@ -57,6 +57,21 @@ describe('the image', () => {
     expect(stdout).toContain('CLOUDSIGNAL_CLI_API_KEY')
   })
 
+  test('is built with what Node makes of the sources, and its programs start from that', async () => {
+    const fill = /^RUN (for program in .*)$/m.exec(dockerfile)?.[1] ?? ''
+    expect(dockerfile).toContain('ENV NODE_COMPILE_CACHE=/app/.compile-cache\n')
+    const env = { PATH: process.env['PATH'], NODE_COMPILE_CACHE: join(directory, '.compile-cache') }
+    await run('sh', ['-e', '-c', fill], { cwd: directory, env })
+    for (const program of [...programs, 'cli']) {
+      const told = { ...env, NODE_DEBUG_NATIVE: 'COMPILE_CACHE' }
+      const options = { cwd: directory, env: told, maxBuffer: 64 * 1024 * 1024 }
+      const { stderr, stdout } = await run(process.execPath, [`${program}/main.ts`, '--help'], options)
+      const read = `${stdout}${stderr}`.split('\n').filter((line) => line.includes('reading cache from'))
+      expect(read.length).toBeGreaterThan(20)
+      expect(read.filter((line) => !line.includes('... success'))).toEqual([])
+    }
+  })
+
   test('runs as somebody who is not root, named by number', () => {
     expect(dockerfile).toMatch(/^USER [1-9]\d*:[1-9]\d*$/m)
   })
