@@ -59,8 +59,8 @@ export class StandaloneHost implements ResourceHost {
   }
 
   // A manifest that is gone was taken away by somebody.
-  async wasDeleted(): Promise<boolean> {
-    return true
+  async fateOf(): Promise<'deleted'> {
+    return 'deleted'
   }
 
   async readSecret(namespace: string, name: string): Promise<StoredSecret | undefined> {

@@ -1,6 +1,7 @@
 import { type ResourceKindName, resourceKindNames, resourceKinds } from '#core/resources/index.ts'
 import { apiGroup } from '#core/resources/resource.ts'
 import { Gathering } from '#core/stores/gathering.ts'
+import type { Fate } from '../reconcilers/host.ts'
 import { isApiError } from '../../kubernetes/api-error.ts'
 import type { KubernetesApi } from '../runtime/kubernetes-api.ts'
 import { keyOf, type KubernetesObject, type ResourceType } from '../runtime/objects.ts'
@@ -37,10 +38,11 @@ export class Deletions {
     }
   }
 
-  async wasDeleted(kind: ResourceKindName, key: string): Promise<boolean> {
+  async fateOf(kind: ResourceKindName, key: string): Promise<Fate> {
     const isMarked = this.#cache.of(kind).store.get(key)?.metadata.deletionTimestamp !== undefined
-    if (!isMarked && !this.#seen.has(`${kind} ${key}`)) return false
-    return !(await this.#kinds.ask(kind))
+    const wasSeen = isMarked || this.#seen.has(`${kind} ${key}`)
+    if (await this.#kinds.ask(kind)) return 'kind-removed'
+    return wasSeen ? 'deleted' : 'missing'
   }
 
   #remember(item: string): void {

@@ -1,5 +1,5 @@
 import { type ResourceKindName, resourceKindNames, type ResourceOf } from '#core/resources/index.ts'
-import type { NewSecret, ResourceEvent, ResourceHost, StoredSecret } from '../reconcilers/host.ts'
+import type { Fate, NewSecret, ResourceEvent, ResourceHost, StoredSecret } from '../reconcilers/host.ts'
 import { type IndexedKind, type IndexOf, isUnder } from '../reconcilers/resource-indexes.ts'
 import type { ResourceName } from '../reconcilers/reconciler.ts'
 import { isApiError } from '../../kubernetes/api-error.ts'
@@ -82,8 +82,8 @@ export class KubernetesHost implements ResourceHost {
     ].filter(isUnder(kind, index, value))
   }
 
-  wasDeleted(kind: ResourceKindName, { namespace, name }: ResourceName): Promise<boolean> {
-    return this.#deletions.wasDeleted(kind, `${namespace}/${name}`)
+  fateOf(kind: ResourceKindName, { namespace, name }: ResourceName): Promise<Fate> {
+    return this.#deletions.fateOf(kind, `${namespace}/${name}`)
   }
 
   /** Whether a reconcile has read this very version of a Secret, so that it is no news. */

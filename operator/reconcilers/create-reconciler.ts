@@ -4,7 +4,7 @@ import { isDomainError } from '#core/errors.ts'
 import { errorFields, type Log } from '#core/process/logger.ts'
 import type { ResourceKindName, ResourceOf } from '#core/resources/index.ts'
 import { isSameStatus } from '../runtime/conditions.ts'
-import type { ResourceHost } from './host.ts'
+import type { Fate, ResourceHost } from './host.ts'
 import type { Decision, KindReconciler, RecordOf, RecordTypeOf } from './kind-reconciler.ts'
 import { notReady, type Readiness, readyReasonOf, wasSynced, withReadiness } from './readiness.ts'
 import {
@@ -21,6 +21,8 @@ export interface ReconcilerParts {
   readonly ledger: RecordLedger
   readonly now: Clock
   readonly log: Log
+  /** Kinds that were removed, and when: what is missing of them may be meant by nobody. */
+  readonly doubts: Map<ResourceKindName, number>
   /** How long a deleted object is held while its record can not be removed. */
   readonly longestHoldMs: number
   /** Sees to it that an object is reconciled within so many ms, whatever else. */
@@ -103,23 +105,29 @@ class ReconcileLoop<K extends ResourceKindName, Facts> {
 
   /** Resolves with whether a record was left for the sweep. */
   async #removeOrLeave(of: ResourceName, resource: ResourceOf[K] | undefined): Promise<boolean> {
-    const { host, ledger } = this.#parts
+    const { host, ledger, doubts, now } = this.#parts
+    const { kind } = this.#kind
     const owner = this.#ownerOf(of)
-    let wasDeleted = false
+    let fate: Fate = 'missing'
     try {
-      wasDeleted = await host.wasDeleted(this.#kind.kind, of)
-      if (wasDeleted) await this.#removeRecords(owner, resource)
+      fate = await host.fateOf(kind, of)
+      if (fate === 'deleted') await this.#removeRecords(owner, resource)
     } catch (error) {
       if (resource === undefined || !this.#isHeldTooLong(resource)) throw error
-      if (wasDeleted)
-        ledger.condemn(owner, this.#kind.holdsClaim(resource) ? this.#kind.claimOf(resource) : undefined)
+      if (fate === 'deleted') ledger.condemn(owner, this.#claimHeldBy(resource))
       else ledger.abandon(owner)
       this.#sayThatItIsLeft(resource, error)
       return true
     }
-    const isLeft = !wasDeleted && (resource !== undefined || ledger.written(owner).length > 0)
-    if (!wasDeleted) ledger.abandon(owner)
+    if (fate === 'deleted') return false
+    const isLeft = resource !== undefined || ledger.written(owner).length > 0
+    if (isLeft && fate === 'kind-removed') doubts.set(kind, now())
+    ledger.abandon(owner)
     return isLeft
+  }
+
+  #claimHeldBy(resource: ResourceOf[K]): RecordAddress | undefined {
+    return this.#kind.holdsClaim(resource) ? this.#kind.claimOf(resource) : undefined
   }
 
   /** If not yet, it comes back when it is. */
@@ -145,10 +153,8 @@ class ReconcileLoop<K extends ResourceKindName, Facts> {
   }
 
   async #removeRecords(owner: string, resource: ResourceOf[K] | undefined): Promise<void> {
-    const claim = resource === undefined ? undefined : this.#kind.claimOf(resource)
-    if (resource !== undefined && claim !== undefined && this.#kind.holdsClaim(resource)) {
-      await this.#removeAt(owner, claim)
-    }
+    const claim = resource === undefined ? undefined : this.#claimHeldBy(resource)
+    if (claim !== undefined) await this.#removeAt(owner, claim)
     await this.#release(owner)
   }
 

@@ -14,11 +14,8 @@ export interface ResourceHost {
   /** Those that stand under this value of an index; see resource-indexes.ts. */
   find<K extends IndexedKind>(kind: K, index: IndexOf<K>, value: string): readonly ResourceOf[K][]
 
-  /**
-   * Whether an object that is gone, or about to go, was deleted by somebody. False when it only is not there any
-   * more: a list lacks it, or its whole kind is being taken away. What is merely missing is for the sweep to judge.
-   */
-  wasDeleted(kind: ResourceKindName, of: ResourceName): Promise<boolean>
+  /** What became of an object that is gone, or is marked to go. */
+  fateOf(kind: ResourceKindName, of: ResourceName): Promise<Fate>
 
   /** Asked of the host itself, never of a cache: a missing one leads to a new password. */
   readSecret(namespace: string, name: string): Promise<StoredSecret | undefined>
@@ -52,6 +49,13 @@ export interface ResourceHost {
   /** Tells people about a transition. Never rejects. */
   event<K extends ResourceKindName>(kind: K, resource: ResourceOf[K], event: ResourceEvent): void
 }
+
+/**
+ * - `deleted`       by somebody who meant this object
+ * - `missing`       a list lacks it, which proves little; the sweep judges
+ * - `kind-removed`  with its whole kind; nobody may have meant any object of it
+ */
+export type Fate = 'deleted' | 'missing' | 'kind-removed'
 
 export interface StoredSecret {
   readonly namespace: string

@@ -19,6 +19,7 @@ import { type SweepOutcome, sweepOrphans } from './orphan-sweep.ts'
 import { objectOf, type Reconciler, type ResourceAddress } from './reconciler.ts'
 import { RecordLedger } from './record-ledger.ts'
 import { type BrakeLimits, usualLimits } from './sweep-brake.ts'
+import { SweepHistory } from './sweep-history.ts'
 
 export type { Endpoints } from './endpoints.ts'
 export type { SweepOutcome } from './orphan-sweep.ts'
@@ -86,8 +87,11 @@ export function createReconcilers(options: ReconcilerOptions): Reconcilers {
     ApiKey: apiKeyReconciler(host, finder, keyUses),
     MqttUser: mqttUserReconciler({ host, store, finder, endpoints, formerPasswords, now }),
   } as const
+  const doubts = new Map<ResourceKindName, number>()
+  const history = new SweepHistory(now)
   const parts = {
     host,
+    doubts,
     ledger,
     now,
     log,
@@ -106,6 +110,6 @@ export function createReconcilers(options: ReconcilerOptions): Reconcilers {
     },
     findDrift: async () => (await ledger.drifted()).map(objectOf),
     sweepOrphans: (isConfirmed = () => false) =>
-      sweepOrphans({ host, store, ledger, claimOf, limits, log }, isConfirmed),
+      sweepOrphans({ host, store, ledger, claimOf, limits, doubts, history, now, log }, isConfirmed),
   }
 }

@@ -1,12 +1,19 @@
+import type { Clock } from '#core/clock.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { isDomainError } from '#core/errors.ts'
 import { errorFields, type Log } from '#core/process/logger.ts'
 import { type ResourceKindName, resourceKindNames, type ResourceOf } from '#core/resources/index.ts'
-import { identityRecordTypes, organizationRecordName } from '#core/stores/identity-records.ts'
+import {
+  type IdentityRecordType,
+  identityRecordTypes,
+  organizationRecordName,
+} from '#core/stores/identity-records.ts'
 import type { IdentityWriter } from '#core/stores/identity-store.ts'
 import type { ResourceHost } from './host.ts'
+import { recordTypes } from './kind-reconciler.ts'
 import { keyOfRecord, type RecordAddress, type RecordLedger } from './record-ledger.ts'
 import { type BrakeLimits, type HeldRemoval, judgeOrphans, type OrganizationOrphans } from './sweep-brake.ts'
+import type { SweepHistory } from './sweep-history.ts'
 
 export interface SweepParts {
   readonly host: Pick<ResourceHost, 'list'>
@@ -17,6 +24,10 @@ export interface SweepParts {
     resource: ResourceOf[K],
   ) => RecordAddress | undefined
   readonly limits: BrakeLimits
+  /** Kinds that were removed, and when an object was last lost by that. */
+  readonly doubts: Map<ResourceKindName, number>
+  readonly now: Clock
+  readonly history: SweepHistory
   readonly log: Log
 }
 
@@ -27,6 +38,7 @@ export interface SweepOutcome {
 }
 
 const atOnce = 50
+const shortestDoubtMs = 600_000
 
 /**
  * Removes records that no object stands for: of what was deleted while no operator ran, or could not be removed when
@@ -40,8 +52,10 @@ export async function sweepOrphans(
 ): Promise<SweepOutcome> {
   const claims = claimsOf(parts)
   const { condemned, found } = await gather(parts, claims)
-  const { remove, held } = judgeOrphans(found, parts.limits, isConfirmed)
-  const removed = await removeAll(parts, claims, [...condemned, ...remove])
+  const { remove, confirmed, held } = judgeOrphans(found, parts.limits, isConfirmed)
+  const removed = await removeAll(parts, claims, [...condemned, ...remove, ...confirmed])
+  for (const { organization } of remove) parts.history.add(organization)
+  if (held === undefined) settleDoubts(parts)
   return held === undefined ? { removed } : { removed, held }
 }
 
@@ -63,6 +77,8 @@ async function gather(parts: SweepParts, claims: Claims): Promise<Found> {
   }
   // Read after the names: what was written before them is claimed by now, or has gone again.
   const claimed = claims()
+  const doubted = new Set([...parts.doubts.keys()].map((kind) => recordTypes[kind] as IdentityRecordType))
+  const recent = parts.history.recent()
   const found: OrganizationOrphans[] = []
   const condemned: RecordAddress[] = []
   for (const { organization, addresses } of all) {
@@ -73,9 +89,22 @@ async function gather(parts: SweepParts, claims: Claims): Promise<Found> {
     condemned.push(...unclaimed.filter(isCondemned))
     const doubtful = unclaimed.filter((address) => !isCondemned(address))
     const orphans = claimed.has(keyOfRecord(home)) ? await withoutRetained(parts.store, doubtful) : doubtful
-    found.push({ organization, records: addresses.length, orphans })
+    found.push({
+      organization,
+      records: addresses.length,
+      orphans,
+      removedBefore: recent.get(organization) ?? 0,
+      isDoubtful: orphans.some(({ type }) => doubted.has('organization') || doubted.has(type)),
+    })
   }
   return { found, condemned }
+}
+
+/** Nothing of it is missing any more, or somebody has confirmed it, and the kind has been back for a while. */
+function settleDoubts({ doubts, host, now }: SweepParts): void {
+  for (const [kind, since] of doubts) {
+    if (now() - since > shortestDoubtMs && host.list(kind).length > 0) doubts.delete(kind)
+  }
 }
 
 type Claims = () => ReadonlySet<string>

@@ -23,25 +23,27 @@ import { findCondition, setCondition } from '../runtime/conditions.ts'
  * - `SealingKeyMissing`      the operator has no key to seal a secret with
  * - `StoreUnavailable`       Redis could not be written; it is tried again
  */
-export type ReadyReason =
-  | 'Synced'
-  | 'Suspended'
-  | 'OrganizationSuspended'
-  | 'OrganizationNotFound'
-  | 'NamespaceNotAllowed'
-  | 'ShortIdConflict'
-  | 'UsernameConflict'
-  | 'AccessListNotFound'
-  | 'NoAccess'
-  | 'InvalidRules'
-  | 'InvalidPattern'
-  | 'PublicKeyUnusable'
-  | 'SecretNotFound'
-  | 'SecretKeyMissing'
-  | 'SecretUnusable'
-  | 'SecretConflict'
-  | 'SealingKeyMissing'
-  | 'StoreUnavailable'
+export const readyReasons = [
+  'Synced',
+  'Suspended',
+  'OrganizationSuspended',
+  'OrganizationNotFound',
+  'NamespaceNotAllowed',
+  'ShortIdConflict',
+  'UsernameConflict',
+  'AccessListNotFound',
+  'NoAccess',
+  'InvalidRules',
+  'InvalidPattern',
+  'PublicKeyUnusable',
+  'SecretNotFound',
+  'SecretKeyMissing',
+  'SecretUnusable',
+  'SecretConflict',
+  'SealingKeyMissing',
+  'StoreUnavailable',
+] as const
+export type ReadyReason = (typeof readyReasons)[number]
 
 export interface Readiness {
   readonly isReady: boolean

@@ -2,11 +2,16 @@ import { createHash } from 'node:crypto'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { keyOfRecord, type RecordAddress } from './record-ledger.ts'
 
-/** What a sweep found of one organization: how many records it has, and which of them no object stands for. */
+/** What a sweep found of one organization. */
 export interface OrganizationOrphans {
   readonly organization: OrganizationId
   readonly records: number
+  /** Records that no object stands for. */
   readonly orphans: readonly RecordAddress[]
+  /** How many sweeps have removed not long ago. */
+  readonly removedBefore: number
+  /** They went with their whole kind. */
+  readonly isDoubtful: boolean
 }
 
 /** How much one sweep removes without asking. */
@@ -30,14 +35,17 @@ export interface HeldRemoval {
 }
 
 export interface Judgement {
+  /** Within the limits. */
   readonly remove: readonly RecordAddress[]
+  /** Beyond them, and somebody said yes. */
+  readonly confirmed: readonly RecordAddress[]
   readonly held?: HeldRemoval
 }
 
 /**
  * Whether orphans may go. That something is missing proves little: an API server that was restored, or asked in the
  * wrong place, shows an empty list as well. So when much is missing at once, of one organization or of all together,
- * nothing of it is removed. Pure.
+ * or with its whole kind, nothing of it is removed. Pure.
  */
 export function judgeOrphans(
   found: readonly OrganizationOrphans[],
@@ -45,23 +53,26 @@ export function judgeOrphans(
   isConfirmed: (token: string) => boolean,
 ): Judgement {
   const affected = found.filter(({ orphans }) => orphans.length > 0)
-  const isMuch = ({ records, orphans }: { records: number; orphans: number }): boolean =>
-    orphans > limits.floor && orphans > records * limits.share
-  const isMuchInAll = isMuch({
-    records: sumOf(found, ({ records }) => records),
-    orphans: sumOf(affected, ({ orphans }) => orphans.length),
-  })
+  const isMuch = (records: number, orphans: number, before: number): boolean =>
+    orphans + before > limits.floor && orphans + before > (records + before) * limits.share
+  const isMuchInAll = isMuch(
+    sumOf(found, ({ records }) => records),
+    sumOf(affected, ({ orphans }) => orphans.length),
+    sumOf(found, ({ removedBefore }) => removedBefore),
+  )
   const held = affected.filter(
-    ({ records, orphans }) => isMuchInAll || isMuch({ records, orphans: orphans.length }),
+    ({ records, orphans, removedBefore, isDoubtful }) =>
+      isMuchInAll || isDoubtful || isMuch(records, orphans.length, removedBefore),
   )
   const free = affected.filter((each) => !held.includes(each)).flatMap(({ orphans }) => orphans)
-  if (held.length === 0) return { remove: free }
+  if (held.length === 0) return { remove: free, confirmed: [] }
   const orphans = held.flatMap((each) => each.orphans)
   const token = tokenOf(orphans)
-  if (isConfirmed(token)) return { remove: [...free, ...orphans] }
+  if (isConfirmed(token)) return { remove: free, confirmed: orphans }
   const organizations = held.map(({ organization }) => organization)
   return {
     remove: free,
+    confirmed: [],
     held: { token, orphans, organizations, records: sumOf(held, (each) => each.records) },
   }
 }

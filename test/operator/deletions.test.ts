@@ -38,16 +38,16 @@ describe('whether somebody deleted an object', () => {
   })
 
   const isShown = (name: string): boolean => cache.of('MqttUser').store.get(`a/${name}`) !== undefined
-  const wasDeleted = (name: string) => deletions.wasDeleted('MqttUser', `a/${name}`)
+  const fateOf = (name: string) => deletions.fateOf('MqttUser', `a/${name}`)
 
   test('is known of one whose deletion was watched, until there is another of its name', async () => {
     server.remove(`${users}/ada`)
     await eventually('ada is gone', () => !isShown('ada'))
-    expect(await wasDeleted('ada')).toBe(true)
-    expect(await wasDeleted('bob')).toBe(false)
+    expect(await fateOf('ada')).toBe('deleted')
+    expect(await fateOf('bob')).toBe('missing')
     server.put(users, { metadata: { name: 'ada' } })
     await eventually('ada is back', () => isShown('ada'))
-    expect(await wasDeleted('ada')).toBe(false)
+    expect(await fateOf('ada')).toBe('missing')
   })
 
   test('is known of one that is held by a finalizer', async () => {
@@ -55,7 +55,7 @@ describe('whether somebody deleted an object', () => {
     await eventually('it is marked', () => {
       return cache.of('MqttUser').store.get('a/ada')?.metadata.deletionTimestamp !== undefined
     })
-    expect(await wasDeleted('ada')).toBe(true)
+    expect(await fateOf('ada')).toBe('deleted')
   })
 
   test('is not known of one that a list merely lacks', async () => {
@@ -67,32 +67,32 @@ describe('whether somebody deleted an object', () => {
     server.remove(`${users}/none`)
     server.sendError(410, 'Expired')
     await eventually('ada is gone', () => !isShown('ada'))
-    expect(await wasDeleted('ada')).toBe(false)
+    expect(await fateOf('ada')).toBe('missing')
   })
 
   test('is not believed while the kind itself is being removed, or is gone', async () => {
     server.remove(`${users}/ada`)
     await eventually('ada is gone', () => !isShown('ada'))
     server.put(crds, { metadata: { name: crd, deletionTimestamp: '2026-11-24T10:00:00Z' } })
-    expect(await wasDeleted('ada')).toBe(false)
+    expect(await fateOf('ada')).toBe('kind-removed')
     server.remove(`${crds}/${crd}`)
-    expect(await wasDeleted('ada')).toBe(false)
+    expect(await fateOf('ada')).toBe('kind-removed')
   })
 
   test('is believed where the operator may not look at kinds, and asked again when the server fails', async () => {
     server.remove(`${users}/ada`)
     await eventually('ada is gone', () => !isShown('ada'))
     server.answerNext({ method: 'GET', isWatch: false, status: 403, reason: 'Forbidden' })
-    expect(await wasDeleted('ada')).toBe(true)
+    expect(await fateOf('ada')).toBe('deleted')
     server.answerNext({ method: 'GET', isWatch: false, status: 500 })
-    await expect(wasDeleted('ada')).rejects.toMatchObject({ code: 'server-error' })
+    await expect(fateOf('ada')).rejects.toMatchObject({ code: 'server-error' })
   })
 
   test('is asked once for many that go at the same time', async () => {
     for (const name of ['ada', 'bob']) server.remove(`${users}/${name}`)
     await eventually('both are gone', () => !isShown('ada') && !isShown('bob'))
     const before = server.asked('GET').length
-    await Promise.all([wasDeleted('ada'), wasDeleted('bob')])
+    await Promise.all([fateOf('ada'), fateOf('bob')])
     expect(server.asked('GET').length - before).toBe(1)
   })
 })

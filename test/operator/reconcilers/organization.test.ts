@@ -248,7 +248,7 @@ describe('the end of a user', () => {
 
   test('comes after five minutes when it can not even be known whether somebody meant it, and is judged by the brake', async () => {
     await world.apply(anOrganizationResource(), aList('devices'), aUserResource('ada', lists))
-    world.host.wasDeleted = () => Promise.reject(new Error('the API server fails'))
+    world.host.fateOf = () => Promise.reject(new Error('the API server fails'))
     await expect(world.delete('MqttUser', 'ada')).rejects.toThrow('fails')
     world.now += 300_000
     await world.changed(ada)

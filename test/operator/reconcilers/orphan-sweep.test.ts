@@ -107,7 +107,8 @@ describe('the brake of the sweep', () => {
 describe('what is only missing', () => {
   test('is left to the sweep by its own reconcile, and by that of an organization’s members', async () => {
     await world.apply(...manyUsers(30))
-    for (const kind of ['Organization', 'AccessList', 'MqttUser'] as const) world.host.missing.add(kind)
+    for (const kind of ['Organization', 'AccessList', 'MqttUser'] as const)
+      world.host.fates.set(kind, 'missing')
     showNothingOf('Organization', 'AccessList')
     const { byKind } = world.reconcilers
     const gone = { namespace: 'default', name: 'acme' }
@@ -126,15 +127,51 @@ describe('what is only missing', () => {
 
   test('keeps its record when its kind is removed, and holds nobody up', async () => {
     await world.apply(...manyUsers(30))
-    world.host.missing.add('MqttUser')
+    world.host.fates.set('MqttUser', 'kind-removed')
     for (let index = 0; index < 30; index += 1) await world.delete('MqttUser', `user-${index}`)
     expect(world.host.list('MqttUser')).toEqual([])
     expect(await users()).toBe(30)
     expect((await sweep()).held?.orphans).toHaveLength(30)
     // The kind is back, and so are the manifests.
-    world.host.missing.delete('MqttUser')
+    world.host.fates.clear()
     await world.apply(...manyUsers(30))
     expect(await sweep()).toEqual({ removed: 0 })
+  })
+
+  test('is kept to the last when its kind is removed, however little by little its objects go', async () => {
+    await world.apply(...manyUsers(8))
+    world.host.fates.set('MqttUser', 'kind-removed')
+    for (let index = 0; index < 8; index += 1) {
+      await world.delete('MqttUser', `user-${index}`)
+      expect((await sweep()).removed).toBe(0)
+    }
+    expect(await users()).toBe(8)
+    world.host.fates.clear()
+    await world.apply(aUserResource('user-0', lists))
+    const { held } = await sweep()
+    expect((await sweep(held?.token)).removed).toBe(7)
+    // The kind has been back for a while: a single loss is as usual again.
+    await world.apply(aUserResource('user-1', lists))
+    world.now += 600_001
+    await sweep()
+    world.host.resources.delete('MqttUser/default/user-1')
+    expect((await sweep()).removed).toBe(1)
+  })
+
+  test('is not whittled away by sweep after sweep; an hour later a little may go again', async () => {
+    await world.apply(...manyUsers(40))
+    let removed = 0
+    for (let index = 0; index < 20; index += 1) {
+      world.host.resources.delete(`MqttUser/default/user-${index}`)
+      removed += (await sweep()).removed
+    }
+    expect(removed).toBe(10)
+    expect(await users()).toBe(30)
+    const { held } = await sweep()
+    await sweep(held?.token)
+    world.now += 3_600_001
+    world.host.resources.delete('MqttUser/default/user-30')
+    expect(await sweep()).toEqual({ removed: 1 })
   })
 
   test('nothing of it is felt by who deletes on purpose, however many', async () => {
