@@ -22,7 +22,7 @@ import { createRecordMetrics } from './kubernetes/record-metrics.ts'
 import { usualLimits } from './reconcilers/sweep-brake.ts'
 import { findClusterAccess } from '../kubernetes/cluster-access.ts'
 import { EventRecorder } from './runtime/events.ts'
-import { KubernetesApi } from './runtime/kubernetes-api.ts'
+import { KubernetesApi, noAnswer } from './runtime/kubernetes-api.ts'
 import { LeaderElector, type Leadership as Election } from './runtime/leader-election.ts'
 import { createRuntimeMetrics } from './runtime/metrics.ts'
 import type { KubernetesObject } from './runtime/objects.ts'
@@ -66,7 +66,10 @@ export async function runOperator({
     access,
     time,
     userAgent: 'cloudsignal-operator',
-    observe: (observation) => metrics.observeRequest(observation),
+    observe: (observation) => {
+      metrics.observeRequest(observation)
+      cache.answered(observation.code !== noAnswer)
+    },
   })
   shutdown.add('API server', () => api.close())
   const cache = new ClusterCache({

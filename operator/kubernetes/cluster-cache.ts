@@ -23,6 +23,7 @@ const secretIndex = 'secret'
 
 /** All objects of our kinds as the API server holds them, and of Secrets who they are but not what is in them. */
 export class ClusterCache {
+  #isAway = false
   readonly secrets: Reflector<KubernetesObject>
   readonly #kinds: { readonly [K in ResourceKindName]: Reflector<KubernetesResource<K>> }
 
@@ -93,9 +94,15 @@ export class ClusterCache {
     return contacts.includes(undefined) ? undefined : Math.min(...contacts.map(Number))
   }
 
+  /** Told of each answer of the API server and of each time that there was none. After an outage nobody waits on. */
+  answered(hasAnswered: boolean): void {
+    if (hasAnswered && this.#isAway) for (const reflector of this.#all()) reflector.retryNow()
+    this.#isAway = !hasAnswered
+  }
+
   #all(): readonly Pick<
     Reflector<KubernetesObject>,
-    'run' | 'waitForSync' | 'hasSynced' | 'lastContact' | 'type'
+    'retryNow' | 'run' | 'waitForSync' | 'hasSynced' | 'lastContact' | 'type'
   >[] {
     return [...resourceKindNames.map((kind) => this.of(kind)), this.secrets]
   }

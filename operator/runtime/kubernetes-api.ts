@@ -92,6 +92,9 @@ export interface ApiRequest extends CallOptions {
 }
 
 /** One exchange, told to metrics: `code` is the HTTP status, or `<error>` when there was no answer. */
+/** As client-go says it. */
+export const noAnswer = '<error>'
+
 export interface RequestObservation {
   readonly method: string
   readonly host: string
@@ -280,7 +283,7 @@ export class KubernetesApi {
   /** Resolves with a 2xx answer whose body is still to be read. */
   async #send(request: ApiRequest, limit: Deadline, longLived: boolean): Promise<IncomingMessage> {
     const started = this.#time.monotonic()
-    let code = '<error>'
+    let code: string = noAnswer
     try {
       const answer = await this.#transport.send({
         method: request.method,

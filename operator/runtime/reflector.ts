@@ -108,6 +108,11 @@ export class Reflector<T extends KubernetesObject> {
     return contacts.includes(undefined) ? undefined : Math.min(...contacts.map(Number))
   }
 
+  /** The server answers again: what waits because it did not need wait no longer. */
+  retryNow(): void {
+    for (const loop of this.#loops) loop.retryNow()
+  }
+
   /** Resolves, never rejects, after the signal aborted. Throws at once when it is already running. */
   run(signal: AbortSignal): Promise<void> {
     if (this.#running) throw new Error(`the reflector of ${describeType(this.type)} is already running`)
@@ -149,6 +154,7 @@ class ListWatchLoop<T extends KubernetesObject> {
   #listFrom: string
   #healthySince: number | undefined
   #listedAt: number | undefined
+  #pausing: AbortController | undefined
   synced = false
   lastContact: number | undefined
 
@@ -174,9 +180,20 @@ class ListWatchLoop<T extends KubernetesObject> {
         if (this.#version === undefined) await this.#list(signal)
         else await this.#watch(this.#version, signal)
       } catch (error) {
-        if (!signal.aborted) await sleep(this.#options.time, this.#recover(error), signal)
+        if (!signal.aborted) await this.#pause(this.#recover(error), signal)
       }
     }
+  }
+
+  /** Ends the pause that follows a failure, if there is one. */
+  retryNow(): void {
+    this.#pausing?.abort()
+  }
+
+  async #pause(ms: number, signal: AbortSignal): Promise<void> {
+    this.#pausing = new AbortController()
+    await sleep(this.#options.time, ms, AbortSignal.any([signal, this.#pausing.signal]))
+    this.#pausing = undefined
   }
 
   async #list(signal: AbortSignal): Promise<void> {

@@ -78,6 +78,22 @@ describe('a reflector', () => {
     expect(reflector.store.keys()).toEqual(['a/two'])
   })
 
+  test('waits no longer after a failure when it is told that the server answers again', async () => {
+    server.answerNext({ status: 500, method: 'GET', isWatch: false, times: 6 })
+    const reflector = aReflector()
+    void reflector.run(stop.signal)
+    for (let failure = 0; failure < 5; failure += 1) {
+      await failedOnce()
+      await time.advance(Number(backoffWaits()[0]))
+    }
+    await failedOnce()
+    expect(backoffWaits()).toEqual([15_000])
+    reflector.retryNow()
+    await eventually('the watch is open', () => server.openWatches === 1)
+    reflector.retryNow()
+    expect(server.asked('GET', true)).toHaveLength(1)
+  })
+
   test('lists from the cache of the server and watches with bookmarks and a time limit by chance', async () => {
     await started({ random: () => 0.5 })
     const [list] = server.asked('GET')
