@@ -84,7 +84,7 @@ describe.skipIf(whyNoControlPlane !== undefined)('the operator', () => {
     const path = `${cluster.plane.kubeconfigPath}-nowhere`
     await writeFile(path, nowhere)
     const operator = cluster.startOperator({ CLOUDSIGNAL_OPERATOR_KUBECONFIG: path })
-    await operator.logged('list or watch failed')
+    await operator.logged('the API server does not say which kinds are installed; asking again')
     const { status, body } = await probe(operator)
     expect(status).toBe(503)
     expect(body).toMatch(/API server: has not shown organizations, .*secrets yet/)
