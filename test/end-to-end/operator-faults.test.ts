@@ -146,5 +146,35 @@ describe.skipIf(whyNoControlPlane !== undefined || process.env['KUBECONFIG_TEST'
       expect(stdout.match(/unlucky/g)).toHaveLength(1)
       await settled()
     })
+
+    test('an API server that is restarted is followed again, and nothing is done twice', async () => {
+      await cluster.plane.restart()
+      await cluster.apply(user('after-a-restart'))
+      const began = performance.now()
+      await cluster.ready('mqttuser', namespace, 'after-a-restart', 'True Synced')
+      expect(performance.now() - began).toBeLessThan(10_000)
+      expect(await stored('after-a-restart')).toBeDefined()
+      await settled()
+    })
+
+    test('a user that is deleted while Redis hangs is let go in time with an Event; its record goes when Redis is back', async () => {
+      await cluster.killOperators()
+      operator = cluster.startOperator({ CLOUDSIGNAL_OPERATOR_FINALIZER_SECONDS: '3' })
+      await operator.logged('everything is in the store')
+      await cluster.apply(user('stuck'))
+      await cluster.ready('mqttuser', namespace, 'stuck', 'True Synced')
+      cluster.redisServer.suspend()
+      await cluster.plane.kubectl(['delete', 'mqu', 'stuck', '-n', namespace, '--timeout=20s'])
+      await eventually('it is told', async () => {
+        const { stdout } = await cluster.plane.kubectl(['get', 'events', '-n', namespace, '-o', 'name'])
+        return stdout.includes('stuck') && operator.output().includes('its record is left for the sweep')
+      })
+      cluster.redisServer.resume()
+      await eventually('its record is gone', async () => {
+        return (await stored('stuck').catch(() => 'away')) === undefined
+      })
+      expect(await stored('ada')).toBeDefined()
+      await settled()
+    })
   },
 )
