@@ -83,6 +83,11 @@ export class StandaloneHost implements ResourceHost {
     await this.#options.secrets.update(secret, data)
   }
 
+  // Its Secrets have their owners in the state directory.
+  async adoptSecret(secret: StoredSecret): Promise<StoredSecret> {
+    return secret
+  }
+
   async pinShortId({ metadata }: ResourceOf['Organization'], shortId: string): Promise<void> {
     await this.#options.manifests.pinShortId(metadata.namespace, metadata.name, shortId)
   }

@@ -33,6 +33,9 @@ export interface KubernetesHostOptions {
   readonly events: Pick<EventRecorder, 'record'>
 }
 
+/** On a Secret: what it was generated for. */
+const generatedFor = 'cloudsignal.app/generated-for'
+
 /** Resources of a cluster: read from the cache, written through the API, and never older than our own writes. */
 export class KubernetesHost implements ResourceHost {
   readonly #api: KubernetesHostOptions['api']
@@ -120,7 +123,7 @@ export class KubernetesHost implements ResourceHost {
         name,
         namespace,
         labels: { ...labels, 'app.kubernetes.io/managed-by': fieldManager },
-        annotations: { ...annotations },
+        annotations: { ...annotations, [generatedFor]: `${owner.kind}/${owner.name}` },
         ownerReferences: [{ apiVersion: ownApiVersion, ...owner, controller: true }],
       },
       type,
@@ -141,6 +144,26 @@ export class KubernetesHost implements ResourceHost {
     const change = { data: encoded(data) }
     const options = { resourceVersion: version, fieldManager }
     await this.#api.mergePatch(secretType, { namespace, name }, change, options)
+  }
+
+  async adoptSecret(secret: StoredSecret, owner: NewSecret['owner']): Promise<StoredSecret> {
+    const { namespace, name, version: resourceVersion } = secret
+    const ownerReferences = [{ apiVersion: ownApiVersion, ...owner, controller: true }]
+    const options = { resourceVersion, fieldManager }
+    try {
+      return this.#seen(
+        await this.#api.mergePatch(
+          secretType,
+          { namespace, name },
+          { metadata: { ownerReferences } },
+          options,
+        ),
+      )
+    } catch (error) {
+      // Without the right to change Secrets it serves all the same, and stays when its object goes.
+      if (isApiError(error, 'forbidden')) return { ...secret, ownerUid: owner.uid }
+      throw error
+    }
   }
 
   async pinShortId({ metadata }: ResourceOf['Organization'], shortId: string): Promise<void> {
@@ -187,12 +210,15 @@ export class KubernetesHost implements ResourceHost {
     const { namespace = '', name, resourceVersion: version = '', ownerReferences } = metadata
     this.#seenSecrets.set(`${namespace}/${name}`, version)
     const owner = ownerReferences?.find(({ controller }) => controller === true)
+    const restoredFor =
+      (ownerReferences ?? []).length === 0 ? metadata.annotations?.[generatedFor] : undefined
     return {
       namespace,
       name,
       version,
       data: decoded(data),
       ...(owner === undefined ? {} : { ownerUid: owner.uid }),
+      ...(restoredFor === undefined ? {} : { restoredFor }),
     }
   }
 

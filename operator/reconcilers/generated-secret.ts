@@ -20,6 +20,9 @@ export async function ensureSecret(
   const present = await host.readSecret(namespace, name)
   const secret = present ?? (await createAndRead(host, { ...wanted, data: await data() }))
   if (secret.ownerUid === owner.uid) return { secret }
+  if (secret.restoredFor === `${owner.kind}/${owner.name}`) {
+    return { secret: await host.adoptSecret(secret, owner) }
+  }
   const message = `Secret ${name} is there and was not generated for this ${owner.kind}: remove it, or give another name`
   return { refusal: notReady('SecretConflict', message) }
 }

@@ -46,6 +46,8 @@ export interface ResourceHost {
   addFinalizer<K extends ResourceKindName>(kind: K, resource: ResourceOf[K]): Promise<void>
   removeFinalizer<K extends ResourceKindName>(kind: K, resource: ResourceOf[K]): Promise<void>
 
+  /** Gives a Secret that came from a backup the owner it was generated for. */
+  adoptSecret(secret: StoredSecret, owner: NewSecret['owner']): Promise<StoredSecret>
   /** Tells people about a transition. Never rejects. */
   event<K extends ResourceKindName>(kind: K, resource: ResourceOf[K], event: ResourceEvent): void
 }
@@ -64,6 +66,8 @@ export interface StoredSecret {
   readonly version: string
   /** Uid of the resource it was generated for; absent for a Secret of a user's own. */
   readonly ownerUid?: string
+  /** `<kind>/<name>` of what it was generated for, where it belongs to nobody: it came from a backup. */
+  readonly restoredFor?: string
   readonly data: Readonly<Record<string, string>>
 }
 

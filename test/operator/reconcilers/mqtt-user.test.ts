@@ -59,6 +59,19 @@ describe('a user without a password', () => {
     expect((await ada())?.limits).toEqual({ connections: 1 })
   })
 
+  test('keeps the one of a Secret that came from a backup, and takes none that was another’s', async () => {
+    const data = { username: `ada@${org}`, password: generateSecret('mp') }
+    const restored = { namespace: 'default', name: 'ada-mqtt', version: '1', data }
+    world.host.secrets.set('default/ada-mqtt', { ...restored, restoredFor: 'MqttUser/bob' })
+    await world.apply(aUserResource('ada', lists))
+    expect(world.ready('MqttUser', 'ada')).toBe('False SecretConflict')
+    world.host.secrets.set('default/ada-mqtt', { ...restored, restoredFor: 'MqttUser/ada' })
+    await world.secretChanged('ada-mqtt')
+    expect(world.ready('MqttUser', 'ada')).toBe('True Synced')
+    expect((await ada())?.verifiers).toEqual([{ verifier: verifierOfGenerated(data.password, adaBinding) }])
+    expect(world.host.secrets.get('default/ada-mqtt')?.ownerUid).toBe('uid-MqttUser-default-ada')
+  })
+
   test('gets another when the Secret is deleted', async () => {
     await world.apply(aUserResource('ada', lists))
     const before = await ada()
