@@ -112,7 +112,7 @@ export async function runOperator({
     log,
   })
   shutdown.add('events', () => events.flush())
-  const host = new KubernetesHost({ api, cache, events })
+  const host = new KubernetesHost({ api, cache, events, mayWrite: () => elector.isLeader() })
   let leadership: Leadership | undefined
   // Another Redis may be the master now, and lack what was written last.
   eachNode(redis, (node) => node.on('ready', () => leadership?.lookAgain()))

@@ -1,3 +1,4 @@
+import { DomainError } from '#core/errors.ts'
 import { type ResourceKindName, resourceKindNames, type ResourceOf } from '#core/resources/index.ts'
 import type { Fate, NewSecret, ResourceEvent, ResourceHost, StoredSecret } from '../reconcilers/host.ts'
 import { type IndexedKind, type IndexOf, isUnder } from '../reconcilers/resource-indexes.ts'
@@ -31,6 +32,8 @@ export interface KubernetesHostOptions {
   readonly api: Pick<KubernetesApi, 'get' | 'create' | 'apply' | 'applyStatus' | 'mergePatch'>
   readonly cache: ClusterCache
   readonly events: Pick<EventRecorder, 'record'>
+  /** False once leadership is over, which a process that hung may not have noticed otherwise. */
+  readonly mayWrite?: () => boolean
 }
 
 /** On a Secret: what it was generated for. */
@@ -47,8 +50,8 @@ export class KubernetesHost implements ResourceHost {
   /** Versions of Secrets that a reconcile has read already. */
   readonly #seenSecrets = new Map<string, string>()
 
-  constructor({ api, cache, events }: KubernetesHostOptions) {
-    this.#api = api
+  constructor({ api, cache, events, mayWrite = () => true }: KubernetesHostOptions) {
+    this.#api = whileLeading(api, mayWrite)
     this.#cache = cache
     this.#events = events
     this.#deletions = new Deletions(api, cache)
@@ -243,6 +246,26 @@ export class KubernetesHost implements ResourceHost {
     this.#forgetOlder(cached)
     return asResource((this.#written.get(cached.metadata.uid ?? '') ?? cached) as KubernetesResource<K>)
   }
+}
+
+/** Nothing of another leader's is written over by one whose time is over. */
+function whileLeading(
+  api: KubernetesHostOptions['api'],
+  mayWrite: () => boolean,
+): KubernetesHostOptions['api'] {
+  const guarded =
+    <P extends unknown[], R>(write: (...parameters: P) => Promise<R>) =>
+    async (...parameters: P): Promise<R> => {
+      if (!mayWrite()) throw new DomainError('superseded', 'this operator leads no more')
+      return await write(...parameters)
+    }
+  return {
+    get: api.get.bind(api),
+    create: guarded(api.create.bind(api)),
+    apply: guarded(api.apply.bind(api)),
+    applyStatus: guarded(api.applyStatus.bind(api)),
+    mergePatch: guarded(api.mergePatch.bind(api)),
+  } as KubernetesHostOptions['api']
 }
 
 /** With the uid, so that a write for one object never reaches, or makes, another of its name. */

@@ -210,4 +210,20 @@ describe('resources of a cluster', () => {
       { type: 'Warning', reason: 'NoAccess', action: 'Reconcile', note: 'none' },
     ])
   })
+
+  test('are not written any more by one that leads no more, and can still be read', async () => {
+    let leads = true
+    const record = (...event: unknown[]): void => void events.push(event)
+    const own = new KubernetesHost({ api, cache, events: { record }, mayWrite: () => leads })
+    expect(await own.createSecret(newSecret)).toMatchObject({ name: 'ada-mqtt' })
+    const secret = await own.readSecret('a', 'ada-mqtt')
+    leads = false
+    const over = { code: 'superseded' }
+    await expect(own.createSecret({ ...newSecret, name: 'other' })).rejects.toMatchObject(over)
+    await expect(own.updateSecret(secret ?? { ...newSecret, version: '' }, {})).rejects.toMatchObject(over)
+    await expect(own.addFinalizer('MqttUser', ada())).rejects.toMatchObject(over)
+    await expect(own.writeStatus('MqttUser', ada(), { username: 'x' })).rejects.toMatchObject(over)
+    expect(await own.readSecret('a', 'ada-mqtt')).toEqual(secret)
+    expect(server.read(`${users}/ada`)?.status).toBeUndefined()
+  })
 })
