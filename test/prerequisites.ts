@@ -19,6 +19,12 @@ const chromium: Requirement = {
   package: 'chromium',
   why: 'pages are looked at in it',
 }
+/** The trigger of a page is tried out in it; skipped without it. */
+const postgres: Requirement = {
+  program: 'psql',
+  package: 'postgresql',
+  why: 'a trigger that is documented runs in it',
+}
 /** Only for a control plane of our own; without it, tests on a real API server are skipped. */
 const etcd: Requirement = {
   program: 'etcd',
@@ -33,9 +39,10 @@ export async function prepareTests(): Promise<boolean> {
   const hasControlPlane = Boolean(process.env['KUBECONFIG_TEST'] || process.env['KUBEBUILDER_ASSETS'])
   const wanted = hasControlPlane ? requirements : [...requirements, etcd]
   // By itself: where a distribution has no such package, apt-get installs nothing of what it is asked for with it.
-  const left = [...(await provide(wanted, say)), ...(await provide([chromium], say))]
+  const optional = [...(await provide([chromium], say)), ...(await provide([postgres], say))]
+  const left = [...(await provide(wanted, say)), ...optional]
   for (const [, problem] of left) say(problem)
-  const blocking = left.filter(([requirement]) => ![chromium, etcd].includes(requirement))
+  const blocking = left.filter(([requirement]) => ![chromium, etcd, postgres].includes(requirement))
   if (blocking.length > 0) return false
   const tools = await prepareClientTools()
   if (tools !== undefined) say(tools.reason)
