@@ -11,6 +11,7 @@ const requirements: readonly Requirement[] = [
   { program: 'redis-server', package: 'redis-server', why: 'the stores run on it', leastMajor: 7 },
   { program: 'mosquitto_pub', package: 'mosquitto-clients', why: 'a second MQTT client' },
   { program: 'mosquitto_sub', package: 'mosquitto-clients', why: 'a second MQTT client' },
+  { program: 'jq', package: 'jq', why: 'the commands of docs/backup.md use it' },
   { program: 'unzip', package: 'unzip', why: 'it unpacks kubectl and helm' },
 ]
 /** Tests that look at pages are skipped without it. */

@@ -1,11 +1,16 @@
 /**
  * The examples on a real API server, as Argo CD and Flux see them; then all of it in a fresh cluster, with new uids, no
- * owners and an empty Redis, by the filters of docs/backup.md.
+ * owners and an empty Redis, by the commands of docs/backup.md.
  */
-import { readdir, readFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { resourceKinds } from '#core/resources/index.ts'
+import { blockOf, readPage } from '../docs/page-blocks.ts'
+import { shell } from '../docs/shell.ts'
+import { findClientTools } from '../fixtures/kubernetes-tools.ts'
 import { whyNoControlPlane } from '../fixtures/kubernetes.ts'
 import { type OperatorCluster, startOperatorCluster } from '../fixtures/operator-cluster.ts'
 
@@ -47,18 +52,28 @@ describe.skipIf(whyNoControlPlane !== undefined)('the examples', () => {
   let first: OperatorCluster
   let second: OperatorCluster
   let objects: readonly KubernetesObject[]
+  let directory: string
 
   beforeAll(async () => {
     objects = await readExamples()
+    directory = await mkdtemp(join(tmpdir(), 'cloudsignal-backup-'))
     ;[first, second] = await Promise.all([startOperatorCluster(), startOperatorCluster()])
     await first.plane.kubectl(['create', 'namespace', 'globex'])
-    await second.plane.kubectl(['create', 'namespace', 'globex'])
   }, 120_000)
-  afterAll(() => Promise.all([first?.stop(), second?.stop()]))
+  afterAll(async () => {
+    await Promise.all([first?.stop(), second?.stop()])
+    await rm(directory, { recursive: true, force: true })
+  })
 
   const all = async ({ plane }: OperatorCluster, what: string): Promise<readonly KubernetesObject[]> => {
     const { stdout } = await plane.kubectl(['get', what, '--all-namespaces', '-o', 'json'])
     return (JSON.parse(stdout) as { items: readonly KubernetesObject[] }).items
+  }
+  /** Runs commands of the page, in one directory for all of them. */
+  const follow = async ({ plane }: OperatorCluster, script: string): Promise<void> => {
+    const { kubectl } = await findClientTools()
+    const path = `${dirname(kubectl)}:${process.env['PATH']}`
+    await shell(`cd '${directory}'\n${script}`, { PATH: path, KUBECONFIG: plane.kubeconfigPath })
   }
   const ready = async (cluster: OperatorCluster): Promise<void> => {
     for (const { kind, metadata } of objects) {
@@ -93,17 +108,9 @@ describe.skipIf(whyNoControlPlane !== undefined)('the examples', () => {
     expect(Object.keys(before)).toHaveLength(4)
     const records = await first.store.list('user', 'org_k7xm4pqr2n5t')
 
-    // As the filters of the page do: what the new cluster gives anew is left out.
-    const saved = [...(await all(first, kinds.join(','))), ...(await all(first, 'secrets'))].map(
-      ({ metadata: { name, namespace, labels, annotations }, ...rest }) => {
-        const { status: _, ...object } = rest
-        return { ...object, metadata: { name, namespace, labels, annotations } }
-      },
-    )
-    const secrets = saved.filter(({ kind }) => kind === 'Secret')
-    const resources = saved.filter(({ kind }) => kind !== 'Secret')
-    await second.apply(...secrets)
-    await second.apply(...resources)
+    const { blocks } = await readPage('backup.md')
+    await follow(first, blockOf(blocks, 'save'))
+    await follow(second, blockOf(blocks, 'restore'))
     second.startOperator()
     await ready(second)
 
