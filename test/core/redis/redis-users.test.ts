@@ -8,6 +8,7 @@ import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
+import { RedisMarks } from '#core/stores/redis-marks.ts'
 import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
 import { RedisClientRegistry } from '../../../broker/cluster/redis-client-registry.ts'
 import { RedisPersistence } from '../../../broker/persistence/redis-persistence.ts'
@@ -17,6 +18,7 @@ import { describeControlLog } from '../../contracts/control-log.ts'
 import { describeCredentialStore } from '../../contracts/credential-store.ts'
 import { describeGroupPersistence } from '../../contracts/groups.ts'
 import { describeIdentityStore } from '../../contracts/identity-store.ts'
+import { describeMarks } from '../../contracts/marks.ts'
 import { describeRateLimiter } from '../../contracts/rate-limiter.ts'
 import { describeRetainedMessages } from '../../contracts/retained-messages.ts'
 import { describeSessionPersistence } from '../../contracts/session-persistence.ts'
@@ -63,6 +65,11 @@ describeCredentialStore('the credential store, as the token service', async () =
 describeRateLimiter('the rate limiter, as the token service', async () => {
   await empty()
   return { limiter: new RedisRateLimiter(as('token-service'), keys), pass: (ms) => pause(ms) }
+})
+
+describeMarks('marks, as the token service', async () => {
+  await empty()
+  return { marks: new RedisMarks(as('token-service'), keys), pass: (seconds) => pause(seconds * 1_000) }
 })
 
 describeApiKeyUses('uses of API keys, as the token service', async () => {
