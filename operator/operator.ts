@@ -51,6 +51,9 @@ export async function runOperator({
   const metrics = createRuntimeMetrics({ registry, prefix: 'cloudsignal_operator' })
   const recordMetrics = createRecordMetrics(registry)
   const redis = connectRedis(settings.redisUrl, 'operator', log, redisTls(settings))
+  let leadership: Leadership | undefined
+  // Another Redis may be the master now, and lack what was written last.
+  eachNode(redis, (node) => node.on('ready', () => leadership?.lookAgain()))
   shutdown.add('Redis', () => closeRedis(redis))
   redisMetrics.watch('operator', redis)
   const keys = redisKeys(settings.keyPrefix)
@@ -113,9 +116,6 @@ export async function runOperator({
   })
   shutdown.add('events', () => events.flush())
   const host = new KubernetesHost({ api, cache, events, mayWrite: () => elector.isLeader() })
-  let leadership: Leadership | undefined
-  // Another Redis may be the master now, and lack what was written last.
-  eachNode(redis, (node) => node.on('ready', () => leadership?.lookAgain()))
   const { keys: sealing, close: leaveSealingKeys } = await openSealingKeys(settings.sealingKeysFile, {
     log,
     // What was sealed under another key is sealed anew.
