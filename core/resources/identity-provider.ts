@@ -161,7 +161,7 @@ export const IdentityProviderSpecSchema = Type.Object(
           secretRef: Type.Optional(
             secretKeyRef(
               'key',
-              'API key of supabase (publishable or secret), firebase (Web API key) or clerk (secret key).',
+              'API key of supabase (publishable or secret), firebase (Web API key) or clerk (secret key); for auth0 JSON with domain, client_id and client_secret of an application that may read users.',
             ),
           ),
         },
@@ -196,8 +196,17 @@ export const IdentityProviderStatusSchema = Type.Object({
 export type IdentityProviderStatus = Static<typeof IdentityProviderStatusSchema>
 export type IdentityProvider = Resource<IdentityProviderSpec, IdentityProviderStatus>
 
-/** Those that answer a live check only who has an API key; the others answer by the token itself. */
-const askedByKey: readonly ProviderType[] = ['supabase', 'firebase', 'clerk']
+/** Whether a live check needs a secret of ours; some are asked by the token itself. */
+const liveCheckSecret = {
+  supabase: 'needed',
+  firebase: 'needed',
+  clerk: 'needed',
+  auth0: 'possible',
+  oidc: 'none',
+} as const satisfies Record<ProviderType, string>
+const typesWith = (use: (typeof liveCheckSecret)[ProviderType]): readonly ProviderType[] =>
+  providerTypes.filter((type) => liveCheckSecret[type] === use)
+const quoted = (types: readonly string[]): string => types.map((type) => `'${type}'`).join(', ')
 
 export const identityProviderKind: ResourceKind<
   typeof IdentityProviderSpecSchema,
@@ -222,11 +231,11 @@ export const identityProviderKind: ResourceKind<
     {
       field: 'spec.liveCheck.secretRef',
       at: 'spec',
-      cel: `!has(self.liveCheck) || (self.type in [${askedByKey.map((type) => `'${type}'`).join(', ')}]) == has(self.liveCheck.secretRef)`,
-      remedy: `give it for ${askedByKey.join(', ')}, and leave it out for other types`,
+      cel: `!has(self.liveCheck) || (has(self.liveCheck.secretRef) ? !(self.type in [${quoted(typesWith('none'))}]) : !(self.type in [${quoted(typesWith('needed'))}]))`,
+      remedy: `give it for ${typesWith('needed').join(', ')}, and leave it out for ${typesWith('none').join(', ')}`,
       holds: ({ spec }) =>
         spec.liveCheck === undefined ||
-        askedByKey.includes(spec.type) === (spec.liveCheck.secretRef !== undefined),
+        liveCheckSecret[spec.type] !== (spec.liveCheck.secretRef === undefined ? 'needed' : 'none'),
     },
     {
       field: 'spec.webhook',

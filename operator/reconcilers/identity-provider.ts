@@ -76,7 +76,7 @@ function decideIdentityProvider(provider: IdentityProvider, facts: Facts): Decis
     return { record: 'remove', ready: notReady('PublicKeyUnusable', message), status: {} }
   }
   if (secrets.refusal !== undefined) return { record: 'remove', ready: secrets.refusal, status: {} }
-  const problem = secretProblem(secrets.clear)
+  const problem = secretProblem(provider.spec.type, secrets.clear)
   if (problem !== undefined) {
     return { record: 'remove', ready: notReady('SecretUnusable', problem), status: {} }
   }

@@ -1,16 +1,21 @@
 import { webhookKeys } from '#core/identity/webhook-secret.ts'
+import type { ProviderType } from '#core/resources/identity-provider.ts'
 import type { ProviderSecretName } from '#core/sealing/provider-secrets.ts'
 
 /** RFC 7518 §3.2: "A key of the same size as the hash output [...] or larger MUST be used". */
 const shortestJwtSecret = 32
 
 /** Why a secret can not be what it is for, without a word of it; undefined where nothing speaks against them. */
-export function secretProblem(clear: ReadonlyMap<ProviderSecretName, string>): string | undefined {
+export function secretProblem(
+  type: ProviderType,
+  clear: ReadonlyMap<ProviderSecretName, string>,
+): string | undefined {
   const jwt = clear.get('jwt')
   const jwtProblem = jwt === undefined ? undefined : problemOfJwtSecret(jwt)
   if (jwtProblem !== undefined) return `the secret of spec.supabase.jwtSecretRef ${jwtProblem}`
   const key = clear.get('live-check')
-  const keyProblem = key === undefined ? undefined : problemOfApiKey(key)
+  const keyProblem =
+    key === undefined ? undefined : type === 'auth0' ? problemOfClient(key) : problemOfApiKey(key)
   if (keyProblem !== undefined) return `the secret of spec.liveCheck.secretRef ${keyProblem}`
   const webhook = clear.get('webhook')
   return webhook === undefined || webhookKeys(webhook) !== undefined
@@ -37,4 +42,20 @@ function problemOfApiKey(key: string): string | undefined {
   return /^[\x21-\x7e]+$/.test(key)
     ? undefined
     : 'is no API key: it has a space or another character that none has'
+}
+
+const clientFields = ['client_id', 'client_secret', 'domain']
+
+function problemOfClient(text: string): string | undefined {
+  const remedy = `is not as it must be: put JSON there with ${clientFields.join(', ')}, each a text, the domain without https://`
+  try {
+    const client = JSON.parse(text) as Readonly<Record<string, unknown>> | null
+    const { domain } = client ?? {}
+    const isRight =
+      clientFields.every((name) => typeof client?.[name] === 'string' && client[name] !== '') &&
+      /^[a-z0-9-]+(\.[a-z0-9-]+)+$/i.test(String(domain))
+    return isRight ? undefined : remedy
+  } catch {
+    return remedy
+  }
 }

@@ -84,6 +84,11 @@ describe('the environment that the chart gives', () => {
       ])
       expect(JSON.stringify(podOf(objects, 'broker'))).not.toMatch(/sealing/i)
     }
+    const given = { CLOUDSIGNAL_REDIS_URL: 'redis://r', CLOUDSIGNAL_SEALING_KEYS_FILE: '/keys' }
+    const refused = {
+      problems: expect.arrayContaining([expect.objectContaining({ field: 'CLOUDSIGNAL_SEALING_KEYS_FILE' })]),
+    }
+    expect(() => readSettings(brokerSettings, given)).toThrow(expect.objectContaining(refused))
   })
 
   test('needs no certificate of the programs where only the authority is given', async () => {

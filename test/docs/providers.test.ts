@@ -13,7 +13,7 @@ import { sampleKeys } from '../../standalone/samples.ts'
 import { type Standalone, startStandalone } from '../../standalone/standalone.ts'
 import type { JsonObject } from '../../token-service/verifier/compact-token.ts'
 import { forgeToken, jwksOf, newSigningKeys, signShared, signWith } from '../fixtures/issuer.ts'
-import { apiKeys, type ProviderApi, startProviderApi } from '../fixtures/provider-api.ts'
+import { apiKeys, managementClient, type ProviderApi, startProviderApi } from '../fixtures/provider-api.ts'
 import { providerSamples } from '../fixtures/provider-samples.ts'
 import { genuineKeys } from '../fixtures/token-forgeries.ts'
 import { shell } from './shell.ts'
@@ -43,7 +43,11 @@ beforeAll(async () => {
     )
   }
   api = await startProviderApi()
-  for (const type of providerTypes) await writeChecked(manifests, type)
+  for (const type of providerTypes) {
+    await writeVariant(manifests, type, { block: 'live check', as: `${type}-checked`, key: apiKeys[type] })
+  }
+  const key = JSON.stringify(managementClient)
+  await writeVariant(manifests, 'auth0', { block: 'blocked', as: 'auth0-blocked', key })
   const legacy = blockOf((await readPage('providers/supabase.md')).blocks, 'legacy')
   await writeFile(join(manifests, 'supabase-legacy.yaml'), legacy)
   standalone = await startStandalone({
@@ -72,34 +76,25 @@ function documentAt(url: string): object {
     : { issuer, jwks_uri: `${issuer}/jwks`, userinfo_endpoint: `${issuer}/userinfo` }
 }
 
-/** The page's provider once more, under another name, with the live check and the Secret that the page adds to it. */
-async function writeChecked(manifests: string, type: ProviderType): Promise<void> {
+/** The page's provider once more, under another name, with what the page adds to it in the blocks of this name. */
+async function writeVariant(
+  manifests: string,
+  type: ProviderType,
+  { block, as, key }: { readonly block: string; readonly as: string; readonly key: string | undefined },
+): Promise<void> {
   const { blocks } = await readPage(`providers/${type}.md`)
   const provider = parse(blockOf(blocks, 'yaml')) as { metadata: object; spec: object }
-  const added = parse(named(blocks, 'yaml', 'live check')) as { spec: object }
-  const checked = {
-    ...provider,
-    metadata: { name: `${type}-checked` },
-    spec: { ...provider.spec, ...added.spec },
-  }
-  const files = [checked]
-  const key = apiKeys[type]
+  const added = parse(named(blocks, 'yaml', block)) as { spec: object }
+  const files: object[] = [{ ...provider, metadata: { name: as }, spec: { ...provider.spec, ...added.spec } }]
   if (key !== undefined) {
-    const command = named(blocks, 'sh', 'live check').trim()
-    const [, name, field] =
-      /^kubectl create secret generic (\S+) --from-literal=(\w+)="\$\w+"$/.exec(command) ?? []
-    const secret = {
-      apiVersion: 'v1',
-      kind: 'Secret',
-      metadata: { name },
-      stringData: { [String(field)]: key },
-    }
-    files.push(secret as never)
+    const [, name = '', field = ''] =
+      /^kubectl create secret generic (\S+)\s(?:.*\s)?\s*--from-literal=(\w+)=["'].*["']$/s.exec(
+        named(blocks, 'sh', block).trim(),
+      ) ?? []
+    files.push({ apiVersion: 'v1', kind: 'Secret', metadata: { name }, stringData: { [field]: key } })
   }
-  await writeFile(
-    join(manifests, `${type}-checked.yaml`),
-    files.map((file) => JSON.stringify(file)).join('\n---\n'),
-  )
+  const text = files.map((file) => JSON.stringify(file)).join('\n---\n')
+  await writeFile(join(manifests, `${as}.yaml`), text)
 }
 
 function named(blocks: readonly PageBlock[], language: string, name: string): string {
@@ -232,7 +227,7 @@ describe.each(providerTypes)('the page about %s', (type) => {
     const { blocks } = await readPage(`providers/${type}.md`)
     signedIn = await signWith(genuineKeys, claimsOf(), { header })
     const steps = blocks.filter(
-      ({ language, name }) => language === 'sh' && !['exchange', 'live check'].includes(name),
+      ({ language, name }) => language === 'sh' && !['exchange', 'live check', 'blocked'].includes(name),
     )
     const answer = await run([...steps, { text: blockOf(blocks, 'exchange') }].map(({ text }) => text))
     const { user_id: userId } = answer
@@ -275,6 +270,18 @@ describe.each(providerTypes)('the page about %s', (type) => {
       }
     }
   })
+})
+
+test('the Management API of the page about auth0 tells who is blocked', async () => {
+  const { blocks } = await readPage('providers/auth0.md')
+  const auth0 = providerSamples.auth0.claims(Math.floor(Date.now() / 1000))
+  const command = blockOf(blocks, 'exchange').replace('\\"auth0\\"', '\\"auth0-blocked\\"')
+  const token = (jti: string): Promise<string> => signWith(genuineKeys, { ...auth0, jti })
+  api.ended.clear()
+  expect(await run([command], await token('1'))).toMatchObject({ user_id: auth0['sub'] })
+  expect(api.requests.at(-1)).toMatch(/^GET \/api\/v2\/users\//)
+  api.ended.add(String(auth0['sub']))
+  expect(await run([command], await token('2'))).toMatchObject({ code: 'session_ended' })
 })
 
 describe('the legacy secret of the page about supabase', () => {

@@ -1,4 +1,5 @@
 import type { ProviderSettings, ProviderType } from '#core/resources/identity-provider.ts'
+import type { FetchedToken } from './own-tokens.ts'
 import type { ProviderAnswer, ProviderQuestion } from './provider-asker.ts'
 
 /**
@@ -32,6 +33,10 @@ export interface LiveIo {
   readonly secret: string | undefined
   /** Seconds since the epoch. */
   readonly now: number
+  /** A token of our own for the provider's API; fetched where there is none, and kept until it is about to end. */
+  ownToken(fetch: () => Promise<FetchedToken>): Promise<string>
+  /** It is not taken any more. */
+  forgetOwnToken(): void
   ask(question: ProviderQuestion): Promise<ProviderAnswer>
   /** Where the issuer's discovery document says that users are asked about. */
   userinfoEndpoint(): Promise<string>

@@ -7,7 +7,8 @@ import { providerKinds } from '../providers/index.ts'
 import type { IssuerKeys } from '../verifier/issuer-keys.ts'
 import { ProviderUnavailable, TokenRefused } from '../verifier/token-refused.ts'
 import type { ChosenProvider, Identity } from '../verifier/verify-token.ts'
-import type { LiveCheck, LiveVerdict } from './live-check.ts'
+import type { LiveCheck, LiveIo, LiveVerdict } from './live-check.ts'
+import { OwnTokens } from './own-tokens.ts'
 import { Patience } from './patience.ts'
 import type { ProviderAsker } from './provider-asker.ts'
 
@@ -35,10 +36,12 @@ export class LiveChecks {
   readonly #options: LiveChecksOptions
   readonly #known = new Map<string, Known>()
   readonly #patience: Patience
+  readonly #ownTokens: OwnTokens
 
   constructor(options: LiveChecksOptions) {
     this.#options = options
     this.#patience = new Patience(options.now)
+    this.#ownTokens = new OwnTokens(options.now)
   }
 
   /**
@@ -83,10 +86,13 @@ export class LiveChecks {
     const scope = `${organization}/${record.uid}`
     const secret = openProviderSecret(sealing, organization, record, 'live-check')
     const check = providerKinds[record.type].liveCheck as LiveCheck<ProviderType>
-    const io = {
+    const version = record.secrets?.['live-check'] ?? ''
+    const io: LiveIo = {
       secret,
       now: Math.floor(now() / 1000),
-      ask: (question: Parameters<ProviderAsker>[0]) => ask(question, limits),
+      ownToken: (fetch) => this.#ownTokens.get(scope, version, fetch),
+      forgetOwnToken: () => this.#ownTokens.forget(scope),
+      ask: (question) => ask(question, limits),
       userinfoEndpoint: () => keys.userinfoEndpoint(scope, identity.issuer),
     }
     try {

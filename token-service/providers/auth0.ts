@@ -1,5 +1,6 @@
 import { claimOf, optionalText, verifiedEmail } from '../verifier/claims.ts'
 import type { JsonObject } from '../verifier/compact-token.ts'
+import { askManagement } from '../live-checks/auth0-management.ts'
 import { askUserinfo } from '../live-checks/userinfo.ts'
 import { TokenRefused } from '../verifier/token-refused.ts'
 import { isMachine } from './oidc.ts'
@@ -12,7 +13,9 @@ const idTokenClaims = ['nonce', 'at_hash', 'c_hash'] as const
 export const auth0: ProviderKind<'auth0'> = {
   type: 'auth0',
   liveCheck: (_settings, person, io) =>
-    askUserinfo(`${person.issuer.replace(/\/+$/, '')}/userinfo`, person, io),
+    io.secret === undefined
+      ? askUserinfo(`${person.issuer.replace(/\/+$/, '')}/userinfo`, person, io)
+      : askManagement(io.secret, person, io),
   policy: ({ issuers, audience }, { allowMachine }) => ({
     issuers,
     audiences: audience,

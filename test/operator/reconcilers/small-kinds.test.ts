@@ -242,6 +242,26 @@ describe('an IdentityProvider', () => {
     )
   })
 
+  test.each([
+    ['no JSON', 'client-secret'],
+    ['null', 'null'],
+    ['a field short', '{"domain":"acme.eu.auth0.com","client_id":"c"}'],
+    ['led astray', '{"domain":"acme.eu.auth0.com/x@y","client_id":"c","client_secret":"s"}'],
+  ])('whose client for Auth0 is %s says what it must be', async (_name, key) => {
+    const auth0 = { issuers: ['https://acme.eu.auth0.com/'], audience: ['a'] }
+    const spec = { ...acme, ...lists, type: 'auth0', auth0, liveCheck: { secretRef: { name: 'm' } } } as const
+    world.host.putSecret('default', 'm', { key })
+    await world.apply(aResource('IdentityProvider', 'login', spec))
+    expect(world.ready('IdentityProvider', 'login')).toBe('False SecretUnusable')
+    expect(world.message('IdentityProvider', 'login')).toMatch(
+      /JSON there with client_id, client_secret, domain/,
+    )
+    const client = { domain: 'acme.eu.auth0.com', client_id: 'c', client_secret: 's' }
+    world.host.putSecret('default', 'm', { key: JSON.stringify(client) })
+    await world.secretChanged('m')
+    expect(world.ready('IdentityProvider', 'login')).toBe('True Synced')
+  })
+
   test('says what its users could not do', async () => {
     const { accessListRefs: _, ...bare } = spec
     await world.apply(aResource('IdentityProvider', 'login', bare))

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { providerTypes, type ProviderType } from '#core/resources/identity-provider.ts'
 import type { DocumentFetcher } from '../../../token-service/verifier/document-fetcher.ts'
 import { jwksOf, signWith } from '../../fixtures/issuer.ts'
-import { apiKeys, type ProviderApi, startProviderApi } from '../../fixtures/provider-api.ts'
+import { apiKeys, managementClient, type ProviderApi, startProviderApi } from '../../fixtures/provider-api.ts'
 import { providerSamples } from '../../fixtures/provider-samples.ts'
 import { anOrganizationId, aProvider } from '../../fixtures/records.ts'
 import { aSealingKey, sealedFor, testSealing } from '../../fixtures/sealing.ts'
@@ -263,6 +263,42 @@ describe('the live check', () => {
       'token_type_not_allowed',
       expect.stringContaining('scope openid'),
     ])
+  })
+
+  describe('of auth0 by its Management API', () => {
+    const key = JSON.stringify(managementClient)
+
+    test('refuses who is blocked, and fetches its own token once', async () => {
+      await putProvider('auth0', { key })
+      expect(await outcome('auth0', await tokenOf('auth0', { jti: '1' }))).toBe('200 ')
+      api.ended.add(subjectOf('auth0'))
+      expect(await outcome('auth0', await tokenOf('auth0', { jti: '2' }))).toBe('401 session_ended')
+      const user = `GET /api/v2/users/${encodeURIComponent(subjectOf('auth0'))}?fields=user_id,blocked&include_fields=true`
+      expect(api.requests).toEqual(['POST /oauth/token', user, user])
+      service.pass(3_600_001)
+      expect(await outcome('auth0', await tokenOf('auth0', { jti: '3' }))).toBe('401 session_ended')
+      expect(api.requests.slice(3)).toEqual(['POST /oauth/token', user])
+    })
+
+    test('refuses who is gone', async () => {
+      await putProvider('auth0', { key })
+      expect(await outcome('auth0', await tokenOf('auth0', { jti: '1' }))).toBe('200 ')
+      answerWith(404, { error: 'Not Found' })
+      expect(await outcome('auth0', await tokenOf('auth0', { jti: '2' }))).toBe('401 session_ended')
+    })
+
+    test('fetches another token where its own is not taken any more, and for another client', async () => {
+      await putProvider('auth0', { key })
+      expect(await outcome('auth0', await tokenOf('auth0', { jti: '1' }))).toBe('200 ')
+      answerWith(401, {})
+      expect(await outcome('auth0', await tokenOf('auth0', { jti: '2' }))).toBe(unavailable)
+      api.answerWith(undefined)
+      expect(await outcome('auth0', await tokenOf('auth0', { jti: '3' }))).toBe('200 ')
+      const other = JSON.stringify({ ...managementClient, client_secret: 'another' })
+      await putProvider('auth0', { key: other })
+      expect(await outcome('auth0', await tokenOf('auth0', { jti: '4' }))).toBe(unavailable)
+      expect(service.logged.join('\n')).not.toMatch(/management-(secret|token)/)
+    })
   })
 
   test('is made for a renewal by a new identity token too', async () => {
