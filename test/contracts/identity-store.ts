@@ -73,6 +73,8 @@ export function describeIdentityStore(name: string, create: () => Promise<Identi
       expect((await store.getMany('access-list', org, [])).size).toBe(0)
       expect([...(await store.list('access-list', org)).keys()].sort()).toEqual(['a', 'b'])
       expect((await store.list('access-list', anotherOrganizationId)).size).toBe(0)
+      expect(await store.count('access-list', org)).toBe(2)
+      expect(await store.count('access-list', anotherOrganizationId)).toBe(0)
     })
 
     test('what is recalled is what was read last, if anything, and has a version of its own', async () => {
