@@ -26,6 +26,12 @@ const postgres: Requirement = {
   package: 'postgresql',
   why: 'a trigger that is documented runs in it',
 }
+/** Tests with Prometheus, and with promtool that comes with it, are skipped without it. */
+const prometheus: Requirement = {
+  program: 'prometheus',
+  package: 'prometheus',
+  why: 'it reads the metrics, and its promtool the rules',
+}
 /** Only for a control plane of our own; without it, tests on a real API server are skipped. */
 const etcd: Requirement = {
   program: 'etcd',
@@ -40,10 +46,14 @@ export async function prepareTests(): Promise<boolean> {
   const hasControlPlane = Boolean(process.env['KUBECONFIG_TEST'] || process.env['KUBEBUILDER_ASSETS'])
   const wanted = hasControlPlane ? requirements : [...requirements, etcd]
   // By itself: where a distribution has no such package, apt-get installs nothing of what it is asked for with it.
-  const optional = [...(await provide([chromium], say)), ...(await provide([postgres], say))]
+  const optional = [
+    ...(await provide([chromium], say)),
+    ...(await provide([postgres], say)),
+    ...(await provide([prometheus], say)),
+  ]
   const left = [...(await provide(wanted, say)), ...optional]
   for (const [, problem] of left) say(problem)
-  const blocking = left.filter(([requirement]) => ![chromium, etcd, postgres].includes(requirement))
+  const blocking = left.filter(([requirement]) => ![chromium, etcd, postgres, prometheus].includes(requirement))
   if (blocking.length > 0) return false
   const tools = await prepareClientTools()
   if (tools !== undefined) say(tools.reason)
