@@ -113,6 +113,8 @@ export function createBrokerMetrics(
   for (const cause of Object.keys(endCauses)) ends.inc({ cause }, 0)
   for (const reason of dropReasons) drops.inc({ reason }, 0)
   for (const reason of earlyReasons) droppedEarly.inc({ reason }, 0)
+  for (const outcome of ['published', 'denied', 'failed', 'damaged']) wills.inc({ outcome }, 0)
+  renewals.inc({ outcome: 'renewed' }, 0)
   for (const limit of ['newcomers', 'subscriptions']) limits.inc({ limit }, 0)
   return {
     connected(listener) {

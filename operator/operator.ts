@@ -155,6 +155,8 @@ export async function runOperator({
     })
     return leadership
   }
+  // Who has never led says so too: an alert that nobody leads needs somebody who says it.
+  metrics.election.leading(settings.leaseName, false)
   const elector = createElector(settings, {
     api,
     log,

@@ -7,6 +7,7 @@ const steps: readonly (readonly [name: string, command: string, ...parameters: r
   ['format', 'oxfmt', '--check', '.'],
   ['dead code', 'knip', '--no-progress'],
   ['generated CRDs', 'node', 'scripts/generate-crds.ts', '--check'],
+  ["the chart's dashboards", 'node', 'scripts/generate-dashboards.ts', '--check'],
   ["the chart's CRDs", 'node', 'scripts/copy-crds.ts', '--check'],
   ["the chart's descriptions", 'node', 'scripts/document-chart.ts', '--check'],
   ['OpenAPI document', 'node', 'scripts/generate-openapi.ts', '--check'],

@@ -138,6 +138,7 @@ function documentMetrics(registry: Registry): Pick<TokenServiceMetrics, 'documen
   for (const document of issuerDocuments) {
     for (const outcome of ['success', 'failure']) fetches.inc({ document, outcome }, 0)
     stale.inc({ document }, 0)
+    seconds.zero({ document })
   }
   let read: Parameters<TokenServiceMetrics['showDocuments']>[0] | undefined
   const gauge = (name: keyof DocumentCounts, help: string): void => {

@@ -108,7 +108,10 @@ function controllerMetrics(registry: Registry): RuntimeMetrics['controller'] {
   return (name, concurrency) => {
     reconcile.maxConcurrent.set({ controller: name }, concurrency)
     // Zero, not absent: an alert on an increase sees the first failure too.
-    for (const counter of Object.values(reconcile.failures)) counter.inc({ controller: name }, 0)
+    for (const counter of [...Object.values(reconcile.failures), reconcile.timeouts]) {
+      counter.inc({ controller: name }, 0)
+    }
+    queue.retries.inc({ name }, 0)
     return {
       queue: queueMetrics(queue, reconcile.timeouts, name),
       reconciled(result, seconds) {

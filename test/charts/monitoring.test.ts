@@ -1,5 +1,6 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { ofKind, podOf, programs, render, type RenderedObject } from './render.ts'
+import { chartDirectory, ofKind, podOf, programs, render, type RenderedObject } from './render.ts'
 
 interface Endpoint {
   readonly port: string
@@ -22,6 +23,7 @@ const monitored = await render({
   monitoring: { monitors: { enabled: true, labels: { release: 'prometheus' }, interval: '15s' } },
 })
 
+const dashboards = `${chartDirectory}/files/dashboards`
 const monitorKinds = ['PodMonitor', 'ServiceMonitor', 'PrometheusRule']
 const specOf = <T>({ spec }: RenderedObject): T => spec as unknown as T
 
@@ -101,3 +103,53 @@ describe('what Prometheus is told to read', () => {
     await expect(render({ monitoring })).rejects.toThrow(name)
   })
 })
+
+describe('the dashboards', () => {
+  test('lie in ConfigMaps that the sidecar of Grafana finds, whole', async () => {
+    const objects = await render({
+      monitoring: { dashboards: { enabled: true, annotations: { grafana_folder: 'MQTT' } } },
+    })
+    const maps = ofKind(objects, 'ConfigMap')
+    const files = readdirSync(dashboards)
+    expect(files).toHaveLength(3)
+    expect(maps.map(({ data }) => Object.keys(data ?? {})).flat()).toEqual(files)
+    for (const { metadata, data = {} } of maps) {
+      expect(metadata).toMatchObject({
+        labels: { grafana_dashboard: '1' },
+        annotations: { grafana_folder: 'MQTT' },
+      })
+      for (const [file, text] of Object.entries(data)) {
+        expect(JSON.parse(text)).toEqual(JSON.parse(readFileSync(`${dashboards}/${file}`, 'utf8')))
+      }
+    }
+  })
+
+  test('have panels that lie beside and below each other, each with a data source and a query', () => {
+    for (const file of readdirSync(dashboards)) {
+      const { panels, uid } = JSON.parse(readFileSync(`${dashboards}/${file}`, 'utf8')) as Grafana
+      expect(uid).toBe(`cloudsignal-${file.replace('.json', '')}`)
+      expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length)
+      const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
+        Array.from({ length: w * h }, (_, index) => `${x + (index % w)},${y + Math.floor(index / w)}`),
+      )
+      expect(new Set(cells).size, file).toBe(cells.length)
+      const graphs = panels.filter(({ type }) => type !== 'row')
+      expect(graphs.filter(({ targets = [] }) => targets.length === 0)).toEqual([])
+      for (const { gridPos, datasource } of graphs) {
+        expect(gridPos.x + gridPos.w).toBeLessThanOrEqual(24)
+        expect(datasource).toEqual({ type: 'prometheus', uid: '$datasource' })
+      }
+    }
+  })
+})
+
+interface Grafana {
+  readonly uid: string
+  readonly panels: readonly {
+    readonly id: number
+    readonly type: string
+    readonly gridPos: Readonly<Record<'x' | 'y' | 'w' | 'h', number>>
+    readonly datasource?: object
+    readonly targets?: readonly object[]
+  }[]
+}

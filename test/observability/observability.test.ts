@@ -1,6 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { whyNoControlPlane } from '../fixtures/kubernetes.ts'
-import { runPromtool, whyNoPrometheus } from '../fixtures/prometheus.ts'
+import { eventually } from '../fixtures/eventually.ts'
+import {
+  type Prometheus,
+  runPromtool,
+  startPrometheus,
+  type Target,
+  whyNoPrometheus,
+} from '../fixtures/prometheus.ts'
+import { readDashboards } from './dashboards.ts'
 import { type Family, readExposition } from './exposition.ts'
 import { type DocumentedMetric, documentedMetrics } from './metrics-page.ts'
 import {
@@ -17,18 +25,23 @@ const misnamed = /^nodejs_active_(handles|requests|resources)_total /
 
 describe.skipIf(whyNoControlPlane !== undefined)('what the running programs serve', () => {
   let programs: ObservedPrograms
+  let prometheus: Prometheus
   const served = new Map<ObservedProgram, string>()
   const page = documentedMetrics()
 
   beforeAll(async () => {
     programs = await startObservedPrograms()
+    if (whyNoPrometheus === undefined) {
+      prometheus = await startPrometheus(targetsOf(programs))
+      await eventually('all are read', async () => (await prometheus.query('up == 1')).length === 3)
+    }
     await programs.work()
     for (const program of observedPrograms) {
       const response = await fetch(`http://127.0.0.1:${programs.ports[program]}/metrics`)
       served.set(program, await response.text())
     }
   }, 120_000)
-  afterAll(() => programs?.stop())
+  afterAll(() => Promise.all([programs?.stop(), prometheus?.stop()]))
 
   describe.each(observedPrograms)('by the %s', (program) => {
     const families = (): readonly Family[] => [...readExposition(served.get(program) ?? '').values()]
@@ -69,4 +82,48 @@ describe.skipIf(whyNoControlPlane !== undefined)('what the running programs serv
       expect(said.split('\n').filter((line) => line !== '' && !misnamed.test(line))).toEqual([])
     })
   })
+
+  describe.skipIf(whyNoPrometheus !== undefined)('and Prometheus reads', () => {
+    test('is all three programs', async () => {
+      const found = await prometheus.query('cloudsignal_build_info')
+      expect(found.map(({ metric }) => metric['program']).toSorted()).toEqual(inCluster.toSorted())
+    })
+
+    test('is how long a revocation took: less than a second', async () => {
+      const [took] = await prometheus.query(
+        'cloudsignal_broker_revocation_duration_seconds_sum / cloudsignal_broker_revocation_duration_seconds_count',
+      )
+      expect(Number(took?.value[1])).toBeLessThan(1)
+    })
+
+    test.each(readDashboards())('is data for every query of the dashboard $title', async ({ queries }) => {
+      const missing = new Set(queries)
+      await eventually(`data for ${[...missing].join('\n')}`, async () => {
+        for (const query of missing) {
+          const found = await prometheus.query(inPlace(query))
+          if (found.some(({ value }) => Number.isFinite(Number(value[1])))) missing.delete(query)
+        }
+        if (missing.size > 0) await programs.work()
+        return missing.size === 0
+      }).catch(() => {})
+      expect([...missing]).toEqual([])
+    })
+  })
 })
+
+const inCluster = observedPrograms.filter((program) => program !== 'standalone')
+
+function targetsOf({ ports }: ObservedPrograms): readonly Target[] {
+  return inCluster.map((program) => ({
+    port: ports[program],
+    labels: { namespace: 'messaging', pod: `${program}-0` },
+  }))
+}
+
+/** As Grafana puts in what was chosen. */
+function inPlace(query: string): string {
+  return query
+    .replaceAll('$namespace', 'messaging')
+    .replaceAll('$pod', '.+')
+    .replaceAll('$__rate_interval', '30s')
+}
