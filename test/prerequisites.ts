@@ -53,7 +53,9 @@ export async function prepareTests(): Promise<boolean> {
   ]
   const left = [...(await provide(wanted, say)), ...optional]
   for (const [, problem] of left) say(problem)
-  const blocking = left.filter(([requirement]) => ![chromium, etcd, postgres, prometheus].includes(requirement))
+  const blocking = left.filter(
+    ([requirement]) => ![chromium, etcd, postgres, prometheus].includes(requirement),
+  )
   if (blocking.length > 0) return false
   const tools = await prepareClientTools()
   if (tools !== undefined) say(tools.reason)
