@@ -150,7 +150,15 @@ function worker({ cluster, issuer, certificate, broker, httpPort }: World): () =
     await ask('DELETE', `/v1/tokens/${alice.id}`)
     await eventually('the revoked client is gone', () => clients[0].closed())
     await clients[1].end()
-    await cluster.plane.kubectl(['label', 'mqttuser', 'sensor-01', '--overwrite', `round=r${rounds}`])
+    const spec = { displayName: `Acme ${rounds}` }
+    await cluster.plane.kubectl([
+      'patch',
+      'organization',
+      'acme',
+      '--type=merge',
+      '-p',
+      JSON.stringify({ spec }),
+    ])
   }
 }
 
