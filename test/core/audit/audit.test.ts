@@ -152,8 +152,8 @@ describe('a line', () => {
 
 test('no event has a field for a secret', () => {
   const names = Object.values(auditEvents).flatMap(({ fields }) => Object.keys(fields.properties))
-  expect(
-    names.filter((name) => /password|token|secret|verifier|authorization|payload|^key$/i.test(name)),
-  ).toEqual([])
+  // The id of a token (jti) opens nothing.
+  const forbidden = /password|token(?!Id$)|secret|verifier|authorization|payload|^key$/i
+  expect(names.filter((name) => forbidden.test(name))).toEqual([])
   expect(Check(auditEvents['client.connected'].fields, { password: 'x' })).toBe(false)
 })
