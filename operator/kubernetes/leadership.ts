@@ -6,7 +6,7 @@ import type { ResourceName } from '../reconcilers/reconciler.ts'
 import { Controller } from '../runtime/controller.ts'
 import type { RuntimeMetrics } from '../runtime/metrics.ts'
 import { keyOf, type KubernetesObject, parseKey } from '../runtime/objects.ts'
-import { hasChanged } from '../runtime/predicates.ts'
+import { hasChanged, isObserved } from '../runtime/predicates.ts'
 import type { Reflector } from '../runtime/reflector.ts'
 import type { Random, Time } from '../runtime/time.ts'
 import type { ClusterCache } from './cluster-cache.ts'
@@ -196,7 +196,8 @@ export class Leadership {
         .of(kind)
         .store.list()
         .map((object) => {
-          this.#controllers[kind].enqueue(keyOf(object), 'resync')
+          // Somebody waits for those that were made or changed while nobody led.
+          this.#controllers[kind].enqueue(keyOf(object), isObserved(object) ? 'resync' : 'live')
           return `${kind} ${keyOf(object)}`
         }),
     )

@@ -10,6 +10,13 @@ export function hasChanged(object: KubernetesObject, before: KubernetesObject): 
   return significant(object) !== significant(before) || !sameMetadata(object, before)
 }
 
+/** Whether its status speaks of what it is now. One of which it does not was made or changed while nobody looked. */
+export function isObserved(object: KubernetesObject): boolean {
+  const { generation } = object.metadata
+  const { status } = object as { readonly status?: { readonly observedGeneration?: unknown } }
+  return generation !== undefined && status?.observedGeneration === generation
+}
+
 function significant({ metadata }: KubernetesObject): string {
   return metadata.generation === undefined ? `v${metadata.resourceVersion}` : `g${metadata.generation}`
 }
