@@ -11,6 +11,7 @@ import type { CredentialRenewer } from '#core/stores/credential-store.ts'
 import type { FormerPasswordMarks } from '#core/stores/former-password-marks.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import { ConnectThrottle, defaultThrottleLimits, type ThrottleLimits } from './admission/connect-throttle.ts'
+import { ClientAuthorities } from './admission/client-authorities.ts'
 import { Admissions } from './admission/admissions.ts'
 import { PasswordChecks, type PasswordCheckLimits } from './admission/password-checks.ts'
 import { confirmClaims } from './cluster/confirm-claims.ts'
@@ -115,8 +116,9 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   })
   const purge = new SessionPurge({ identities, credentials, organizations, log })
   const { metrics, controlMetrics } = metricsOf(options)
+  const authorities = new ClientAuthorities(identities, log)
   const control = await options.controlLog.follow(
-    controlLogHandler({ live, purge, metrics: controlMetrics, now }),
+    controlLogHandler({ live, purge, authorities, metrics: controlMetrics, now }),
     options.cluster.replica,
   )
   controlMetrics.staleness(() => control.staleness())
@@ -134,6 +136,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       await control.close()
       throw error
     })
+  await authorities.load()
   const passwords = new PasswordChecks(() => performance.now(), options.passwordChecks)
   const admissions = new Admissions({ identities, credentials, now, passwords })
   const wills = new WillPublisher({
@@ -154,6 +157,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   })
   const shared = {
     admissions,
+    authorities,
     renewals: { identities, credentials, perSubject: options.perSubject ?? defaultPerSubject },
     organizations,
     clients,
@@ -176,6 +180,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   }
   const listeners = await openListeners(options.listeners, {
     accept: (transport) => void connections.add(new Connection(transport, shared)),
+    wantsCertificates: () => !authorities.isEmpty,
     newcomers: shared.newcomers,
     dropped: (why) => (why === 'too-many' ? metrics.limited('newcomers') : metrics.droppedEarly(why)),
     reusePort: options.reusePort === true,
@@ -187,6 +192,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     await wills.close()
     await membership.close()
     purge.close()
+    authorities.close()
     await control.close()
     throw error
   })
@@ -215,6 +221,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     },
     async close() {
       watch.close()
+      authorities.close()
       await closeListeners()
       await Promise.all([...connections].map((connection) => connection.end('shutting-down')))
       await wills.close()

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto'
 import type { AccessPolicy } from '#core/access/access-policy.ts'
 import type { ClientRefusal } from '#core/audit/audit-event.ts'
 import type { Access } from '#core/access/access.ts'
@@ -9,6 +10,9 @@ import type { Principal } from '#core/identity/principal.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
 
+/** What shows who somebody is: the verifier that their password was checked against, or their certificate. */
+export type Proof = { readonly verifier: Verifier } | { readonly certificate: X509Certificate }
+
 /** What somebody was let in as. A later look at the records may replace it or end it. */
 export interface Admission {
   readonly organizationId: OrganizationId
@@ -18,13 +22,12 @@ export interface Admission {
   readonly source: { readonly type: 'user' | 'credential'; readonly name: string }
   /** Changes when the resource was made anew. */
   readonly uid: string
-  /** What the password was checked against. */
-  readonly verifier: Verifier
+  readonly proof: Proof
   readonly attributes: Attributes
   readonly access: Access
   /** What that was compiled from, with the lists. */
   readonly policy: AccessPolicy
-  /** Ms since the epoch; of a permanent user only where the password was rotated and ends. */
+  /** Ms since the epoch; of a permanent user where the password was rotated and ends, and of a certificate. */
   readonly expiresAt?: number
   /** Of a credential. */
   readonly issuedAt?: number
@@ -58,6 +61,7 @@ export type Refusal = Extract<
   /** a temporary one that never was, has ended, or was revoked */
   | 'unknown-credential'
   | 'wrong-password'
+  | 'wrong-certificate'
   | 'credential-expired'
   | 'organization-suspended'
   | 'user-suspended'

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import type { Access } from '#core/access/access.ts'
 import { type FoundLists, listsOf, resolveAccess } from '#core/access/access-policy.ts'
@@ -16,7 +17,8 @@ import type { ConnectionBounds } from '../cluster/client-registry.ts'
 import type { Standing, WillAuthor } from '../cluster/stored-will.ts'
 import { AccessMemo } from './access-memo.ts'
 import { AdmissionRecords, type Candidate, type Known, type ValidVerifier } from './admission-records.ts'
-import type { Admission, Admitted, Refusal } from './admission.ts'
+import type { Admission, Admitted, Proof, Refusal } from './admission.ts'
+import { proofOf } from './client-certificate.ts'
 import { PasswordChecks, TooManyPasswords } from './password-checks.ts'
 
 export interface AdmissionsOptions {
@@ -31,6 +33,8 @@ export interface Claim {
   readonly username: string
   readonly password: string
   readonly clientId: string
+  /** Instead of a password. */
+  readonly certificate?: X509Certificate | undefined
 }
 
 /** Decides who gets in, and whether they may stay. No method rejects unless it says so. */
@@ -70,10 +74,9 @@ export class Admissions {
       if (organization === undefined || candidate === undefined) {
         return this.#refuseUnknown(unknownOf(name, organization))
       }
-      const still = this.#validVerifiers(candidate).find(({ verifier }) =>
-        isDeepStrictEqual(verifier, former.verifier),
-      )
-      if (still === undefined || candidate.uid !== former.uid) return refused('wrong-password')
+      const still = this.#stillProven(name, organization, candidate, former.proof)
+      if ('refusal' in still) return still
+      if (candidate.uid !== former.uid) return refused('wrong-password')
       const clientId = former.attributes['client_id'] ?? ''
       return this.#letIn(name, organization, candidate, still, clientId)
     })
@@ -97,7 +100,7 @@ export class Admissions {
       throw new DomainError('store-unavailable', 'the records are still on their way')
     }
     if (known.candidate.uid !== uid) return undefined
-    const admitted = await this.#letIn(name, known.organization, known.candidate, anyVerifier, clientId)
+    const admitted = await this.#letIn(name, known.organization, known.candidate, anyProof, clientId)
     return 'admission' in admitted ? admitted.admission.access : undefined
   }
 
@@ -114,7 +117,7 @@ export class Admissions {
   /** Undefined unless it lets the client in. */
   async #admitAsRecalled(claim: Claim): Promise<Admitted | undefined> {
     const name = parseUsername(claim.username)
-    if (name === undefined || isTemporary(name.local)) return undefined
+    if (name === undefined || isTemporary(name.local) || claim.certificate !== undefined) return undefined
     const { organization, candidate } = this.#records.recall(name)
     if (organization === undefined || candidate === undefined) return undefined
     // Verified again when it fails here, which has to be cheap.
@@ -122,20 +125,49 @@ export class Admissions {
     const lists = this.#records.recallLists(name, listsOf(candidate.policy, organization.defaultLists))
     const verifier = lists && (await this.#verifierOf(candidate, claim.password, name))
     if (lists === undefined || verifier === undefined) return undefined
-    const admitted = this.#judge(name, organization, candidate, verifier, claim.clientId, lists)
+    const admitted = this.#judge(name, organization, candidate, byVerifier(verifier), claim.clientId, lists)
     return 'admission' in admitted ? admitted : undefined
   }
 
-  async #admitNow({ username, password, clientId }: Claim): Promise<Admitted> {
+  async #admitNow({ username, password, clientId, certificate }: Claim): Promise<Admitted> {
     const name = parseUsername(username)
     const { organization, candidate }: Partial<Known> =
       name === undefined ? {} : await this.#records.read(name)
-    const verifier = await this.#verifierOf(candidate, password, name)
+    const verifier = certificate === undefined ? await this.#verifierOf(candidate, password, name) : undefined
     if (name === undefined || organization === undefined || candidate === undefined) {
       return this.#refuseUnknown(unknownOf(name, organization))
     }
-    if (verifier === undefined) return refused('wrong-password')
-    return this.#letIn(name, organization, candidate, verifier, clientId)
+    const proven =
+      certificate === undefined
+        ? verifier && byVerifier(verifier)
+        : this.#byCertificate(certificate, name, organization)
+    if (proven === undefined) return refused('wrong-password')
+    if ('refusal' in proven) return proven
+    return this.#letIn(name, organization, candidate, proven, clientId)
+  }
+
+  #byCertificate(
+    certificate: X509Certificate,
+    name: Username,
+    { clientAuthorities = [] }: OrganizationRecord,
+  ): Proven | Refused {
+    const proof = proofOf(certificate, name, clientAuthorities, this.#now())
+    if ('fault' in proof) return { refusal: 'wrong-certificate', cause: new Error(proof.fault) }
+    return { proof: { certificate }, notAfter: proof.notAfter }
+  }
+
+  /** What it was proven by, by the records of now. */
+  #stillProven(
+    name: Username,
+    organization: OrganizationRecord,
+    candidate: Candidate,
+    proof: Proof,
+  ): Proven | Refused {
+    if ('certificate' in proof) return this.#byCertificate(proof.certificate, name, organization)
+    const still = this.#validVerifiers(candidate).find(({ verifier }) =>
+      isDeepStrictEqual(verifier, proof.verifier),
+    )
+    return still === undefined ? { refusal: 'wrong-password' } : byVerifier(still)
   }
 
   /** Nobody drops a good password because the records are still on their way. */
@@ -147,18 +179,18 @@ export class Admissions {
     name: Username,
     organization: OrganizationRecord,
     candidate: Candidate,
-    verifier: ValidVerifier,
+    proven: Proven,
     clientId: string,
   ): Promise<Admitted> {
     const lists = await this.#records.readLists(name, listsOf(candidate.policy, organization.defaultLists))
-    return this.#judge(name, organization, candidate, verifier, clientId, lists)
+    return this.#judge(name, organization, candidate, proven, clientId, lists)
   }
 
   #judge(
     name: Username,
     organization: OrganizationRecord,
     candidate: Candidate,
-    { verifier, notAfter }: ValidVerifier,
+    { proof, notAfter }: Proven,
     clientId: string,
     lists: FoundLists,
   ): Admitted {
@@ -175,7 +207,7 @@ export class Admissions {
       principal,
       source: { type: isTemporary(name.local) ? 'credential' : 'user', name: name.local },
       uid,
-      verifier,
+      proof,
       attributes,
       policy,
       access: this.#accesses.resolve(policy, organization, lists, attributes),
@@ -210,7 +242,20 @@ export class Admissions {
 }
 
 /** Where nobody is to be let in, but what they may do is asked. */
-const anyVerifier: ValidVerifier = { verifier: dummyVerifier }
+const anyProof: Proven = { proof: { verifier: dummyVerifier } }
+
+interface Proven {
+  readonly proof: Proof
+  /** In ms since the epoch. */
+  readonly notAfter?: number
+}
+
+type Refused = Extract<Admitted, { readonly refusal: Refusal }>
+
+const byVerifier = ({ verifier, notAfter }: ValidVerifier): Proven => ({
+  proof: { verifier },
+  ...(notAfter === undefined ? {} : { notAfter }),
+})
 
 async function unlessUnavailable(decide: () => Promise<Admitted>): Promise<Admitted> {
   try {

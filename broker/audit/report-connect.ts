@@ -35,6 +35,7 @@ const inOrganization: ReadonlySet<ClientRefusal> = new Set<ClientRefusal>([
   'unknown-user',
   'unknown-credential',
   'wrong-password',
+  'wrong-certificate',
   'credential-expired',
   'organization-suspended',
   'user-suspended',
@@ -43,8 +44,8 @@ const inOrganization: ReadonlySet<ClientRefusal> = new Set<ClientRefusal>([
 ])
 
 /** Whom the client says to be. What is no username is not shown: it may be a password in the wrong field. */
-function claimed({ packet, connection }: Attempt, refusal: ConnectRefusal) {
-  const name = parseUsername(packet.username ?? '')
+function claimed({ username: given, connection }: Attempt, refusal: ConnectRefusal) {
+  const name = parseUsername(given)
   if (name === undefined) return {}
   const username = formatUsername(name)
   const isThere = inOrganization.has(refusal) || connection.options.throttle.knowsOrganizationOf(username)

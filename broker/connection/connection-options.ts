@@ -3,6 +3,7 @@ import type { Clock } from '#core/clock.ts'
 import type { RenewalDependencies } from '#core/credentials/renew-credential.ts'
 import type { Log } from '#core/process/logger.ts'
 import type { ConnectThrottle } from '../admission/connect-throttle.ts'
+import type { ClientAuthorities } from '../admission/client-authorities.ts'
 import type { Admissions } from '../admission/admissions.ts'
 import type { ClientRegistry } from '../cluster/client-registry.ts'
 import type { WillPublisher } from '../cluster/will-publisher.ts'
@@ -21,6 +22,8 @@ import type { Newcomers } from './newcomers.ts'
 /** What all connections of a broker share. */
 export interface ConnectionOptions {
   readonly admissions: Admissions
+  /** Of client certificates. */
+  readonly authorities: ClientAuthorities
   readonly organizations: OrganizationPool
   /** Clients of all replicas. */
   readonly clients: ClientRegistry

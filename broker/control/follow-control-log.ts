@@ -1,5 +1,6 @@
 import type { Clock } from '#core/clock.ts'
 import { type ControlEntry, type ControlLogHandler, parseMoment } from '#core/stores/control-log.ts'
+import type { ClientAuthorities } from '../admission/client-authorities.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { LiveConnections } from '../connection/live-connections.ts'
 import type { ControlMetrics } from './control-metrics.ts'
@@ -29,6 +30,7 @@ const affected: Readonly<Record<ControlEntry['type'], Affected>> = {
 export interface ControlLogHandlerOptions {
   readonly live: LiveConnections<Connection>
   readonly purge: SessionPurge
+  readonly authorities: Pick<ClientAuthorities, 'changed' | 'load'>
   readonly metrics: ControlMetrics
   /** The stores' time. */
   readonly now: Clock
@@ -38,6 +40,7 @@ export interface ControlLogHandlerOptions {
 export function controlLogHandler({
   live,
   purge,
+  authorities,
   metrics,
   now,
 }: ControlLogHandlerOptions): ControlLogHandler {
@@ -47,12 +50,14 @@ export function controlLogHandler({
       const connections = affected[entry.type]?.(live, entry) ?? []
       const ended = await (entry.type === 'session' ? endAll(connections, entry) : reviewAll(connections))
       metrics.ended(ended, (now() - at) / 1_000)
+      if (entry.type === 'organization') await authorities.changed(entry.organization)
       await purge.entry(entry)
       return ended
     },
     async gap() {
       metrics.gap()
       const ended = await reviewAll(live.all())
+      await authorities.load()
       await purge.all()
       return ended
     },

@@ -2,26 +2,38 @@ import type { Verdict } from '#core/access/verdict.ts'
 import { isTemporary, parseUsername } from '#core/credentials/username.ts'
 import type { Admitted } from '../admission/admission.ts'
 import type { Claim } from '../admission/admissions.ts'
+import type { Connection } from '../connection/connection.ts'
 import { isOriginAllowed } from '../listeners/origin.ts'
+import type { ConnectPacket } from '../wire/packets.ts'
 import type { Attempt } from './connect-attempt.ts'
 import { type ConnectRefusal, isFailedGuess } from './connect-refusal.ts'
 
-/** Lets the client in by its username and password, or says why not: nothing is read or hashed for one who tried too often. */
+/** Who the client says to be. A certificate counts where there is no password. */
+export function claimedIdentity(
+  { transport, options }: Connection,
+  { username, password }: ConnectPacket,
+): Pick<Attempt, 'username' | 'certificate'> {
+  const certificate = password === undefined ? transport.certificate : undefined
+  if (certificate === undefined) return { username: username ?? '', certificate }
+  return { username: username ?? options.authorities.usernameOf(certificate) ?? '', certificate }
+}
+
+/** Lets the client in by its username and password, or its certificate, or says why not: nothing is read or hashed for one who tried too often. */
 export async function admit(attempt: Attempt): Promise<ConnectRefusal | void> {
-  const { connection, packet } = attempt
+  const { connection, username } = attempt
   const { throttle, admissions } = connection.options
   const { remoteAddress } = connection.transport
-  const name = parseUsername(packet.username ?? '')
-  const throttled = throttle.refuses(name && packet.username, remoteAddress)
+  const name = parseUsername(username)
+  const throttled = throttle.refuses(name && username, remoteAddress)
   if (throttled !== undefined) return throttled
   if (name !== undefined) {
     const type = isTemporary(name.local) ? 'credential' : 'user'
     connection.dependsOn({ organization: name.organization, type, name: name.local })
   }
   const refusal = letIn(attempt, await admissions.admit(claimOf(attempt)))
-  if (refusal === undefined) throttle.succeeded(packet.username ?? '', remoteAddress)
+  if (refusal === undefined) throttle.succeeded(username, remoteAddress)
   else if (isFailedGuess(refusal))
-    throttle.failed(name && packet.username, remoteAddress, refusal !== 'unknown-organization')
+    throttle.failed(name && username, remoteAddress, refusal !== 'unknown-organization')
   return refusal
 }
 
@@ -36,8 +48,8 @@ export function judge(attempt: Attempt): Promise<ConnectRefusal | void> | void {
   return isOriginRight(attempt) && willVerdict(attempt)?.allowed !== false ? undefined : admitAgain(attempt)
 }
 
-function claimOf({ packet, clientId }: Attempt): Claim {
-  return { username: packet.username ?? '', password: packet.password?.toString() ?? '', clientId }
+function claimOf({ packet, username, clientId, certificate }: Attempt): Claim {
+  return { username, password: packet.password?.toString() ?? '', clientId, certificate }
 }
 
 function letIn(attempt: Attempt, admitted: Admitted): ConnectRefusal | void {

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto'
 import type { Message } from '../aedes/messages.ts'
 import type { Admission, Basis } from '../admission/admission.ts'
 import type { Connection } from '../connection/connection.ts'
@@ -9,6 +10,10 @@ import type { ConnectRefusal } from './connect-refusal.ts'
 export interface Attempt {
   readonly connection: Connection
   readonly packet: ConnectPacket
+  /** As the client says it, or as its certificate does. */
+  readonly username: string
+  /** What it shows instead of a password. */
+  readonly certificate: X509Certificate | undefined
   clientId: string
   will?: Message
   admission?: Admission

@@ -15,6 +15,7 @@ export const refusalCodes: Readonly<Record<ConnectRefusal, ReasonCode>> = {
   'unknown-user': reason.badUserNameOrPassword,
   'unknown-credential': reason.badUserNameOrPassword,
   'wrong-password': reason.badUserNameOrPassword,
+  'wrong-certificate': reason.badUserNameOrPassword,
   'credential-expired': reason.badUserNameOrPassword,
   'organization-suspended': reason.notAuthorized,
   'user-suspended': reason.notAuthorized,

@@ -8,7 +8,7 @@ import type { Connection } from '../connection/connection.ts'
 import type { Session } from '../connection/session.ts'
 import type { ConnectPacket } from '../wire/packets.ts'
 import { connackReturnCode, reason } from '../wire/reason-codes.ts'
-import { admit, admitAgain, judge } from './admit.ts'
+import { admit, admitAgain, claimedIdentity, judge } from './admit.ts'
 import type { Attempt, Step } from './connect-attempt.ts'
 import { answerAfterMs, type ConnectRefusal, refusalCodes } from './connect-refusal.ts'
 import { createSession } from './create-session.ts'
@@ -43,6 +43,7 @@ export async function handleConnect(connection: Connection, packet: ConnectPacke
   const attempt: Attempt = {
     connection,
     packet,
+    ...claimedIdentity(connection, packet),
     clientId: packet.clientId,
     basis: [],
     sessionPresent: false,
@@ -64,6 +65,7 @@ export async function handleConnect(connection: Connection, packet: ConnectPacke
 function tellFormerPassword({ connection, session, clientId }: Attempt): void {
   const admission = session?.admission
   if (admission?.expiresAt === undefined || admission.source.type !== 'user') return
+  if ('certificate' in admission.proof) return
   connection.options.formerPasswords.used(admission, clientId)
 }
 

@@ -2,7 +2,12 @@ import { constants } from 'node:crypto'
 import { createServer as createHttpServer, type IncomingMessage, type Server as HttpServer } from 'node:http'
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https'
 import type { Server as NetServer, Socket } from 'node:net'
-import { createServer as createTlsServer, type Server as TlsServer, type TlsOptions } from 'node:tls'
+import {
+  createServer as createTlsServer,
+  type Server as TlsServer,
+  type TlsOptions,
+  type TLSSocket,
+} from 'node:tls'
 import { WebSocketServer } from 'ws'
 import type { Arrival } from './arrival.ts'
 import type { Certificate } from './certificate-files.ts'
@@ -38,6 +43,8 @@ export interface Listener {
 }
 
 export interface ListenerOptions extends EntranceOptions {
+  /** Whether clients of MQTT over TLS are asked for a certificate, from now on. Browsers would ask people, and are not. */
+  readonly wantsCertificates?: () => boolean
   /** It is counted as a newcomer. */
   readonly accept: (transport: Transport) => void
   /** Of one WebSocket frame. */
@@ -92,12 +99,16 @@ async function openTcp(address: Address, options: ListenerOptions): Promise<List
 
 async function openTls(address: TlsAddress, options: ListenerOptions): Promise<Listener> {
   const underway = new Underway()
-  const server = createTlsServer(tlsOptions(address, options), (socket) => {
+  const accept = (socket: TLSSocket): void => {
     const arrival = underway.take(socket)
-    if (arrival === undefined) socket.destroy()
-    else options.accept(new SocketTransport(socket, 'mqtts', arrival.take()))
-  })
-  return overTls(server, underway, address, options)
+    if (arrival === undefined) return void socket.destroy()
+    const certificate = socket.getPeerX509Certificate()
+    options.accept(new SocketTransport(socket, 'mqtts', arrival.take(), certificate))
+  }
+  const server = createTlsServer(tlsOptions(address, options), accept)
+  const asking = createTlsServer({ ...tlsOptions(address, options), ...askForCertificate }, accept)
+  const wants = options.wantsCertificates ?? (() => false)
+  return overTls([server, asking], () => (wants() ? asking : server), { underway, address, options })
 }
 
 async function openWebSocket(
@@ -130,7 +141,7 @@ async function openWebSocket(
     )
   })
   return 'setSecureContext' in server
-    ? overTls(server, underway, address, options)
+    ? overTls([server], () => server, { underway, address, options })
     : listening(new Entrance(options, (arrival) => hand(arrival, server, underway)), address)
 }
 
@@ -141,23 +152,39 @@ function refusalOf(request: IncomingMessage): string | undefined {
   return offered.some((protocol) => protocol.trim() === 'mqtt') ? undefined : '400 Bad Request'
 }
 
+interface TlsParts {
+  readonly underway: Underway
+  readonly address: Address
+  readonly options: ListenerOptions
+}
+
+/** `next`: which of the servers a connection is for. */
 async function overTls(
-  server: TlsServer,
-  underway: Underway,
-  address: Address,
-  options: ListenerOptions,
+  servers: readonly TlsServer[],
+  next: () => TlsServer,
+  { underway, address, options }: TlsParts,
 ): Promise<Listener> {
-  // A failed handshake is the peer's affair.
-  server.on('tlsClientError', (_error, socket) => {
-    underway.take(socket)?.drop('handshake-failed')
-    socket.destroy()
-  })
-  const entrance = new Entrance(options, (arrival) => hand(arrival, server, underway))
+  for (const server of servers) {
+    // A failed handshake is the peer's affair.
+    server.on('tlsClientError', (_error, socket) => {
+      underway.take(socket)?.drop('handshake-failed')
+      socket.destroy()
+    })
+  }
+  const entrance = new Entrance(options, (arrival) => hand(arrival, next(), underway))
   return {
     ...(await listening(entrance, address)),
-    useCertificate: (certificate) => server.setSecureContext(tlsOptions(certificate, options)),
+    useCertificate: (certificate) => {
+      for (const server of servers) server.setSecureContext(tlsOptions(certificate, options))
+    },
   }
 }
+
+/**
+ * Of authorities nothing is said: who belongs to which organization is nobody's business. Whether a certificate means
+ * anything is judged with CONNECT, by the authorities of one organization.
+ */
+const askForCertificate = { requestCert: true, rejectUnauthorized: false } as const
 
 /** To what speaks its protocol; it comes out of `underway` again. */
 function hand(arrival: Arrival, server: NetServer, underway: Underway): void {

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { lingerMs, type Transport, type TransportReceiver } from './transport.ts'
@@ -6,12 +7,14 @@ import { lingerMs, type Transport, type TransportReceiver } from './transport.ts
 export class SocketTransport implements Transport {
   readonly remoteAddress: string
   readonly listener: string
+  readonly certificate?: X509Certificate
   readonly #socket: Socket
   #isEnding = false
 
   /** `remoteAddress`: of whom it is, which a proxy may have said. */
-  constructor(socket: Socket, listener: string, remoteAddress: string) {
+  constructor(socket: Socket, listener: string, remoteAddress: string, certificate?: X509Certificate) {
     this.#socket = socket
+    if (certificate !== undefined) this.certificate = certificate
     this.listener = listener
     this.remoteAddress = remoteAddress
     socket.setNoDelay(true)

@@ -1,3 +1,5 @@
+import type { X509Certificate } from 'node:crypto'
+
 /**
  * Bytes in, bytes out: what a connection needs of TCP, TLS or WebSocket. No method throws, and none does
  * anything once the transport is closed.
@@ -7,6 +9,8 @@ export interface Transport {
   readonly remoteAddress: string
   /** Name of the listener, such as `mqtts`. */
   readonly listener: string
+  /** What the peer has shown at the TLS handshake, and has the key of; nobody has looked at it yet. */
+  readonly certificate?: X509Certificate
   /** Origin header of a WebSocket handshake. */
   readonly origin?: string
   /** Begins reading. Called once. */

@@ -9,13 +9,14 @@ import { type Static, type TObject, type TProperties, Type } from 'typebox'
  */
 export const auditVersion = 1
 
-/** Why a CONNECT was refused. The client hears one answer for the first six. */
+/** Why a CONNECT was refused. The client hears one answer for the first seven. */
 export const clientRefusals = [
   'malformed-username',
   'unknown-organization',
   'unknown-user',
   'unknown-credential',
   'wrong-password',
+  'wrong-certificate',
   'credential-expired',
   'organization-suspended',
   'user-suspended',

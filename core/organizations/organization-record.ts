@@ -29,6 +29,8 @@ export const OrganizationRecordSchema = Type.Object({
   }),
   willOnExpiry: Type.Enum(['publish', 'discard']),
   durability: Type.Enum(['stored', 'replicated']),
+  /** PEM, one each: certificates that these have issued identify users of the organization. */
+  clientAuthorities: Type.Optional(Type.Array(Type.String())),
   /** Absent: any origin. */
   webSocketOrigins: Type.Optional(Type.Array(Type.String())),
 })

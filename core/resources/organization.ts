@@ -114,8 +114,12 @@ export const OrganizationSpecSchema = Type.Object(
     ),
     clientCASecretRef: Type.Optional(
       Type.Object(
-        { name: objectName('Name of a Secret with ca.crt.') },
-        { ...closed, description: 'CA of client certificates that identify this Organization’s users.' },
+        { name: objectName('Name of a Secret whose ca.crt holds them in PEM, 16 at most.') },
+        {
+          ...closed,
+          description:
+            'Authorities whose client certificates identify this Organization’s users, by their common name, over MQTT with TLS and without a password.',
+        },
       ),
     ),
     webSocketOrigins: Type.Optional(

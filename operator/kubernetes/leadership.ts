@@ -161,14 +161,14 @@ export class Leadership {
       }
     }
     const wakeUnlessSeen = (secret: KubernetesObject): void => {
-      // Nobody writes into what a provider refers to, and several may share it: that one has read it says nothing.
-      wake(['IdentityProvider'], secret)
+      // Nobody of us writes into what these refer to, and several may share it: that one has read it says nothing.
+      wake(['Organization', 'IdentityProvider'], secret)
       if (!this.#options.host.hasSeen(secret)) wake(['ApiKey', 'MqttUser'], secret)
     }
     this.#options.cache.secrets.addHandler({
       added: (secret, initial) => initial || wakeUnlessSeen(secret),
       updated: wakeUnlessSeen,
-      deleted: (secret) => wake(['IdentityProvider', 'ApiKey', 'MqttUser'], secret),
+      deleted: (secret) => wake(['Organization', 'IdentityProvider', 'ApiKey', 'MqttUser'], secret),
     })
   }
 

@@ -5,6 +5,7 @@ import { defaultTtl, type Organization } from '#core/resources/organization.ts'
 import { identityRecordTypes, organizationRecordName } from '#core/stores/identity-records.ts'
 import type { IdentityWriter } from '#core/stores/identity-store.ts'
 import { missingListRefusal } from './access-readiness.ts'
+import { type FoundAuthorities, readClientAuthorities } from './client-authorities.ts'
 import type { ResourceHost } from './host.ts'
 import type { Decision, KindReconciler } from './kind-reconciler.ts'
 import { isSame, type OrganizationFinder } from './organization-finder.ts'
@@ -25,6 +26,7 @@ export interface OrganizationFacts {
   /** The one that has the short id. */
   readonly holder: Organization
   readonly listRefusal: Readiness | undefined
+  readonly authorities: FoundAuthorities
 }
 
 export function organizationReconciler({
@@ -53,6 +55,7 @@ export function organizationReconciler({
       return {
         id,
         holder: finder.holderOf(id) ?? organization,
+        authorities: await readClientAuthorities(host, organization),
         listRefusal: missingListRefusal(host, organization, namesOf(organization.spec.defaultAccessListRefs)),
       }
     },
@@ -75,7 +78,7 @@ export function organizationReconciler({
 
 function decideOrganization(
   organization: Organization,
-  { id, holder, listRefusal }: OrganizationFacts,
+  { id, holder, listRefusal, authorities }: OrganizationFacts,
 ): Decision<'Organization'> {
   if (!isSame(holder, organization)) {
     const { namespace, name } = holder.metadata
@@ -87,8 +90,8 @@ function decideOrganization(
       ? notReady('Suspended', 'every connection and exchange is refused: spec.suspended is true')
       : undefined
   return {
-    record: organizationRecord(organization),
-    ready: suspended ?? listRefusal ?? synced(`users sign in as name@${id}`),
+    record: organizationRecord(organization, authorities.found),
+    ready: suspended ?? authorities.refusal ?? listRefusal ?? synced(`users sign in as name@${id}`),
     status: { shortId: id },
   }
 }
@@ -97,7 +100,10 @@ function isAlive(organization: Organization | undefined): boolean {
   return organization !== undefined && organization.metadata.deletionTimestamp === undefined
 }
 
-function organizationRecord({ metadata, spec }: Organization): OrganizationRecord {
+function organizationRecord(
+  { metadata, spec }: Organization,
+  clientAuthorities: readonly string[],
+): OrganizationRecord {
   const { credentials = {}, exchange = {}, limits = {} } = spec
   const maxTtl = durationSeconds(credentials.maxTtl ?? defaultTtl)
   return {
@@ -118,6 +124,7 @@ function organizationRecord({ metadata, spec }: Organization): OrganizationRecor
     limits,
     willOnExpiry: spec.willOnExpiry ?? 'publish',
     durability: spec.durability ?? 'stored',
+    ...(clientAuthorities.length === 0 ? {} : { clientAuthorities: [...clientAuthorities] }),
     ...(spec.webSocketOrigins === undefined ? {} : { webSocketOrigins: spec.webSocketOrigins }),
   }
 }

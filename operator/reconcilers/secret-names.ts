@@ -1,6 +1,7 @@
 import type { ResourceKindName, ResourceOf } from '#core/resources/index.ts'
 import type { ApiKey } from '#core/resources/api-key.ts'
 import type { IdentityProvider, IdentityProviderSpec } from '#core/resources/identity-provider.ts'
+import type { Organization } from '#core/resources/organization.ts'
 import type { MqttUser } from '#core/resources/mqtt-user.ts'
 import type { ProviderSecretName } from '#core/sealing/provider-secrets.ts'
 
@@ -53,6 +54,10 @@ export function secretNamesOf<K extends ResourceKindName>(
   kind: K,
   resource: ResourceOf[K],
 ): readonly string[] {
+  if (kind === 'Organization') {
+    const { clientCASecretRef } = (resource as Organization).spec
+    return clientCASecretRef === undefined ? [] : [clientCASecretRef.name]
+  }
   if (kind === 'ApiKey') return [keySecretName(resource as ApiKey)]
   if (kind === 'IdentityProvider') {
     return [...new Set(providerSecretRefs((resource as IdentityProvider).spec).map(({ name }) => name))]

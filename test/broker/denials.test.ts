@@ -54,7 +54,7 @@ describe('what is denied', () => {
     principal: `user:${local}`,
     source: { type: 'user', name: local },
     uid: 'uid',
-    verifier: { algorithm: 'sha256', digest: '' },
+    proof: { verifier: { algorithm: 'sha256', digest: '' } },
     attributes: {},
     policy: emptyPolicy,
     access: resolveAccess(emptyPolicy, [], new Map(), {}),

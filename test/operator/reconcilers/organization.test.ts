@@ -1,3 +1,4 @@
+import { generate } from 'selfsigned'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { DomainError } from '#core/errors.ts'
 import { deriveShortId } from '#core/organizations/organization-id.ts'
@@ -82,6 +83,54 @@ describe('the record of an Organization', () => {
     expect(world.ready('Organization', 'acme')).toBe('True Synced')
   })
 })
+
+describe('authorities of client certificates', () => {
+  const withAuthorities = { shortId, clientCASecretRef: { name: 'authorities' } }
+  const bring = async (data: Record<string, string>): Promise<void> => {
+    world.host.putSecret('default', 'authorities', data)
+    await world.secretChanged('authorities')
+  }
+
+  test('come into the record from the Secret, each by itself, and change and go with it', async () => {
+    const [one, two] = [await authority(), await authority()]
+    world.host.putSecret('default', 'authorities', { 'ca.crt': `# both\n${one}\n${two}` })
+    await world.apply(anOrganizationResource(withAuthorities))
+    expect(world.ready('Organization', 'acme')).toBe('True Synced')
+    expect((await record())?.clientAuthorities).toEqual([one, two].map((text) => text.trim()))
+    await bring({ 'ca.crt': two })
+    expect((await record())?.clientAuthorities).toEqual([two.trim()])
+    await world.apply(anOrganizationResource())
+    expect(await record()).not.toHaveProperty('clientAuthorities')
+  })
+
+  test('that are not there are named, and none counts', async () => {
+    await world.apply(anOrganizationResource(withAuthorities))
+    expect(world.ready('Organization', 'acme')).toBe('False SecretNotFound')
+    await bring({ other: 'x' })
+    expect(world.ready('Organization', 'acme')).toBe('False SecretKeyMissing')
+    expect(await record()).not.toHaveProperty('clientAuthorities')
+  })
+
+  test.each<[string, () => Promise<string>, string]>([
+    ['no certificate', async () => 'hello', 'holds no certificate'],
+    ['a private key', async () => (await selfsigned(isAuthority)).private, 'holds a private key'],
+    ['a certificate that is no authority', async () => (await selfsigned()).cert, 'is missing'],
+    ['what looks like one', async () => pem('AAAA'), 'can not be read'],
+    ['too many', async () => (await authority()).repeat(17), 'more than 16'],
+  ])('with %s are refused, and none counts', async (_what, text, words) => {
+    world.host.putSecret('default', 'authorities', { 'ca.crt': await text() })
+    await world.apply(anOrganizationResource(withAuthorities))
+    expect(world.ready('Organization', 'acme')).toBe('False SecretUnusable')
+    expect(world.message('Organization', 'acme')).toContain(words)
+    expect(await record()).not.toHaveProperty('clientAuthorities')
+  })
+})
+
+const isAuthority = [{ name: 'basicConstraints', cA: true }] as const
+const pem = (body: string): string => `-----BEGIN CERTIFICATE-----\n${body}\n-----END CERTIFICATE-----\n`
+const selfsigned = (extensions: readonly object[] = [{ name: 'basicConstraints' }]) =>
+  generate([{ name: 'commonName', value: 'x' }], { keySize: 2048, extensions } as never)
+const authority = async (): Promise<string> => (await selfsigned(isAuthority)).cert
 
 describe('a short id', () => {
   test('is derived where there is none, pinned, and the same again when it was lost', async () => {
