@@ -42,6 +42,15 @@ const makeAuthority = (name: string, over: object = {}): Promise<Pair> =>
 const issue = (ca: Pair, name: string, over: object = {}): Promise<Pair> =>
   make(name, { ca, extensions: forClients, ...over })
 
+/** Without a common name. */
+async function issueFor(dnsNames: readonly string[]): Promise<Pair> {
+  const altNames = dnsNames.map((value) => ({ type: 2, value }))
+  const extensions = [...forClients, { name: 'subjectAltName', altNames }]
+  const options = { keySize: 2048, algorithm: 'sha256', ca: own, extensions } as unknown as SelfsignedOptions
+  const { cert, private: key } = await generate([{ name: 'organizationName', value: 'Devices' }], options)
+  return { cert, key }
+}
+
 let server: TestCertificate
 let broker: TestBroker
 let audited: CapturingAudit
@@ -118,6 +127,13 @@ describe('a client certificate', () => {
     expect(await codeOf(ada, undefined)).toBe(0)
     expect(await codeOf(await issue(own, `ada@${org}`), undefined)).toBe(0)
     expect(await codeOf(await issue(own, `ada@${anotherOrganizationId}`), undefined)).not.toBe(0)
+  })
+
+  test('without a common name is for the only DNS name it has, and with two for nobody', async () => {
+    expect(await codeOf(await issueFor(['ada']), `ada@${org}`)).toBe(0)
+    expect(await codeOf(await issueFor(['bob']), `ada@${org}`)).toBeGreaterThan(0)
+    expect(await codeOf(await issueFor(['ada', 'bob']), `ada@${org}`)).toBeGreaterThan(0)
+    expect(audited.lines.at(-1)).toMatchObject({ event: 'client.refused', reason: 'wrong-certificate' })
   })
 
   test.each<[string, CertificateFault, () => Promise<Pair>]>([
