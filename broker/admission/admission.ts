@@ -11,7 +11,10 @@ import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
 
 /** What shows who somebody is: the verifier that their password was checked against, or their certificate. */
-export type Proof = { readonly verifier: Verifier } | { readonly certificate: X509Certificate }
+export type Proof = ({ readonly verifier: Verifier } | { readonly certificate: X509Certificate }) & {
+  /** In ms since the epoch. */
+  readonly notAfter?: number
+}
 
 /** What somebody was let in as. A later look at the records may replace it or end it. */
 export interface Admission {

@@ -125,7 +125,7 @@ export class Admissions {
     const lists = this.#records.recallLists(name, listsOf(candidate.policy, organization.defaultLists))
     const verifier = lists && (await this.#verifierOf(candidate, claim.password, name))
     if (lists === undefined || verifier === undefined) return undefined
-    const admitted = this.#judge(name, organization, candidate, byVerifier(verifier), claim.clientId, lists)
+    const admitted = this.#judge(name, organization, candidate, verifier, claim.clientId, lists)
     return 'admission' in admitted ? admitted : undefined
   }
 
@@ -137,10 +137,7 @@ export class Admissions {
     if (name === undefined || organization === undefined || candidate === undefined) {
       return this.#refuseUnknown(unknownOf(name, organization))
     }
-    const proven =
-      certificate === undefined
-        ? verifier && byVerifier(verifier)
-        : this.#byCertificate(certificate, name, organization)
+    const proven = certificate === undefined ? verifier : this.#byCertificate(certificate, name, organization)
     if (proven === undefined) return refused('wrong-password')
     if ('refusal' in proven) return proven
     return this.#letIn(name, organization, candidate, proven, clientId)
@@ -150,10 +147,10 @@ export class Admissions {
     certificate: X509Certificate,
     name: Username,
     { clientAuthorities = [] }: OrganizationRecord,
-  ): Proven | Refused {
+  ): Proof | Refused {
     const proof = proofOf(certificate, name, clientAuthorities, this.#now())
     if ('fault' in proof) return { refusal: 'wrong-certificate', cause: new Error(proof.fault) }
-    return { proof: { certificate }, notAfter: proof.notAfter }
+    return { certificate, notAfter: proof.notAfter }
   }
 
   /** What it was proven by, by the records of now. */
@@ -162,12 +159,12 @@ export class Admissions {
     organization: OrganizationRecord,
     candidate: Candidate,
     proof: Proof,
-  ): Proven | Refused {
+  ): Proof | Refused {
     if ('certificate' in proof) return this.#byCertificate(proof.certificate, name, organization)
     const still = this.#validVerifiers(candidate).find(({ verifier }) =>
       isDeepStrictEqual(verifier, proof.verifier),
     )
-    return still === undefined ? { refusal: 'wrong-password' } : byVerifier(still)
+    return still ?? { refusal: 'wrong-password' }
   }
 
   /** Nobody drops a good password because the records are still on their way. */
@@ -179,23 +176,23 @@ export class Admissions {
     name: Username,
     organization: OrganizationRecord,
     candidate: Candidate,
-    proven: Proven,
+    proof: Proof,
     clientId: string,
   ): Promise<Admitted> {
     const lists = await this.#records.readLists(name, listsOf(candidate.policy, organization.defaultLists))
-    return this.#judge(name, organization, candidate, proven, clientId, lists)
+    return this.#judge(name, organization, candidate, proof, clientId, lists)
   }
 
   #judge(
     name: Username,
     organization: OrganizationRecord,
     candidate: Candidate,
-    { proof, notAfter }: Proven,
+    proof: Proof,
     clientId: string,
     lists: FoundLists,
   ): Admitted {
     const { issuedAt, principal, policy, uid } = candidate
-    const expiresAt = smaller(candidate.expiresAt, notAfter)
+    const expiresAt = smaller(candidate.expiresAt, proof.notAfter)
     if (expiresAt !== undefined && expiresAt <= this.#now()) return refused('credential-expired')
     if (organization.suspended) return refused('organization-suspended')
     if (candidate.suspended) return refused('user-suspended')
@@ -242,20 +239,9 @@ export class Admissions {
 }
 
 /** Where nobody is to be let in, but what they may do is asked. */
-const anyProof: Proven = { proof: { verifier: dummyVerifier } }
-
-interface Proven {
-  readonly proof: Proof
-  /** In ms since the epoch. */
-  readonly notAfter?: number
-}
+const anyProof: Proof = { verifier: dummyVerifier }
 
 type Refused = Extract<Admitted, { readonly refusal: Refusal }>
-
-const byVerifier = ({ verifier, notAfter }: ValidVerifier): Proven => ({
-  proof: { verifier },
-  ...(notAfter === undefined ? {} : { notAfter }),
-})
 
 async function unlessUnavailable(decide: () => Promise<Admitted>): Promise<Admitted> {
   try {

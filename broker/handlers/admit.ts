@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto'
 import type { Verdict } from '#core/access/verdict.ts'
 import { isTemporary, parseUsername } from '#core/credentials/username.ts'
 import type { Admitted } from '../admission/admission.ts'
@@ -8,14 +9,22 @@ import type { ConnectPacket } from '../wire/packets.ts'
 import type { Attempt } from './connect-attempt.ts'
 import { type ConnectRefusal, isFailedGuess } from './connect-refusal.ts'
 
-/** Who the client says to be. A certificate counts where there is no password. */
-export function claimedIdentity(
-  { transport, options }: Connection,
-  { username, password }: ConnectPacket,
-): Pick<Attempt, 'username' | 'certificate'> {
-  const certificate = password === undefined ? transport.certificate : undefined
-  if (certificate === undefined) return { username: username ?? '', certificate }
-  return { username: username ?? options.authorities.usernameOf(certificate) ?? '', certificate }
+/** What a client shows instead of a password: beside one it does not count. */
+export function certificateOf(
+  { transport }: Connection,
+  { password }: ConnectPacket,
+): X509Certificate | undefined {
+  return password === undefined ? transport.certificate : undefined
+}
+
+/** Who the client says to be, itself or by its certificate. */
+export function usernameOf(
+  { options }: Connection,
+  { username }: ConnectPacket,
+  certificate: X509Certificate | undefined,
+): string {
+  if (username !== undefined || certificate === undefined) return username ?? ''
+  return options.authorities.usernameOf(certificate) ?? ''
 }
 
 /** Lets the client in by its username and password, or its certificate, or says why not: nothing is read or hashed for one who tried too often. */

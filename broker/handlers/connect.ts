@@ -8,7 +8,7 @@ import type { Connection } from '../connection/connection.ts'
 import type { Session } from '../connection/session.ts'
 import type { ConnectPacket } from '../wire/packets.ts'
 import { connackReturnCode, reason } from '../wire/reason-codes.ts'
-import { admit, admitAgain, claimedIdentity, judge } from './admit.ts'
+import { admit, admitAgain, certificateOf, judge, usernameOf } from './admit.ts'
 import type { Attempt, Step } from './connect-attempt.ts'
 import { answerAfterMs, type ConnectRefusal, refusalCodes } from './connect-refusal.ts'
 import { createSession } from './create-session.ts'
@@ -40,10 +40,12 @@ const connectSteps: readonly Step[] = [
 /** The first packet of a connection. */
 export async function handleConnect(connection: Connection, packet: ConnectPacket): Promise<void> {
   const began = performance.now()
+  const certificate = certificateOf(connection, packet)
   const attempt: Attempt = {
     connection,
     packet,
-    ...claimedIdentity(connection, packet),
+    username: usernameOf(connection, packet, certificate),
+    certificate,
     clientId: packet.clientId,
     basis: [],
     sessionPresent: false,
