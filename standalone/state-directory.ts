@@ -3,6 +3,7 @@ import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { Static, TSchema } from 'typebox'
 import { Check } from 'typebox/value'
+import { parseJson } from '#core/json.ts'
 import { DomainError } from '#core/errors.ts'
 
 /**
@@ -44,7 +45,7 @@ export class StateDirectory {
   async readJson<S extends TSchema>(file: string, schema: S, remedy: string): Promise<Static<S> | undefined> {
     const text = await this.readText(file)
     if (text === undefined) return undefined
-    const value = parsed(text)
+    const value = parseJson(text)
     if (!Check(schema, value)) throw this.damaged(file, remedy)
     return value
   }
@@ -94,14 +95,6 @@ export async function replaceFile(path: string, text: string): Promise<void> {
     await file.close().catch(() => {})
     await rm(beside, { force: true })
     throw error
-  }
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }
 

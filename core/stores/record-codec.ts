@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Static, TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { DomainError } from '#core/errors.ts'
+import { parseJson } from '#core/json.ts'
 
 /** Records as text, checked on the way back: what a store holds may be damaged or of another version. */
 export interface RecordCodec<Record> {
@@ -18,18 +19,10 @@ export function recordCodec<Schema extends TSchema>(
   return {
     encode: (record) => JSON.stringify(record),
     decode(text) {
-      const value = parse(text)
+      const value = parseJson(text)
       if (validator.Check(value)) return value as Static<Schema>
       throw new DomainError('record-damaged', `the store holds something that is no ${name} record`)
     },
-  }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }
 

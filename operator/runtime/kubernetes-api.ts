@@ -9,6 +9,7 @@
  *   the fields this manager owns, and no managedFields. `force` is true unless given.
  */
 import type { IncomingMessage } from 'node:http'
+import { parseJson } from '#core/json.ts'
 import { ApiError, errorFromStatus } from '../../kubernetes/api-error.ts'
 import type { ClusterAccess } from '../../kubernetes/cluster-access.ts'
 import { createHttpTransport, type HttpTransport } from '../../kubernetes/http-transport.ts'
@@ -307,7 +308,7 @@ export class KubernetesApi {
   async #failure(answer: IncomingMessage, request: ApiRequest, limit: Deadline): Promise<ApiError> {
     if (answer.statusCode === 401) this.#access.refresh()
     const text = await this.#read(answer, request, limit)
-    return errorFromStatus(parseOrNothing(text), {
+    return errorFromStatus(parseJson(text), {
       request: nameOf(request),
       status: answer.statusCode ?? 0,
       retryAfter: answer.headers['retry-after'],
@@ -419,16 +420,7 @@ function timedOut(request: ApiRequest): ApiError {
 }
 
 function parse(text: string, request: ApiRequest): unknown {
-  const body = parseOrNothing(text)
+  const body = parseJson(text)
   if (body === undefined) throw new ApiError('server-error', `${nameOf(request)}: the answer is not JSON`)
   return body
-}
-
-function parseOrNothing(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // The parser's message would quote the body.
-    return undefined
-  }
 }

@@ -1,3 +1,4 @@
+import { parseJson } from '#core/json.ts'
 import { ApiError, errorFromStatus } from '../../kubernetes/api-error.ts'
 import type { ClusterAccess } from '../../kubernetes/cluster-access.ts'
 import { createHttpTransport, type HttpTransport } from '../../kubernetes/http-transport.ts'
@@ -76,18 +77,9 @@ interface Answer {
 }
 
 function answerOf({ status, text }: Answer, { method, path }: ClusterRequest): unknown {
-  const body = parsed(text)
+  const body = parseJson(text)
   const request = `${method} ${path}`
   if (status < 200 || status > 299) throw errorFromStatus(body, { request, status, confidential: false })
   if (body === undefined) throw new ApiError('server-error', `${request}: the answer is no JSON`)
   return body
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // The parser's message would quote the body.
-    return undefined
-  }
 }

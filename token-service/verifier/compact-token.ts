@@ -1,3 +1,4 @@
+import { parseJson } from '#core/json.ts'
 import { hasDuplicateMembers } from './duplicate-members.ts'
 import { TokenRefused } from './token-refused.ts'
 
@@ -85,7 +86,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 function parseObject(part: string, name: string): JsonObject {
   const text = decode(part)
-  const value = text === undefined ? undefined : parse(text)
+  const value = text === undefined ? undefined : parseJson(text)
   if (text === undefined || typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new TokenRefused('unsupported_token_format', `the ${name} of the token is no JSON object`)
   }
@@ -98,14 +99,6 @@ function parseObject(part: string, name: string): JsonObject {
 function decode(part: string): string | undefined {
   try {
     return utf8.decode(Buffer.from(part, 'base64url'))
-  } catch {
-    return undefined
-  }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown
   } catch {
     return undefined
   }
