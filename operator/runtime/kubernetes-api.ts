@@ -13,89 +13,36 @@ import { parseJson } from '#core/json.ts'
 import { ApiError, errorFromStatus } from '../../kubernetes/api-error.ts'
 import type { ClusterAccess } from '../../kubernetes/cluster-access.ts'
 import { createHttpTransport, type HttpTransport } from '../../kubernetes/http-transport.ts'
+import {
+  type ApiRequest,
+  type ApplyOptions,
+  atVersion,
+  call,
+  type CallOptions,
+  type DeleteOptions,
+  isConfidential,
+  type JsonPatchOperation,
+  type ListOptions,
+  type ListPage,
+  nameOf,
+  namespaceOf,
+  pathOf,
+  type PatchOptions,
+  queryString,
+  type ReadOptions,
+  selection,
+  versionOf,
+  type WatchOptions,
+  watchQuery,
+} from './api-request.ts'
 import { resourcePath, type KubernetesObject, type ObjectName, type ResourceType } from './objects.ts'
 import { deadline, systemTime, type Deadline, type Time } from './time.ts'
 import { readWatch, type WatchContext, type WatchEvent } from './watch-stream.ts'
 
-export type { WatchEvent } from './watch-stream.ts'
-
-export interface CallOptions {
-  readonly signal?: AbortSignal
-  readonly timeoutMs?: number
-}
-
-export interface ReadOptions extends CallOptions {
-  readonly metadataOnly?: boolean
-}
-
-export interface SelectOptions extends ReadOptions {
-  /** All namespaces without it. */
-  readonly namespace?: string
-  readonly labelSelector?: string
-  readonly fieldSelector?: string
-}
-
-export interface ListOptions extends SelectOptions {
-  /** '0' any cached state, '' (default) the newest, otherwise not older than this. */
-  readonly resourceVersion?: string
-  readonly limit?: number
-  /** `continue` of the page before. */
-  readonly continue?: string
-}
-
-export interface ListPage<T> {
-  readonly items: T[]
-  readonly resourceVersion: string
-  /** Absent on the last page. */
-  readonly continue?: string
-}
-
-export interface WatchOptions extends SelectOptions {
-  /** Changes after this one. */
-  readonly resourceVersion: string
-  /** After this the server ends the stream. */
-  readonly timeoutSeconds?: number
-}
-
-export interface ApplyOptions extends CallOptions {
-  readonly fieldManager: string
-  readonly force?: boolean
-}
-
-export interface PatchOptions extends CallOptions {
-  /** Rejects with `conflict` when the object is no longer at this version. */
-  readonly resourceVersion?: string
-  readonly subresource?: string
-  readonly fieldManager?: string
-}
-
-export interface DeleteOptions extends CallOptions {
-  readonly propagationPolicy?: 'Background' | 'Foreground' | 'Orphan'
-  readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string }
-  readonly gracePeriodSeconds?: number
-}
-
-export interface JsonPatchOperation {
-  readonly op: 'add' | 'remove' | 'replace' | 'test'
-  readonly path: string
-  readonly value?: unknown
-}
-
-export interface ApiRequest extends CallOptions {
-  readonly method: string
-  readonly path: string
-  readonly query?: Readonly<Record<string, string | number | boolean | undefined>>
-  readonly body?: unknown
-  readonly contentType?: string
-  readonly accept?: string
-  /** Keeps the server's message out of errors; set by itself for Secrets. */
-  readonly confidential?: boolean
-}
-
-/** One exchange, told to metrics: `code` is the HTTP status, or `<error>` when there was no answer. */
 /** As client-go says it. */
 export const noAnswer = '<error>'
 
+/** One exchange, told to metrics: `code` is the HTTP status, or `noAnswer`. */
 export interface RequestObservation {
   readonly method: string
   readonly host: string
@@ -340,51 +287,6 @@ interface ListBody<T> {
   metadata?: { resourceVersion?: string; continue?: string }
 }
 
-function call({ signal, timeoutMs }: CallOptions): CallOptions {
-  return { ...(signal === undefined ? {} : { signal }), ...(timeoutMs === undefined ? {} : { timeoutMs }) }
-}
-
-function namespaceOf({ namespace }: { namespace?: string }): { namespace?: string } {
-  return namespace === undefined ? {} : { namespace }
-}
-
-function pathOf(type: ResourceType, object: KubernetesObject, subresource?: string): string {
-  return resourcePath(type, object.metadata, subresource)
-}
-
-function selection(options: SelectOptions): Record<string, string | undefined> {
-  return { labelSelector: options.labelSelector, fieldSelector: options.fieldSelector }
-}
-
-/** A continue token carries its version: the server refuses another one beside it. */
-function versionOf(options: ListOptions): { resourceVersion?: string; resourceVersionMatch?: string } {
-  if (options.continue !== undefined || !options.resourceVersion) return {}
-  // Said outright, because with a limit the server would otherwise take the version for an exact one.
-  return { resourceVersion: options.resourceVersion, resourceVersionMatch: 'NotOlderThan' }
-}
-
-function watchQuery(options: WatchOptions): NonNullable<ApiRequest['query']> {
-  return {
-    watch: true,
-    allowWatchBookmarks: true,
-    resourceVersion: options.resourceVersion,
-    timeoutSeconds: options.timeoutSeconds,
-  }
-}
-
-function atVersion(patch: Readonly<Record<string, unknown>>, resourceVersion: string): object {
-  const metadata = typeof patch['metadata'] === 'object' ? patch['metadata'] : {}
-  return { ...patch, metadata: { ...metadata, resourceVersion } }
-}
-
-function queryString(query: NonNullable<ApiRequest['query']>): string {
-  const parameters = new URLSearchParams()
-  for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined) parameters.set(name, String(value))
-  }
-  return parameters.size === 0 ? '' : `?${parameters}`
-}
-
 function isSuccess(answer: IncomingMessage): boolean {
   return answer.statusCode !== undefined && answer.statusCode >= 200 && answer.statusCode < 300
 }
@@ -405,14 +307,6 @@ async function* streamOf<T>(
 
 function contextOf(request: ApiRequest): WatchContext {
   return { request: nameOf(request), confidential: isConfidential(request) }
-}
-
-function nameOf(request: ApiRequest): string {
-  return `${request.method} ${request.path}`
-}
-
-function isConfidential(request: ApiRequest): boolean {
-  return request.confidential ?? /\/secrets(\/|$)/.test(request.path)
 }
 
 function timedOut(request: ApiRequest): ApiError {

@@ -13,7 +13,9 @@
  */
 import { isApiError } from '../../kubernetes/api-error.ts'
 import { Backoff } from './backoff.ts'
-import type { KubernetesApi, SelectOptions, WatchEvent } from './kubernetes-api.ts'
+import type { SelectOptions } from './api-request.ts'
+import type { KubernetesApi } from './kubernetes-api.ts'
+import type { WatchEvent } from './watch-stream.ts'
 import { errorFields, type Log } from './log.ts'
 import { Mirror, type ObjectHandler } from './mirror.ts'
 import { describeType, isOlderVersion, keyOf, type KubernetesObject, type ResourceType } from './objects.ts'
