@@ -76,11 +76,8 @@ export interface IdentityWriter extends IdentityReader {
   /** Names of all records of one type, damaged ones too. */
   names(type: IdentityRecordType, organization: OrganizationId): Promise<readonly string[]>
 
-  /** Tells one content of a record from every other; for `drifted`. */
-  fingerprint<T extends IdentityRecordType>(type: T, record: IdentityRecord<T>): string
-
   /**
-   * Those of the names whose record is gone, or is another than that of the fingerprint, or can not be found by who
+   * Those of the names whose record is gone, or is another than that of the fingerprint (`recordFingerprint`), or can not be found by who
    * looks for it. Asks for many at once.
    */
   drifted(

@@ -97,10 +97,6 @@ export class MemoryIdentityStore implements IdentityWriter {
     return true
   }
 
-  fingerprint<T extends IdentityRecordType>(type: T, record: IdentityRecord<T>): string {
-    return fingerprintOf(identityCodec(type).encode(record))
-  }
-
   async drifted(
     type: IdentityRecordType,
     organization: OrganizationId,

@@ -85,10 +85,6 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
     await this.#all(markOnce, [this.keys.epoch], randomUUID())
   }
 
-  fingerprint<T extends IdentityRecordType>(type: T, record: IdentityRecord<T>): string {
-    return fingerprintOf(identityCodec(type).encode(record))
-  }
-
   async drifted(
     type: IdentityRecordType,
     organization: OrganizationId,

@@ -1,4 +1,5 @@
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import { recordFingerprint } from '#core/stores/identity-codecs.ts'
 import type { IdentityRecord, IdentityRecordType } from '#core/stores/identity-records.ts'
 import type { IdentityWriter } from '#core/stores/identity-store.ts'
 
@@ -42,7 +43,7 @@ export class RecordLedger {
     await this.#alone(address, async () => {
       this.#condemned.delete(keyOfRecord(address))
       await this.#store.put(address.type, address.organization, address.name, record)
-      this.#assign({ owner, address, fingerprint: this.#store.fingerprint(address.type, record) })
+      this.#assign({ owner, address, fingerprint: recordFingerprint(address.type, record) })
     })
   }
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { recordFingerprint } from '#core/stores/identity-codecs.ts'
 import { DomainError } from '#core/errors.ts'
 import { apiKeyLookup, generateSecret } from '#core/credentials/secret.ts'
 import { silentLog } from '#core/process/logger.ts'
@@ -142,8 +143,8 @@ describe('on Redis', () => {
     const store = new RedisIdentityStore(redis, keys, recordingLog().writer)
     const [organization, key] = [anOrganization(), anApiKey('backend', generateSecret('sk'))]
     const prints = {
-      organization: new Map([['organization', store.fingerprint('organization', organization)]]),
-      'api-key': new Map([['backend', store.fingerprint('api-key', key)]]),
+      organization: new Map([['organization', recordFingerprint('organization', organization)]]),
+      'api-key': new Map([['backend', recordFingerprint('api-key', key)]]),
     }
     const write = async (): Promise<void> => {
       await store.put('organization', org, 'organization', organization)
@@ -166,7 +167,7 @@ describe('on Redis', () => {
     const store = new RedisIdentityStore(redis, keys, recordingLog().writer)
     const names = Array.from({ length: 1_100 }, (_, index) => `list-${index}`)
     await Promise.all(names.map((name) => store.put('access-list', org, name, { rules: [] })))
-    const print = store.fingerprint('access-list', { rules: [] })
+    const print = recordFingerprint('access-list', { rules: [] })
     await redis.hdel(keys.identity('access-list', org), 'list-0', 'list-499', 'list-500', 'list-1099')
     const drifted = await store.drifted('access-list', org, new Map(names.map((name) => [name, print])))
     expect(drifted).toEqual(['list-0', 'list-499', 'list-500', 'list-1099'])
