@@ -2,6 +2,7 @@ import { readAuthorities } from '#core/organizations/client-authorities.ts'
 import type { Organization } from '#core/resources/organization.ts'
 import type { ResourceHost } from './host.ts'
 import { notReady, type Readiness } from './readiness.ts'
+import { secretMissing, valueIn } from './secret-value.ts'
 
 const key = 'ca.crt'
 
@@ -18,17 +19,15 @@ export async function readClientAuthorities(
   const name = spec.clientCASecretRef?.name
   if (name === undefined) return { found: [] }
   const secret = await host.readSecret(metadata.namespace, name)
-  const pem = secret?.data[key]
-  if (pem === undefined || pem === '') {
-    const [reason, what] =
-      secret === undefined
-        ? (['SecretNotFound', ''] as const)
-        : (['SecretKeyMissing', `the key ${key} of `] as const)
-    const message = `${what}Secret ${name} of spec.clientCASecretRef is not there; nobody gets in by a certificate`
-    return { found: [], refusal: notReady(reason, message) }
-  }
+  if (secret === undefined) return none(secretMissing(metadata.namespace, name, 'spec.clientCASecretRef'))
+  const { text: pem, refusal } = valueIn(secret, key)
+  if (refusal !== undefined) return none(refusal)
   const read = readAuthorities(pem)
   if ('authorities' in read) return { found: read.authorities }
-  const message = `${key} of Secret ${name} ${read.problem}; nobody gets in by a certificate`
-  return { found: [], refusal: notReady('SecretUnusable', message) }
+  return none(notReady('SecretUnusable', `${key} of Secret ${name} ${read.problem}`))
+}
+
+function none(refusal: Readiness): FoundAuthorities {
+  const message = `${refusal.message}; nobody gets in by a certificate`
+  return { found: [], refusal: { ...refusal, message } }
 }

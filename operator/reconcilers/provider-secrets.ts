@@ -8,6 +8,7 @@ import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { ResourceHost } from './host.ts'
 import { notReady, type Readiness } from './readiness.ts'
 import { type ProviderSecretRef, providerSecretRefs } from './secret-names.ts'
+import { secretMissing, valueIn } from './secret-value.ts'
 
 /** What of a provider is secret, as it stands in its Secrets, or why it is not there. */
 export type ProviderSecrets =
@@ -73,22 +74,19 @@ async function readSecret(
   { field, name, key }: ProviderSecretRef,
 ): Promise<Read> {
   const found = await host.readSecret(namespace, name)
-  if (found === undefined) {
-    const message = `there is no Secret ${name} in namespace ${namespace}: make it, or leave ${field} out`
-    return { refusal: notReady('SecretNotFound', message) }
-  }
-  const text = Object.hasOwn(found.data, key) ? found.data[key] : undefined
-  // As an editor or a shell leaves it; no such secret ends with one.
-  const secret = text?.replace(/(\r?\n)+$/, '')
-  if (secret === undefined || secret === '') {
-    const message = `Secret ${name} has no key ${key}, or nothing in it`
-    return { refusal: notReady('SecretKeyMissing', message) }
-  }
+  if (found === undefined) return { refusal: secretMissing(namespace, name, field) }
+  const { text: secret, refusal } = valueIn(found, key, withoutLineEnd)
+  if (refusal !== undefined) return { refusal }
   if (secret.length > longestSecret) {
     const message = `key ${key} of Secret ${name} has more than ${longestSecret} characters`
     return { refusal: notReady('SecretUnusable', message) }
   }
   return { secret }
+}
+
+/** As an editor or a shell leaves it; no such secret ends with one. */
+function withoutLineEnd(text: string): string {
+  return text.replace(/(\r?\n)+$/, '')
 }
 
 /** Of the record in force, unless it was another provider's of the same name. */

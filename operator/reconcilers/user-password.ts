@@ -23,6 +23,7 @@ import {
 } from './password-rotation.ts'
 import { notReady, type Readiness } from './readiness.ts'
 import { credentialsSecretName } from './secret-names.ts'
+import { secretMissing, valueIn } from './secret-value.ts'
 
 /** How a user proves who it is, or why it can not. `isGenerated`: the Secret is one that was made for it. */
 export type UserPassword =
@@ -183,10 +184,7 @@ export class PasswordReader {
     const remembered = this.#recall(place, namespace, name)
     if (remembered !== undefined) return { verifier: remembered.verifier, secret: remembered.secret }
     const secret = await this.#host.readSecret(namespace, name)
-    if (secret === undefined) {
-      const message = `there is no Secret ${name} in namespace ${namespace}: make it, or leave passwordSecretRef out`
-      return { refusal: notReady('SecretNotFound', message) }
-    }
+    if (secret === undefined) return { refusal: secretMissing(namespace, name, 'passwordSecretRef') }
     const read = await this.#learn(secret, place, inForce)
     return read.refusal === undefined ? { verifier: read.verifier, secret: read.secret } : read
   }
@@ -202,13 +200,9 @@ export class PasswordReader {
     place: PasswordPlace,
     inForce: InForce,
   ): Promise<(KnownPassword & { readonly refusal?: undefined }) | { readonly refusal: Readiness }> {
-    const { key } = place
-    const password = Object.hasOwn(secret.data, key) ? secret.data[key] : undefined
-    if (password === undefined || password === '') {
-      const message = `Secret ${secret.name} has no key ${key}, or nothing in it`
-      return { refusal: notReady('SecretKeyMissing', message) }
-    }
-    return await this.#known.learn(place, secret, password, readRotation(secret.data), inForce)
+    const { text, refusal } = valueIn(secret, place.key)
+    if (refusal !== undefined) return { refusal }
+    return await this.#known.learn(place, secret, text, readRotation(secret.data), inForce)
   }
 }
 
