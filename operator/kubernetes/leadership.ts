@@ -35,6 +35,13 @@ export interface LeadershipOptions extends Pick<
   readonly log: Log
 }
 
+/**
+ * Kinds whose own Secrets we write: what a reconcile has read of those is no news. Several objects of the others may
+ * share one, and that one of them has read it says nothing.
+ */
+const withOwnSecrets: readonly ResourceKindName[] = ['ApiKey', 'MqttUser']
+const sharingSecrets = resourceKindNames.filter((kind) => !withOwnSecrets.includes(kind))
+
 /** One term of leadership: a controller a kind, which nothing of an earlier term reaches. */
 export class Leadership {
   readonly #options: LeadershipOptions
@@ -152,7 +159,7 @@ export class Leadership {
   }
 
   #followSecrets(): void {
-    const wake = (kinds: readonly ResourceKindName[], { metadata }: KubernetesObject): void => {
+    const wake = ({ metadata }: KubernetesObject, kinds = resourceKindNames): void => {
       const { namespace = '', name } = metadata
       for (const kind of kinds) {
         for (const key of this.#options.cache.keysBySecret(kind, namespace, name)) {
@@ -160,15 +167,12 @@ export class Leadership {
         }
       }
     }
-    const wakeUnlessSeen = (secret: KubernetesObject): void => {
-      // Nobody of us writes into what these refer to, and several may share it: that one has read it says nothing.
-      wake(['Organization', 'IdentityProvider'], secret)
-      if (!this.#options.host.hasSeen(secret)) wake(['ApiKey', 'MqttUser'], secret)
-    }
+    const wakeUnlessSeen = (secret: KubernetesObject): void =>
+      wake(secret, this.#options.host.hasSeen(secret) ? sharingSecrets : resourceKindNames)
     this.#options.cache.secrets.addHandler({
       added: (secret, initial) => initial || wakeUnlessSeen(secret),
       updated: wakeUnlessSeen,
-      deleted: (secret) => wake(['Organization', 'IdentityProvider', 'ApiKey', 'MqttUser'], secret),
+      deleted: (secret) => wake(secret),
     })
   }
 

@@ -5,6 +5,7 @@ import { verifierOfGenerated } from '#core/credentials/verifier.ts'
 import { RedisApiKeyUses } from '#core/stores/redis-api-key-uses.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import type { ControlEntry } from '#core/stores/control-log.ts'
+import { makeCertificate } from '../fixtures/certificates.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import { whyNoControlPlane } from '../fixtures/kubernetes.ts'
 import { type OperatorCluster, startOperatorCluster } from '../fixtures/operator-cluster.ts'
@@ -227,6 +228,18 @@ describe.skipIf(whyNoControlPlane !== undefined)('the operator against a real AP
       const after = await cluster.store.get('user', org, 'chosen')
       return JSON.stringify(after) !== JSON.stringify(before)
     })
+  })
+
+  test('authorities of client certificates are taken up within seconds of their Secret', async () => {
+    const [certificate, clientCASecretRef] = [await makeCertificate(), { name: 'authorities' }]
+    await cluster.apply(manifest('Organization', 'certified', { clientCASecretRef }))
+    await cluster.ready('organization', namespace, 'certified', 'False SecretNotFound')
+    const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'authorities', namespace } }
+    await cluster.apply({ ...secret, stringData: { 'ca.crt': certificate.cert } })
+    await cluster.ready('organization', namespace, 'certified', 'True Synced')
+    await cluster.plane.kubectl(['delete', 'secret', 'authorities', '-n', namespace])
+    await cluster.ready('organization', namespace, 'certified', 'False SecretNotFound')
+    await certificate.remove()
   })
 
   test('it is ready, serves the metrics of controller-runtime, and never said a secret', async () => {
