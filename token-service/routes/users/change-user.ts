@@ -7,6 +7,7 @@ import { requireApiKey } from '../../plugins/api-key.ts'
 import { closed } from '../request-fields.ts'
 import { localNameOf, UserAnswer, userAnswerOf, UserParams, wantedFields, wantedOf } from './user-fields.ts'
 import {
+  changeAnswers,
   changeProblems,
   inForceText,
   tellUnconfirmed,
@@ -25,10 +26,7 @@ export function changeUserRoute(app: App, options: UsersRouteOptions): void {
       schema: {
         params: UserParams,
         body: ChangeUserBody,
-        response: {
-          200: { ...UserAnswer, description: 'It is in force.' },
-          202: { ...UserAnswer, description: 'It is written, and in force soon.' },
-        },
+        response: changeAnswers(UserAnswer),
       },
       onRequest: requireApiKey(identities, 'users:write'),
       config: {

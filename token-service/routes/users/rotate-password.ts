@@ -5,6 +5,7 @@ import { auditedFields } from '../../audit/audited-request.ts'
 import { requireApiKey } from '../../plugins/api-key.ts'
 import { localNameOf, userAnswer, userAnswerOf, UserParams } from './user-fields.ts'
 import {
+  changeAnswers,
   changeProblems,
   inForceText,
   tellUnconfirmed,
@@ -25,10 +26,7 @@ export function rotatePasswordRoute(app: App, options: UsersRouteOptions): void 
     {
       schema: {
         params: UserParams,
-        response: {
-          200: { ...RotatedAnswer, description: 'It is in force.' },
-          202: { ...RotatedAnswer, description: 'It is written, and in force soon.' },
-        },
+        response: changeAnswers(RotatedAnswer),
       },
       onRequest: requireApiKey(identities, 'users:write'),
       config: {

@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { TSchema } from 'typebox'
 import type { Audit } from '#core/audit/audit.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import { keyProblems } from '../../openapi/route-docs.ts'
@@ -35,6 +36,12 @@ export async function usersOf(
   if (users === undefined) throw new ProblemError('users_not_enabled')
   return { users, caller: { ...caller, of } }
 }
+
+/** By when the answer comes: once the change is in force, or before. */
+export const changeAnswers = <Answer extends TSchema>(answer: Answer) => ({
+  200: { ...answer, description: 'It is in force.' },
+  202: { ...answer, description: 'It is written, and in force soon.' },
+})
 
 /** As a revocation tells it. */
 export function tellUnconfirmed(reply: FastifyReply, { unconfirmed }: Settled): void {
