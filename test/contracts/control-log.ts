@@ -9,6 +9,15 @@ import {
 import { eventually } from '../fixtures/eventually.ts'
 import { anOrganizationId } from '../fixtures/records.ts'
 
+/** Expects that it takes its time; the function that this resolves with waits for what it comes to. */
+async function underWay<T>(work: Promise<T>): Promise<() => Promise<T>> {
+  let isOver = false
+  void work.then(() => (isOver = true))
+  await pause(50)
+  expect(isOver).toBe(false)
+  return () => work
+}
+
 /** Every control log runs this. `create` gives one that is empty and nobody else's; where there are replicas, r1 lives. */
 export function describeControlLog(name: string, create: () => Promise<ControlLog>): void {
   describe(`${name} keeps the contract of a control log:`, () => {
@@ -75,42 +84,28 @@ export function describeControlLog(name: string, create: () => Promise<ControlLo
 
     test('an entry is applied once what it asks for is done, with how many connections ended', async () => {
       const log = await create()
-      let finish = (_ended: number): void => {}
-      const doing = new Promise<number>((resolve) => (finish = resolve))
+      const { promise: doing, resolve: finish } = Promise.withResolvers<number>()
       open.push(await log.follow({ entry: () => doing, gap() {} }, 'r1'))
       const position = await log.append(entry('ada'))
-      let isApplied = false
-      const applied = log.applied([position], 5_000).then((outcome) => {
-        isApplied = true
-        return outcome
-      })
-      await pause(50)
-      expect(isApplied).toBe(false)
+      const applied = await underWay(log.applied([position], 5_000))
       finish(3)
-      expect(await applied).toEqual({ ended: 3, missing: [] })
+      expect(await applied()).toEqual({ ended: 3, missing: [] })
       // What was appended before is applied as well.
       expect((await log.applied([position], 5_000)).missing).toEqual([])
     })
 
     test('entries of one act are applied with the last of them, and counted together', async () => {
       const log = await create()
-      let finish = (_ended: number): void => {}
-      const doing = new Promise<number>((resolve) => (finish = resolve))
+      const { promise: doing, resolve: finish } = Promise.withResolvers<number>()
       const handler = {
         entry: ({ name }: ControlEntry) => (name === 'one' ? Promise.resolve(2) : doing),
         gap() {},
       }
       open.push(await log.follow(handler, 'r1'))
       const positions = [await log.append(entry('one')), await log.append(entry('two'))]
-      let isApplied = false
-      const applied = log.applied(positions, 5_000).then((outcome) => {
-        isApplied = true
-        return outcome
-      })
-      await pause(50)
-      expect(isApplied).toBe(false)
+      const applied = await underWay(log.applied(positions, 5_000))
       finish(3)
-      expect(await applied).toEqual({ ended: 5, missing: [] })
+      expect(await applied()).toEqual({ ended: 5, missing: [] })
     })
 
     test('staleness stays small while the log can be read', async () => {

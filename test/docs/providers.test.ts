@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { silentLog } from '#core/process/logger.ts'
 import { providerTypes, type ProviderType } from '#core/resources/identity-provider.ts'
-import { DemoClient } from '../../standalone/demo/demo-client.ts'
+import { connectToStandalone } from '../fixtures/standalone-client.ts'
 import { sampleKeys } from '../../standalone/samples.ts'
 import { type Standalone, startStandalone } from '../../standalone/standalone.ts'
 import type { JsonObject } from '../../token-service/verifier/compact-token.ts'
@@ -232,13 +232,7 @@ describe.each(providerTypes)('the page about %s', (type) => {
     const answer = await run([...steps, { text: blockOf(blocks, 'exchange') }].map(({ text }) => text))
     const { user_id: userId } = answer
     expect(answer).toMatchObject({ user_id: claimsOf()['sub'], password: expect.stringMatching(/^cs_mp_/) })
-    const client = await DemoClient.connect({
-      url: `mqtts://127.0.0.1:${standalone.ports.mqtts}`,
-      ca: standalone.certificates.ca,
-      username: String(answer['username']),
-      password: String(answer['password']),
-      version: 5,
-    })
+    const client = await connectToStandalone(standalone, answer)
     expect(await client.subscribe(`users/${String(userId)}/#`)).toBeUndefined()
     client.close()
   })

@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { silentLog } from '#core/process/logger.ts'
-import { DemoClient } from '../../standalone/demo/demo-client.ts'
+import type { DemoClient } from '../../standalone/demo/demo-client.ts'
+import { connectToStandalone } from '../fixtures/standalone-client.ts'
 import { sampleKeys } from '../../standalone/samples.ts'
 import { type Standalone, startStandalone } from '../../standalone/standalone.ts'
 import { eventually } from '../fixtures/eventually.ts'
@@ -79,14 +80,7 @@ async function exchange(provider: Host, over: object = {}): Promise<Record<strin
 }
 
 async function connected(provider: Host, over: object = {}): Promise<DemoClient> {
-  const { username = '', password = '' } = await exchange(provider, over)
-  const client = await DemoClient.connect({
-    url: `mqtts://127.0.0.1:${standalone.ports.mqtts}`,
-    ca: standalone.certificates.ca,
-    username,
-    password,
-    version: 5,
-  })
+  const client = await connectToStandalone(standalone, await exchange(provider, over))
   clients.push(client)
   return client
 }

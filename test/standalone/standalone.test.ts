@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { silentLog } from '#core/process/logger.ts'
-import { DemoClient } from '../../standalone/demo/demo-client.ts'
+import type { DemoClient } from '../../standalone/demo/demo-client.ts'
+import { connectToStandalone } from '../fixtures/standalone-client.ts'
 import { sampleKeys, sampleUsers } from '../../standalone/samples.ts'
 import { type Standalone, type StandaloneOptions, startStandalone } from '../../standalone/standalone.ts'
 import { eventually } from '../fixtures/eventually.ts'
@@ -56,13 +57,7 @@ async function connect(
   knownPassword?: string,
 ): Promise<DemoClient> {
   const password = knownPassword ?? (await credentialsOf(standalone))[username] ?? ''
-  const client = await DemoClient.connect({
-    url: `mqtts://127.0.0.1:${standalone.ports.mqtts}`,
-    ca: standalone.certificates.ca,
-    username,
-    password,
-    version: 5,
-  })
+  const client = await connectToStandalone(standalone, { username, password })
   onTestFinished(() => client.close())
   return client
 }

@@ -5,25 +5,24 @@ import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { RedisClientRegistry } from '../../../broker/cluster/redis-client-registry.ts'
 import { arriveAt, aWill, clientRegistryContract } from '../../contracts/client-registry.ts'
+import { type ConnectedRedis, startConnectedRedis } from '../../fixtures/connected-redis.ts'
 import { anOrganizationId, anotherOrganizationId } from '../../fixtures/records.ts'
-import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
+import { startRedisServer } from '../../fixtures/redis-server.ts'
 
 const keys = redisKeys()
 const due = `${keys.messaging(anOrganizationId)}clients:due`
-let server: RedisServer
+let place: ConnectedRedis
 let redis: Redis
 
 beforeAll(async () => {
-  server = await startRedisServer()
-  redis = connectRedis(server.url, 'test', silentLog)
-  await untilReady(redis, AbortSignal.timeout(10_000))
+  place = await startConnectedRedis()
+  redis = await place.connection()
 })
 
 beforeEach(() => redis.flushall())
 
 afterAll(async () => {
-  redis.disconnect()
-  await server.stop()
+  await place.stop()
 })
 
 /** Instead of waiting: moves every time that is stored into the past. */

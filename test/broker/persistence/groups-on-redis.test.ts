@@ -1,28 +1,26 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { silentLog } from '#core/process/logger.ts'
-import { connectRedis, type RedisConnection, untilReady } from '#core/stores/redis-connection.ts'
+import { type RedisConnection } from '#core/stores/redis-connection.ts'
 import { groupOf } from '../../../broker/persistence/group.ts'
 import { RedisPersistence } from '../../../broker/persistence/redis-persistence.ts'
 import { readSummons, type Summons } from '../../../broker/persistence/summons.ts'
+import { type ConnectedRedis, startConnectedRedis } from '../../fixtures/connected-redis.ts'
 import { AnnouncerHub } from '../../fixtures/announcer-hub.ts'
 import { eventually } from '../../fixtures/eventually.ts'
 import { aMessage } from '../../fixtures/messages.ts'
-import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
 
 const shared = '$share/workers/jobs/+'
 const [one, two] = [{ id: 'user:a/1' }, { id: 'user:b/1' }]
 
-let server: RedisServer
+let place: ConnectedRedis
 let redis: RedisConnection
 let hub: AnnouncerHub
 let prefix: string
 const open: RedisPersistence[] = []
 
 beforeAll(async () => {
-  server = await startRedisServer()
-  redis = connectRedis(server.url, 'test', silentLog)
-  await untilReady(redis, AbortSignal.timeout(10_000))
+  place = await startConnectedRedis()
+  redis = await place.connection()
 })
 beforeEach(() => {
   hub = new AnnouncerHub()
@@ -32,8 +30,7 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map((persistence) => persistence.destroy()))
 })
 afterAll(async () => {
-  redis.disconnect()
-  await server.stop()
+  await place.stop()
 })
 
 /** The persistence of one replica, and what its members are told. */

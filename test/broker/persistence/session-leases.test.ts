@@ -2,24 +2,21 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { silentLog } from '#core/process/logger.ts'
-import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisPersistence } from '../../../broker/persistence/redis-persistence.ts'
+import { type ConnectedRedis, startConnectedRedis } from '../../fixtures/connected-redis.ts'
 import { AnnouncerHub } from '../../fixtures/announcer-hub.ts'
 import { eventually } from '../../fixtures/eventually.ts'
-import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
 
 const owner = { id: 'user:ada/device' }
 const times = { leaseMs: 400, tickMs: 100 }
 
-let server: RedisServer
+let place: ConnectedRedis
 let redis: Redis
 const open: RedisPersistence[] = []
 
 beforeAll(async () => {
-  server = await startRedisServer()
-  redis = connectRedis(server.url, 'test', silentLog)
-  await untilReady(redis, AbortSignal.timeout(10_000))
+  place = await startConnectedRedis()
+  redis = await place.connection()
 })
 
 afterEach(async () => {
@@ -27,8 +24,7 @@ afterEach(async () => {
 })
 
 afterAll(async () => {
-  redis.disconnect()
-  await server.stop()
+  await place.stop()
 })
 
 async function replica(prefix: string, hub: AnnouncerHub): Promise<RedisPersistence> {

@@ -2,27 +2,24 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { silentLog } from '#core/process/logger.ts'
-import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisPersistence } from '../../../broker/persistence/redis-persistence.ts'
 import { messageName } from '../../../broker/persistence/session-persistence.ts'
+import { type ConnectedRedis, startConnectedRedis } from '../../fixtures/connected-redis.ts'
 import { AnnouncerHub } from '../../fixtures/announcer-hub.ts'
 import { eventually } from '../../fixtures/eventually.ts'
 import { aMessage, expiryProperty } from '../../fixtures/messages.ts'
-import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
 
 const owner = { id: 'user:ada/device' }
 const other = { id: 'user:bob/device' }
 
-let server: RedisServer
+let place: ConnectedRedis
 let redis: Redis
 const open: RedisPersistence[] = []
 
 beforeAll(async () => {
   // Uncompressed, so that DUMP shows what lies in a key.
-  server = await startRedisServer('--rdbcompression', 'no')
-  redis = connectRedis(server.url, 'test', silentLog)
-  await untilReady(redis, AbortSignal.timeout(10_000))
+  place = await startConnectedRedis('--rdbcompression', 'no')
+  redis = await place.connection()
 })
 
 afterEach(async () => {
@@ -30,8 +27,7 @@ afterEach(async () => {
 })
 
 afterAll(async () => {
-  redis.disconnect()
-  await server.stop()
+  await place.stop()
 })
 
 const freshPrefix = (): string => `cs:{${randomUUID()}}:mq:`

@@ -2,9 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { generateSecret } from '#core/credentials/secret.ts'
-import { silentLog } from '#core/process/logger.ts'
 import type { ControlEntry } from '#core/stores/control-log.ts'
-import { connectRedis, type RedisConnection, untilReady } from '#core/stores/redis-connection.ts'
+import { type RedisConnection } from '#core/stores/redis-connection.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys, type RedisKeys } from '#core/stores/redis-keys.ts'
 import {
@@ -14,13 +13,13 @@ import {
   anotherOrganizationId,
   aUser,
 } from '../../fixtures/records.ts'
-import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
+import { type ConnectedRedis, startConnectedRedis } from '../../fixtures/connected-redis.ts'
 
 const org = anOrganizationId
 const superseded = { code: 'superseded' }
 
 describe('a writer of an earlier term', () => {
-  let server: RedisServer
+  let place: ConnectedRedis
   let redis: RedisConnection
   let keys: RedisKeys
   let log: ControlEntry[]
@@ -28,13 +27,11 @@ describe('a writer of an earlier term', () => {
   let current: RedisIdentityStore
 
   beforeAll(async () => {
-    server = await startRedisServer()
-    redis = connectRedis(server.url, 'test', silentLog)
-    await untilReady(redis, AbortSignal.timeout(10_000))
+    place = await startConnectedRedis()
+    redis = await place.connection()
   })
   afterAll(async () => {
-    redis.disconnect()
-    await server.stop()
+    await place.stop()
   })
   beforeEach(async () => {
     keys = redisKeys(randomUUID())

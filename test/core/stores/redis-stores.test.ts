@@ -22,22 +22,21 @@ import { describeCredentialStore } from '../../contracts/credential-store.ts'
 import { describeIdentityStore } from '../../contracts/identity-store.ts'
 import { describeMarks } from '../../contracts/marks.ts'
 import { describeRateLimiter } from '../../contracts/rate-limiter.ts'
+import { type ConnectedRedis, startConnectedRedis } from '../../fixtures/connected-redis.ts'
 import { eventually } from '../../fixtures/eventually.ts'
 import { aCredential, anApiKey, anOrganization, anOrganizationId, aUser } from '../../fixtures/records.ts'
-import { type RedisServer, startRedisServer } from '../../fixtures/redis-server.ts'
+import { startRedisServer } from '../../fixtures/redis-server.ts'
 
-let server: RedisServer
+let place: ConnectedRedis
 let redis: Redis
 
 beforeAll(async () => {
-  server = await startRedisServer()
-  redis = connectRedis(server.url, 'test', silentLog)
-  await untilReady(redis, AbortSignal.timeout(10_000))
+  place = await startConnectedRedis()
+  redis = await place.connection()
 })
 
 afterAll(async () => {
-  redis.disconnect()
-  await server.stop()
+  await place.stop()
 })
 
 const never = (): Promise<number> => new Promise(() => {})

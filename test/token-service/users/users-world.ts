@@ -2,7 +2,8 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import type { Log } from '#core/process/logger.ts'
-import { DemoClient } from '../../../standalone/demo/demo-client.ts'
+import type { DemoClient } from '../../../standalone/demo/demo-client.ts'
+import { connectToStandalone } from '../../fixtures/standalone-client.ts'
 import { sampleKeys } from '../../../standalone/samples.ts'
 import { type Standalone, startStandalone } from '../../../standalone/standalone.ts'
 import type { OpenApiDocument } from '../../../token-service/openapi/openapi-types.ts'
@@ -124,13 +125,7 @@ export async function aUsersWorld(limits: object = {}): Promise<UsersWorld> {
     call,
     create: (body, by, headers) => call('POST', '/v1/users', body, by, headers),
     async connect(username, password) {
-      const client = await DemoClient.connect({
-        url: `mqtts://127.0.0.1:${standalone.ports.mqtts}`,
-        ca: standalone.certificates.ca,
-        username,
-        password,
-        version: 5,
-      })
+      const client = await connectToStandalone(standalone, { username, password })
       onTestFinished(() => client.close())
       return client
     },
