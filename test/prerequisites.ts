@@ -4,7 +4,8 @@
  * Under a second when all is there.
  */
 import { provide, type Requirement } from './fixtures/debian-packages.ts'
-import { prepareClientTools, prepareControlPlane } from './fixtures/kubernetes-tools.ts'
+import { prepareClientTools, prepareControllers, prepareControlPlane } from './fixtures/kubernetes-tools.ts'
+import { prepareImage } from './fixtures/image.ts'
 import { prepareNodePackages } from './fixtures/node-packages.ts'
 
 const requirements: readonly Requirement[] = [
@@ -60,10 +61,13 @@ export async function prepareTests(): Promise<boolean> {
   const tools = await prepareClientTools()
   if (tools !== undefined) say(tools.reason)
   await prepareNodePackages(say)
+  await prepareImage(say)
   const controlPlane = await prepareControlPlane(say)
   if (controlPlane.kind === 'missing') {
     say(`TESTS ON A REAL API SERVER WILL BE SKIPPED. ${controlPlane.reason}`)
   }
+  const controllers = hasControlPlane ? undefined : await prepareControllers(say)
+  if (controllers !== undefined) say(`TESTS THAT INSTALL THE CHART WILL BE SKIPPED. ${controllers.reason}`)
   return tools === undefined
 }
 
