@@ -10,6 +10,7 @@ const steps: readonly (readonly [name: string, command: string, ...parameters: r
   ["the chart's dashboards", 'node', 'scripts/generate-dashboards.ts', '--check'],
   ["the chart's CRDs", 'node', 'scripts/copy-crds.ts', '--check'],
   ["the chart's descriptions", 'node', 'scripts/document-chart.ts', '--check'],
+  ['the page of settings', 'node', 'scripts/document-settings.ts', '--check'],
   ['OpenAPI document', 'node', 'scripts/generate-openapi.ts', '--check'],
 ]
 

@@ -1,0 +1,64 @@
+/** Writes docs/settings.md from the tables that the programs read their settings by. With --check it only compares. */
+import { readFile, writeFile } from 'node:fs/promises'
+import { commonSettings } from '#core/process/common-settings.ts'
+import type { Setting } from '#core/process/settings.ts'
+import { brokerSettings } from '../broker/settings.ts'
+import { connectionSettings } from '../cli/connection.ts'
+import { operatorSettings } from '../operator/settings.ts'
+import { settings as tokenServiceSettings } from '../token-service/settings.ts'
+
+type Table = Readonly<Record<string, Setting<unknown>>>
+
+const file = new URL('../docs/settings.md', import.meta.url)
+const common = new Set(Object.values(commonSettings).map(({ name }) => name))
+const ownOf = (table: Table): readonly Setting<unknown>[] =>
+  Object.values(table).filter(({ name }) => !common.has(name))
+
+const sections: readonly (readonly [string, readonly Setting<unknown>[]])[] = [
+  ['Every program', Object.values(commonSettings)],
+  ['Broker', ownOf(brokerSettings)],
+  ['Operator', ownOf(operatorSettings)],
+  ['Token service', ownOf(tokenServiceSettings)],
+  ['Commands', ownOf(connectionSettings)],
+]
+
+const text = `# Settings
+
+<!-- Written by npm run generate from the tables in the programs. -->
+
+Environment variables, read once at the start. A variable that begins with \`CLOUDSIGNAL_\` and is none of these, and a value
+that can not be used, end the program with all that is wrong. \`node broker/main.ts --help\` says the same of one program.
+
+The chart sets many of them ([values](../charts/cloudsignal/README.md#values)); the others go into \`operator.extraEnv\`,
+\`broker.extraEnv\` and \`tokenService.extraEnv\`. With \`npm start\` there are options instead: \`npm start -- --help\`.
+
+${sections.map(([title, settings]) => `## ${title}\n\n${tableOf(settings)}`).join('\n')}`
+
+if (!process.argv.includes('--check')) {
+  await writeFile(file, text)
+} else if ((await readFile(file, 'utf8').catch(() => '')) !== text) {
+  console.error('docs/settings.md is not what the programs read: run npm run generate')
+  process.exitCode = 1
+}
+
+function tableOf(settings: readonly Setting<unknown>[]): string {
+  const rows = settings.map(
+    (setting) =>
+      `| \`${setting.name}\` | ${cell(`${setting.description}${givenOf(setting)}`)} | ${defaultOf(setting)} |\n`,
+  )
+  return `| name | what it is | default |\n|---|---|---|\n${rows.join('')}`
+}
+
+function givenOf({ isSecret }: Setting<unknown>): string {
+  return isSecret === true ? ' Never shown.' : ''
+}
+
+function defaultOf(setting: Setting<unknown>): string {
+  if (!('default' in setting)) return 'must be given'
+  const value = String(setting.default ?? '')
+  return value === '' ? '' : `\`${value}\``
+}
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|').replaceAll('<', '&lt;')
+}
