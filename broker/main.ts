@@ -17,6 +17,7 @@ import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-mar
 import { RedisIdentityReader } from '#core/stores/redis-identity-reader.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { createRedisMetrics } from '#core/stores/redis-metrics.ts'
+import { costOfHashing } from './admission/password-checks.ts'
 import { type Broker, type BrokerOptions, startBroker } from './broker.ts'
 import { RedisBus } from './bus/redis-bus.ts'
 import { readCertificate, watchCertificate } from './listeners/certificate-files.ts'
@@ -120,6 +121,12 @@ await runProgram({
         perClient: settings.failedPerClient,
         perName: settings.failedPerName,
         perAddress: settings.failedPerAddress,
+      },
+      passwordChecks: {
+        hashing: settings.passwordChecks,
+        cost: costOfHashing(settings.passwordChecks),
+        waiting: settings.passwordChecksWaiting,
+        ofName: settings.passwordChecksPerName,
       },
       maxStalenessMs: settings.maxStalenessSeconds * 1_000,
       limits: {

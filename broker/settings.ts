@@ -4,6 +4,7 @@ import { commonSettings } from '#core/process/common-settings.ts'
 import { AddressRanges } from '#core/network/address-ranges.ts'
 import { commaList, port, Remedy, type Setting, text, wholeNumber } from '#core/process/settings.ts'
 import { defaultThrottleLimits } from './admission/connect-throttle.ts'
+import { defaultPasswordCheckLimits } from './admission/password-checks.ts'
 import { defaultLimits } from './limits.ts'
 import { longestStalenessMs } from '#core/stores/control-log.ts'
 
@@ -82,6 +83,25 @@ export const brokerSettings = {
       'The same from one address with any name. Names that signed in from it within a day are not refused. Give 0 where all clients seem to come from one address.',
     parse: attempts,
     default: defaultThrottleLimits.perAddress,
+  } satisfies Setting<number>,
+  passwordChecks: {
+    name: 'CLOUDSIGNAL_BROKER_PASSWORD_CHECKS',
+    description:
+      'Passwords that people chose which are hashed at a time, at each replica. Each takes up to 32 MiB, and one of the four threads that Node has for all that blocks (UV_THREADPOOL_SIZE). Generated passwords need none of it.',
+    parse: wholeNumber(1, 128),
+    default: defaultPasswordCheckLimits.hashing,
+  } satisfies Setting<number>,
+  passwordChecksWaiting: {
+    name: 'CLOUDSIGNAL_BROKER_PASSWORD_CHECKS_WAITING',
+    description: 'How many wait for that; one more client is told to come back.',
+    parse: wholeNumber(1, 10_000),
+    default: defaultPasswordCheckLimits.waiting,
+  } satisfies Setting<number>,
+  passwordChecksPerName: {
+    name: 'CLOUDSIGNAL_BROKER_PASSWORD_CHECKS_PER_NAME',
+    description: 'How many are hashed or wait with one username.',
+    parse: wholeNumber(1, 10_000),
+    default: defaultPasswordCheckLimits.ofName,
   } satisfies Setting<number>,
   maxStalenessSeconds: {
     name: 'CLOUDSIGNAL_BROKER_MAX_STALENESS_SECONDS',

@@ -100,6 +100,7 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
       perSubject: settings.subjectPerMinute,
       perAddress: settings.addressPerMinute,
       withoutKey: settings.withoutKeyPerMinute,
+      perWebhook: settings.webhookPerMinute,
     },
     trustedProxies: settings.trustedProxies,
     endpoints: {

@@ -95,6 +95,13 @@ export const settings = {
     parse: rate,
     default: defaultRates.perAddress,
   } satisfies Setting<number>,
+  webhookPerMinute: {
+    name: 'CLOUDSIGNAL_TOKEN_SERVICE_WEBHOOK_PER_MINUTE',
+    description:
+      'Genuine webhooks a minute of one identity provider. Those that are not count by their address, and as they are refused.',
+    parse: rate,
+    default: defaultRates.perWebhook,
+  } satisfies Setting<number>,
   usersApi: {
     name: 'CLOUDSIGNAL_TOKEN_SERVICE_USERS_API',
     description:

@@ -16,9 +16,16 @@ export interface PasswordCheckLimits {
   readonly rememberedMs: number
 }
 
+/** Of one: twice what we hash with. */
+const usualCost = 32_768
+
+/** What so many at a time may cost together. */
+export const costOfHashing = (hashing: number): number => hashing * usualCost
+
+const hashing = 2
 export const defaultPasswordCheckLimits: PasswordCheckLimits = {
-  hashing: 2,
-  cost: 65_536,
+  hashing,
+  cost: costOfHashing(hashing),
   waiting: 128,
   ofName: 16,
   rememberedMs: 30_000,
