@@ -83,6 +83,8 @@ const issued = {
   session: maybe,
   /** `jti` of the identity token. */
   tokenId: maybe,
+  /** Who acts as the subject, or for them: agents and whoever impersonates a user, the latest first. */
+  actors: Type.Optional(Type.Array(text)),
 }
 
 interface AuditEventKind<Fields extends TProperties> {

@@ -24,7 +24,10 @@ export const CredentialRecordSchema = Type.Object({
   clientId: Type.Optional(Type.String()),
   /** It connects only where its principal has fewer connections than that. */
   connections: Type.Optional(Type.Integer({ minimum: 1 })),
-  /** Agents that act for the person in `attributes`, or handed the task on: the latest first (RFC 8693 §4.1). */
+  /**
+   * Who acts for the person in `attributes`, handed the task on, or acts as the person by their identity token: the latest
+   * first (RFC 8693 §4.1).
+   */
   actors: Type.Optional(Type.Array(Type.String())),
   /** Its own password does not prolong it: it is bound to the identity token. */
   isFinal: Type.Optional(Type.Boolean()),

@@ -12,6 +12,8 @@ export const ProviderRecordSchema = Type.Object({
   attributes: Type.Array(Type.Object({ name: Type.String(), claim: Type.String() })),
   allowAnonymous: Type.Boolean(),
   allowMachine: Type.Boolean(),
+  /** Tokens that say that somebody else acts as the user; allowed where absent. */
+  allowImpersonation: Type.Optional(Type.Boolean()),
   bindToTokenExpiry: Type.Boolean(),
   /** The provider is asked at each exchange whether the user may still sign in. */
   liveCheck: Type.Optional(Type.Boolean()),

@@ -152,6 +152,12 @@ export const IdentityProviderSpecSchema = Type.Object(
     ),
     allowAnonymous: Type.Optional(Type.Boolean({ description: 'Accepts anonymous users of the provider.' })),
     allowMachine: Type.Optional(Type.Boolean({ description: 'Accepts machine-to-machine tokens.' })),
+    allowImpersonation: Type.Optional(
+      Type.Boolean({
+        description:
+          'Accepts tokens that say that somebody else acts as the user (claim act), such as Clerk’s of a user who is impersonated; true by default. The audit log names who acts.',
+      }),
+    ),
     bindToTokenExpiry: Type.Optional(
       Type.Boolean({ description: 'Ends the credential with the identity token; false by default.' }),
     ),

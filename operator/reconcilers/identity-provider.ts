@@ -111,6 +111,7 @@ function providerRecord(
     attributes: spec.attributes ?? [],
     allowAnonymous: spec.allowAnonymous ?? false,
     allowMachine: spec.allowMachine ?? false,
+    ...(spec.allowImpersonation === false ? { allowImpersonation: false } : {}),
     bindToTokenExpiry: spec.bindToTokenExpiry ?? false,
     ...(spec.liveCheck === undefined ? {} : { liveCheck: true }),
     ...(Object.keys(secrets).length === 0 ? {} : { secrets }),

@@ -147,6 +147,19 @@ export function describeIdentityProvider<Type extends ProviderType>(
       },
     )
 
+    test('whoever impersonates a user is named, and refused where the provider forbids it', async () => {
+      const impersonated = await sign({ act: { sub: 'user_support', act: { sub: 'earlier' } } })
+      expect(await judge(impersonated)).toMatchObject({ actor: 'user_support', subject: good['sub'] })
+      expect((await judge(await sign())).actor).toBeUndefined()
+      const forbidden = { allowImpersonation: false }
+      expect(await refusal(impersonated, forbidden)).toBe('token_type_not_allowed')
+      expect(await refusal(await sign({ act: 'user_support' }), forbidden)).toBe('token_type_not_allowed')
+      expect(await refusal(await sign(), forbidden)).toBe('accepted')
+      for (const act of ['user_support', {}, { sub: 7 }, [], { sub: 'x'.repeat(256) }]) {
+        expect(await refusal(await sign({ act }))).toBe('claim_mismatch')
+      }
+    })
+
     test('bound claims bind', async () => {
       const token = await sign({ roles: ['reader', 'editor'], 'a/b': { n: 7 }, flag: true })
       const bound = (claim: string, ...values: string[]): Promise<string> =>

@@ -59,6 +59,23 @@ describe('what is issued is written down:', () => {
     expect(second).not.toHaveProperty('tokenId')
   })
 
+  test('an exchange by somebody who impersonates the person, with who that is', async () => {
+    const { body } = await service.exchange({ token: await service.token({ act: { sub: 'user_support' } }) })
+    const [event] = written()
+    expect(event).toMatchObject({ subject: 'ada', actors: ['user_support'] })
+    const listed = await service.get('/v1/tokens')
+    expect(listed.body['tokens']).toEqual([
+      expect.objectContaining({ id: body['id'], act: { sub: 'user_support' } }),
+    ])
+  })
+
+  test('an agent that acts for somebody who is impersonated, with both', async () => {
+    const token = await service.token({ act: { sub: 'user_support' } })
+    const agent = { kind: 'agent', agent_id: 'planner', act: { sub: 'router' }, on_behalf_of: { token } }
+    expect(await service.post('/v1/tokens', agent)).toMatchObject({ status: 201 })
+    expect(written()).toMatchObject([{ subject: 'ada', actors: ['planner', 'router', 'user_support'] }])
+  })
+
   test('a token by API key', async () => {
     const answer = await service.post('/v1/tokens', { kind: 'worker', name: 'billing' })
     expect(written()).toEqual([

@@ -150,6 +150,18 @@ describe('a credential is renewed by a fresh proof, as long as that is given:', 
     expect((await renew(username, { ttl: 3601 })).body['code']).toBe('ttl_out_of_range')
   })
 
+  test('not by whoever impersonates that person, nor by that person what was exchanged for who does', async () => {
+    const act = { sub: 'user_support' }
+    const impersonated = await service.exchange({ token: await service.token({ act }) })
+    const { username } = await issue()
+    expect((await renew(username, { token: await service.token({ act }) })).body['code']).toBe(
+      'renewal_not_possible',
+    )
+    const renewed = impersonated.body['username']
+    expect((await renew(renewed, { token: await service.token() })).body['code']).toBe('renewal_not_possible')
+    expect((await renew(renewed, { token: await service.token({ act }) })).status).toBe(200)
+  })
+
   test('not by the token of anybody else, nor by one that is no good', async () => {
     const { username } = await issue()
     const token = await service.token({ sub: 'somebody-else' })

@@ -13,6 +13,7 @@ export interface AuditedRequest {
   credential?: string
   session?: string | undefined
   tokenId?: string | undefined
+  actors?: string[]
 }
 
 declare module 'fastify' {
@@ -32,8 +33,9 @@ export function auditedFields(request: FastifyRequest) {
 }
 
 export function noteCredential(request: FastifyRequest, id: string, issued: IssuedCredential): void {
-  const { kind, provider, principal, attributes } = issued
+  const { kind, provider, principal, attributes, actors } = issued
   const ofProvider = provider === undefined ? {} : { provider }
+  const byOthers = actors === undefined ? {} : { actors }
   Object.assign(request.audited, {
     kind,
     principal,
@@ -41,6 +43,7 @@ export function noteCredential(request: FastifyRequest, id: string, issued: Issu
     subject: attributes['user_id'],
     session: attributes['session_id'],
     ...ofProvider,
+    ...byOthers,
   })
 }
 

@@ -85,6 +85,7 @@ function grantFor(proven: ProvenIdentity, caller: Caller, request: ExchangeReque
     ...(caller.name === undefined ? {} : { apiKey: caller.name }),
     ...(clientId === undefined ? {} : { clientId }),
     ...(connections === undefined ? {} : { connections }),
+    ...(identity.actor === undefined ? {} : { actors: [identity.actor] }),
     ...(record.bindToTokenExpiry ? { isFinal: true } : {}),
   }
 }

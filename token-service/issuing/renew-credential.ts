@@ -118,8 +118,10 @@ async function checkFreshProof(
   // What an agent may do for a person was agreed on when it was issued: not prolonged by the person's token alone.
   if (former.kind !== 'exchange') throw new ProblemError('renewal_not_possible')
   const proven = await identify(dependencies, organization, { token, provider: former.provider })
-  const { principal, issuedAt, expiresAt } = proven.identity
+  const { principal, issuedAt, expiresAt, actor } = proven.identity
   if (principal !== former.principal) throw new ProblemError('invalid_credential')
+  // Whoever impersonates somebody does not prolong what that person has, nor the other way round.
+  if (actor !== former.actors?.[0]) throw new ProblemError('renewal_not_possible')
   if (issuedAt * 1000 <= (await dependencies.credentials.barrierOf(organization, barriersOf(former)))) {
     throw new TokenRefused('token_revoked', 'the token was issued before a revocation')
   }

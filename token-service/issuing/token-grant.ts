@@ -78,6 +78,8 @@ export function tokenGrant(
 ): CredentialGrant {
   const { kind, name = '', clientId, connections, actors = [] } = request
   const principal = principalOf(kind, name, person)
+  const impersonator = person?.identity.actor
+  const earlier = impersonator === undefined ? actors : [...actors, impersonator]
   return {
     kind,
     attributes: {
@@ -91,7 +93,7 @@ export function tokenGrant(
     ...(caller.name === undefined ? {} : { apiKey: caller.name }),
     ...(clientId === undefined ? {} : { clientId }),
     ...(connections === undefined ? {} : { connections }),
-    ...(person === undefined && actors.length === 0 ? {} : { actors: [name, ...actors] }),
+    ...(person === undefined && actors.length === 0 ? {} : { actors: [name, ...earlier] }),
     ...(person?.record.bindToTokenExpiry === true ? { isFinal: true } : {}),
   }
 }

@@ -9,17 +9,16 @@ export interface Actor {
 
 const mostActors = 4
 
-/** All who act, the one who has the credential first. */
-export const Actors = Type.Unsafe<Actor>(actorSchema(mostActors))
-/** Those before it. */
-export const EarlierActors = Type.Unsafe<Actor>(actorSchema(mostActors - 1))
+/** All who act, the one who has the credential first; the last may impersonate the person. */
+export const Actors = Type.Unsafe<Actor>(
+  actorSchema(mostActors + 1, Type.String(), 'Who acts: an agent, or who acts as the person.'),
+)
+/** Those before an agent. */
+export const EarlierActors = Type.Unsafe<Actor>(actorSchema(mostActors - 1, agentId, 'An agent that acts.'))
 
-function actorSchema(depth: number): TSchema {
-  const act = depth > 1 ? { act: Type.Optional(actorSchema(depth - 1)) } : {}
-  return Type.Object(
-    { sub: agentId, ...act },
-    { additionalProperties: false, description: 'An agent that acts.' },
-  )
+function actorSchema(depth: number, sub: TSchema, description: string): TSchema {
+  const act = depth > 1 ? { act: Type.Optional(actorSchema(depth - 1, sub, description)) } : {}
+  return Type.Object({ sub, ...act }, { additionalProperties: false, description })
 }
 
 /** The agents of a chain, the latest first. */

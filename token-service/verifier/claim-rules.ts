@@ -1,5 +1,5 @@
 import type { Attributes } from '#core/identity/attributes.ts'
-import { asText, claimAt, claimOf, textClaim, timeClaim } from './claims.ts'
+import { asText, claimAt, claimOf, objectClaim, optionalText, textClaim, timeClaim } from './claims.ts'
 import type { JsonObject } from './compact-token.ts'
 import { TokenRefused } from './token-refused.ts'
 
@@ -59,6 +59,22 @@ export function checkNames(claims: JsonObject): void {
       throw new TokenRefused('claim_mismatch', `the claim ${name} must be a text`)
     }
   }
+}
+
+/** RFC 8693 §4.1: who acts as the subject now; those that `act` names within it are history. */
+export function actorIn(claims: JsonObject, isAllowed: boolean): string | undefined {
+  const act = claimOf(claims, 'act')
+  if (act === undefined || act === null) return undefined
+  if (!isAllowed) {
+    throw new TokenRefused(
+      'token_type_not_allowed',
+      'somebody else acts as the user, which the provider forbids (allowImpersonation)',
+    )
+  }
+  const actor = objectClaim(claims, 'act')
+  const subject = actor === undefined ? undefined : optionalText(actor, 'sub')
+  if (subject !== undefined && subject.length <= longestSubject) return subject
+  throw new TokenRefused('claim_mismatch', 'the claim act must say in sub who acts')
 }
 
 /** RFC 7519 §4.1.3: one text, or a list of which one must be ours. */

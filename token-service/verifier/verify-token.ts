@@ -9,6 +9,7 @@ import { Check } from 'typebox/value'
 import { providerKinds } from '../providers/index.ts'
 import type { ProviderIdentity, SignatureAlgorithm, TokenPolicy } from '../providers/provider.ts'
 import {
+  actorIn,
   checkAudience,
   checkBoundClaims,
   checkNames,
@@ -36,6 +37,8 @@ export interface Identity extends ProviderIdentity, TokenTimes {
   readonly principal: Principal
   /** `jti`, for the audit. */
   readonly tokenId?: string | undefined
+  /** Somebody else who acts as the subject. */
+  readonly actor?: string | undefined
   /** `claims.<name>`, as the provider maps them. */
   readonly claims: Attributes
 }
@@ -70,13 +73,15 @@ export async function verifyToken(
   const times = checkTimes(claims, seconds, policy.leeway)
   const subject = subjectOf(claims)
   checkNames(claims)
+  const actor = actorIn(claims, record.allowImpersonation !== false)
   if (policy.audiences !== undefined) checkAudience(claims, policy.audiences)
   const spelled = policy.spell?.(claims) ?? claims
   checkBoundClaims(spelled, record.boundClaims)
   const known = policy.identify(claims, { header, now: seconds })
   const principal = subjectPrincipal(issuer, policy.tenant, subject)
   const mapped = mapAttributes(spelled, record.attributes)
-  return { ...known, ...times, issuer, subject, principal, tokenId: tokenIdOf(claims), claims: mapped }
+  const tokenId = tokenIdOf(claims)
+  return { ...known, ...times, issuer, subject, principal, tokenId, actor, claims: mapped }
 }
 
 function tokenIdOf(claims: JsonObject): string | undefined {
