@@ -25,7 +25,7 @@ import { createBusMetrics } from './metrics.ts'
 import { redisCluster } from './organizations/cluster.ts'
 import { createRedisServerMetrics } from './persistence/redis-server-metrics.ts'
 import { reportRedis } from './persistence/report-redis.ts'
-import { brokerSettings } from './settings.ts'
+import { brokerSettings, shutdownMs } from './settings.ts'
 import { workerNumber } from './workers/messages.ts'
 import { supervise } from './workers/supervise.ts'
 import { answerSupervisor, tellReady } from './workers/supervised.ts'
@@ -40,9 +40,7 @@ await runProgram({
   ...(worker === undefined ? {} : { logFields: { worker }, signals: ['SIGTERM'] as const }),
   summary: 'CloudSignal broker: one replica of the MQTT cluster.',
   settings: brokerSettings,
-  // What comes after the clients takes less.
-  graceMs: ({ drainDelaySeconds, drainSeconds, workers }) =>
-    (drainDelaySeconds + drainSeconds + (workers > 1 && worker === undefined ? 12 : 10)) * 1_000,
+  graceMs: (settings) => shutdownMs(worker === undefined ? settings : { ...settings, workers: 1 }),
   async run({ settings, log, shutdown }) {
     if (settings.workers > 1 && worker === undefined) return supervise({ settings, log, shutdown })
     let broker: Broker | undefined

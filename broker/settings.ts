@@ -2,7 +2,15 @@ import { availableParallelism } from 'node:os'
 import { defaultPerSubject } from '#core/credentials/renew-credential.ts'
 import { commonSettings } from '#core/process/common-settings.ts'
 import { AddressRanges } from '#core/network/address-ranges.ts'
-import { commaList, port, Remedy, type Setting, text, wholeNumber } from '#core/process/settings.ts'
+import {
+  commaList,
+  port,
+  Remedy,
+  type Setting,
+  type SettingsOf,
+  text,
+  wholeNumber,
+} from '#core/process/settings.ts'
 import { defaultThrottleLimits } from './admission/connect-throttle.ts'
 import { defaultPasswordCheckLimits } from './admission/password-checks.ts'
 import { defaultLimits } from './limits.ts'
@@ -148,3 +156,9 @@ export const brokerSettings = {
   tlsCertFile: file('CLOUDSIGNAL_BROKER_TLS_CERT_FILE', 'PEM file with the certificate chain.'),
   tlsKeyFile: file('CLOUDSIGNAL_BROKER_TLS_KEY_FILE', 'PEM file with its private key.'),
 } as const
+
+type DrainSettings = Pick<SettingsOf<typeof brokerSettings>, 'drainDelaySeconds' | 'drainSeconds' | 'workers'>
+
+/** How long a shutdown may take. What comes after the clients takes less; a supervisor waits for its workers. */
+export const shutdownMs = ({ drainDelaySeconds, drainSeconds, workers }: DrainSettings): number =>
+  (drainDelaySeconds + drainSeconds + (workers > 1 ? 12 : 10)) * 1_000

@@ -1,12 +1,12 @@
 import { runProgram } from '#core/process/program.ts'
 import { runOperator } from './operator.ts'
-import { operatorSettings } from './settings.ts'
+import { operatorSettings, shutdownMs } from './settings.ts'
 
 await runProgram({
   name: 'operator',
   summary:
     'cloudsignal operator: makes the records in Redis follow the Organizations, MqttUsers and other resources of a cluster.',
   settings: operatorSettings,
-  graceMs: 30_000,
+  graceMs: shutdownMs,
   run: runOperator,
 })

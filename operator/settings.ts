@@ -7,6 +7,9 @@ const dnsName = (given: string): string | Remedy =>
     ? given
     : new Remedy('give a name of a-z, 0-9, - and . that begins and ends with a letter or digit')
 
+/** How long a shutdown may take. */
+export const shutdownMs = 30_000
+
 export const operatorSettings = {
   ...commonSettings,
   sealingKeysFile: sealingSetting,

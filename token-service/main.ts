@@ -25,7 +25,7 @@ import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
 import { RedisSessionDirectory } from '#core/stores/redis-session-directory.ts'
 import { findClusterAccess } from '../kubernetes/cluster-access.ts'
 import { type App, buildApp } from './app.ts'
-import { type Settings, settings } from './settings.ts'
+import { type Settings, settings, shutdownMs } from './settings.ts'
 import { ClusterClient } from './users/cluster-client.ts'
 import { KubernetesUsers } from './users/kubernetes-users.ts'
 import { guardedAsk, guardedFetch } from './verifier/guarded-fetch.ts'
@@ -34,7 +34,7 @@ await runProgram({
   name: 'token-service',
   summary: 'Exchanges identity tokens for temporary MQTT credentials, over HTTP.',
   settings,
-  graceMs: 25_000,
+  graceMs: shutdownMs,
   run,
 })
 

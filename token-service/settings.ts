@@ -27,6 +27,9 @@ function subnets(text: string): readonly string[] | Remedy {
   return isRight ? given : new Remedy('give addresses and subnets such as 10.0.0.0/8, separated by commas')
 }
 
+/** How long a shutdown may take. */
+export const shutdownMs = 25_000
+
 export const settings = {
   ...commonSettings,
   sealingKeysFile: sealingSetting,

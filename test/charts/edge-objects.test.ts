@@ -162,24 +162,6 @@ describe('a NetworkPolicy', () => {
   })
 })
 
-describe('a pod that ends', () => {
-  const endOf = (objects: readonly RenderedObject[], program: 'broker' | 'token-service'): unknown => {
-    const spec = podOf(objects, program).spec as unknown as {
-      readonly terminationGracePeriodSeconds: number
-      readonly containers: readonly { readonly lifecycle?: object }[]
-    }
-    return [spec.terminationGracePeriodSeconds, spec.containers[0]?.lifecycle]
-  }
-
-  test('goes on until load balancers know, inside its grace period', async () => {
-    const after = (seconds: number): object => ({ preStop: { sleep: { seconds } } })
-    expect(endOf(byDefault, 'broker')).toEqual([45, after(5)])
-    expect(endOf(withMany, 'broker')).toEqual([120, after(15)])
-    expect(endOf(byDefault, 'token-service')).toEqual([30, after(5)])
-    expect(endOf(await render({ broker: { preStopSeconds: 0 } }), 'broker')).toEqual([45, undefined])
-  })
-})
-
 describe('rights of people', () => {
   test('can be left out', async () => {
     const objects = await render({ rbac: { aggregate: false } })

@@ -40,12 +40,14 @@ export interface Container {
   readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string }[]
   readonly ports: readonly { readonly name: string; readonly containerPort: number }[]
   readonly securityContext: Readonly<Record<string, unknown>>
+  readonly lifecycle?: { readonly preStop: { readonly sleep: { readonly seconds: number } } }
 }
 
 export interface PodSpec {
   readonly automountServiceAccountToken: boolean
   readonly enableServiceLinks: boolean
   readonly serviceAccountName: string
+  readonly terminationGracePeriodSeconds: number
   readonly containers: readonly [Container]
   readonly volumes?: readonly { readonly name: string; readonly secret?: { readonly secretName: string } }[]
 }
@@ -67,6 +69,7 @@ export const manyValues = {
   logLevel: 'debug',
   audit: 'refusals',
   keyPrefix: 'edge',
+  listenAddress: '::',
   global: { imagePullSecrets: [{ name: 'of-the-parent' }] },
   redis: {
     secretName: 'redis',
@@ -92,6 +95,10 @@ export const manyValues = {
     replicas: 1,
     namespaces: ['team-a', 'team-b'],
     leaseSeconds: 30,
+    concurrency: 20,
+    finalizerSeconds: 86_400,
+    sweepPercent: 100,
+    upkeepSeconds: 600,
     serviceAccount: { name: 'mqtt-operator', annotations: { note: 'text' } },
     extraEnv: [{ name: 'TZ', value: 'UTC' }],
     nodeSelector: { 'kubernetes.io/os': 'linux' },
@@ -118,8 +125,13 @@ export const manyValues = {
       tlsSecretName: 'ws-tls',
     },
     autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 30, targetConnections: 5000 },
+    workers: 'auto',
+    proxyProtocolFrom: ['10.3.0.0/16', '192.0.2.7', '2001:db8::/32'],
+    expiryNoticeSeconds: 600,
+    maxStalenessSeconds: 30,
+    failedConnects: { perClient: 1_000_000, perName: 0, perAddress: 5 },
     preStopSeconds: 15,
-    terminationGracePeriodSeconds: 120,
+    drain: { delaySeconds: 10, seconds: 60, willSeconds: 30, serverReference: 'other.example.com:8883' },
     podAnnotations: { note: 'text' },
     podLabels: { tier: 'edge' },
     extraVolumes: [{ name: 'more', emptyDir: {} }],
@@ -138,6 +150,15 @@ export const manyValues = {
   tokenService: {
     replicas: 1,
     trustedProxies: ['10.2.0.0/16', 'fd00::1'],
+    credentialsPerSubject: 5,
+    limits: {
+      keyPerMinute: 1_000_000_000,
+      organizationPerMinute: 1_000_000,
+      withoutKeyPerMinute: 6,
+      subjectPerMinute: 7,
+      addressPerMinute: 8,
+    },
+    preStopSeconds: 10,
     serviceAccount: { create: false },
     service: { port: 80 },
     ingress: { enabled: true, host: 'tokens.example.com', tlsSecretName: 'tokens-tls' },
@@ -145,6 +166,7 @@ export const manyValues = {
     extraVolumes: [{ name: 'more', emptyDir: {} }],
     extraVolumeMounts: [{ name: 'more', mountPath: '/more' }],
   },
+  monitoring: { organizations: 10_000 },
   extraObjects: [
     {
       apiVersion: 'v1',
@@ -187,4 +209,9 @@ export function podOf(objects: readonly RenderedObject[], program: ProgramName):
   const deployment = ofKind(objects, 'Deployment').find(({ metadata }) => metadata.name.endsWith(program))
   if (deployment === undefined) throw new Error(`no Deployment of the ${program}`)
   return deployment.spec?.['template'] as PodTemplate
+}
+
+/** What a container's process gets; Secrets hold the URL of a Redis. */
+export function environmentOf({ env }: Container): Readonly<Record<string, string>> {
+  return Object.fromEntries(env.map(({ name, value }) => [name, value ?? 'redis://redis:6379/0']))
 }

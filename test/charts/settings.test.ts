@@ -3,18 +3,21 @@ import { readSettings } from '#core/process/settings.ts'
 import { brokerSettings } from '../../broker/settings.ts'
 import { operatorSettings } from '../../operator/settings.ts'
 import { settings as tokenServiceSettings } from '../../token-service/settings.ts'
-import { type Container, manyValues, podOf, programs, type RenderedObject, render } from './render.ts'
+import {
+  type Container,
+  environmentOf,
+  manyValues,
+  podOf,
+  programs,
+  render,
+  type RenderedObject,
+} from './render.ts'
 
 const settings = {
   operator: operatorSettings,
   broker: brokerSettings,
   'token-service': tokenServiceSettings,
 } as const
-
-/** What a container's process gets; Secrets hold the URL of a Redis. */
-function environmentOf({ env }: Container): Readonly<Record<string, string>> {
-  return Object.fromEntries(env.map(({ name, value }) => [name, value ?? 'redis://redis:6379/0']))
-}
 
 const containerOf = (objects: readonly RenderedObject[], program: (typeof programs)[number]): Container =>
   podOf(objects, program).spec.containers[0]

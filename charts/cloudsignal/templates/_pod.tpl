@@ -91,28 +91,13 @@ lifecycle:
 {{- end -}}
 {{- end -}}
 
+{{/* Takes "seconds" beside: what a program has after SIGTERM, a little more than it takes at most. */}}
 {{- define "cloudsignal.gracePeriod" -}}
-{{- if le (int .values.terminationGracePeriodSeconds) (int .values.preStopSeconds) -}}
-{{- fail (printf "terminationGracePeriodSeconds of the %s must be more than its preStopSeconds" .component) -}}
-{{- end -}}
-{{- .values.terminationGracePeriodSeconds -}}
+terminationGracePeriodSeconds: {{ add (default 0 .values.preStopSeconds) .seconds }}
 {{- end -}}
 
 {{- define "cloudsignal.probesPort" -}}
 - { name: probes, containerPort: 9090 }
-{{- end -}}
-
-{{/* Takes "redis" beside: the program's name in redis.urlKeys and redis.users. */}}
-{{- define "cloudsignal.commonEnv" -}}
-{{ include "cloudsignal.redisEnv" . }}
-- name: CLOUDSIGNAL_KEY_PREFIX
-  value: {{ .root.Values.keyPrefix | quote }}
-- name: CLOUDSIGNAL_LOG_LEVEL
-  value: {{ .root.Values.logLevel | quote }}
-- name: CLOUDSIGNAL_AUDIT
-  value: {{ .root.Values.audit | quote }}
-- name: CLOUDSIGNAL_PROBE_PORT
-  value: "9090"
 {{- end -}}
 
 {{/* What every program mounts. Empty where that is nothing. */}}
@@ -128,12 +113,7 @@ lifecycle:
 {{- with $volumes }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
-{{/* The keys that secrets of identity providers are sealed with in Redis: for the operator and the token service only. */}}
-{{- define "cloudsignal.sealingEnv" -}}
-- name: CLOUDSIGNAL_SEALING_KEYS_FILE
-  value: /etc/cloudsignal/sealing/keys
-{{- end -}}
-
+{{/* For the operator and the token service only. */}}
 {{- define "cloudsignal.sealingVolumeMount" -}}
 - { name: sealing, mountPath: /etc/cloudsignal/sealing, readOnly: true }
 {{- end -}}
