@@ -1,16 +1,37 @@
 /** The chart on a whole cluster: helm installs, waits, tests, upgrades and uninstalls it, and its pods really run. */
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { generate } from 'selfsigned'
+import { eventually } from '../fixtures/eventually.ts'
+import { type ServedUsers, startServedUsers } from '../fixtures/served-users.ts'
 import { startWholeCluster, type WholeCluster, whyNoWholeCluster } from '../fixtures/whole-cluster.ts'
-import { chartDirectory, render } from './render.ts'
+import { changes, type Kept, keptOf, type LiveObject } from './kept.ts'
+import { previousChart, versionOf } from './previous.ts'
+import { chartDirectory, programs, render } from './render.ts'
 
 const namespace = 'messaging'
-const previousChart = fileURLToPath(new URL('previous/cloudsignal-0.1.0.tgz', import.meta.url))
+const organization = 'k7xm4pqr2n5t'
+const host = `cs-cloudsignal-broker.${namespace}.svc`
 const limit = 180_000
+
+/** Of the chart, of the operator and of users: what is there when it is upgraded. */
+const lasting = [
+  'deployments',
+  'services',
+  'secrets',
+  'serviceaccounts',
+  'poddisruptionbudgets',
+  'roles',
+  'rolebindings',
+  'organizations',
+  'accesslists',
+  'mqttusers',
+  'apikeys',
+].join(',')
 
 describe.skipIf(whyNoWholeCluster !== undefined)('the chart on a whole cluster', () => {
   let cluster: WholeCluster
+  let certificate: { readonly cert: string; readonly private: string }
+  let users: ServedUsers
   const kubectl = async (...parameters: readonly string[]): Promise<string> =>
     (await cluster.plane.kubectl(['--namespace', namespace, ...parameters])).stdout
   const helm = async (...parameters: readonly string[]): Promise<string> =>
@@ -20,6 +41,20 @@ describe.skipIf(whyNoWholeCluster !== undefined)('the chart on a whole cluster',
       ['--namespace', namespace, 'apply', '-f', '-'],
       JSON.stringify({ apiVersion: 'v1', kind: 'List', items }),
     )
+  const itemsOf = async (...what: readonly string[]): Promise<readonly LiveObject[]> =>
+    (JSON.parse(await kubectl('get', ...what, '-o', 'json')) as { readonly items: readonly LiveObject[] })
+      .items
+  const secretOf = async (name: string): Promise<Readonly<Record<string, string>>> => {
+    const [secret] = await itemsOf('secrets', `--field-selector=metadata.name=${name}`)
+    const entries = Object.entries(secret?.data ?? {})
+    return Object.fromEntries(entries.map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]))
+  }
+  const namesOf = async (kind: string): Promise<string> => kubectl('get', kind, '-o', 'name')
+  const uidsOfPods = async (): Promise<readonly string[]> =>
+    (await itemsOf('pods', '-l', `app.kubernetes.io/component in (${programs.join(',')})`)).map(
+      ({ metadata }) => metadata.uid,
+    )
+  const keptNow = async (): Promise<Kept> => keptOf(await itemsOf(lasting))
   const waiting = ['--wait', '--timeout', '150s', '--set', 'redis.secretName=cs-cloudsignal-redis']
   /** What a failure leaves no trace of otherwise. */
   const withLogs = async <T>(promise: Promise<T>): Promise<T> =>
@@ -32,30 +67,63 @@ describe.skipIf(whyNoWholeCluster !== undefined)('the chart on a whole cluster',
     cluster = await startWholeCluster()
     await kubectl('create', 'namespace', namespace)
     await kubectl('label', 'namespace', namespace, 'pod-security.kubernetes.io/enforce=restricted')
-    await apply(await tlsSecret('cs-cloudsignal-broker-tls'), ...(await redisObjects()))
+    certificate = await makeCertificate()
+    const stringData = { 'tls.crt': certificate.cert, 'tls.key': certificate.private }
+    const tls = { apiVersion: 'v1', kind: 'Secret', type: 'kubernetes.io/tls', stringData }
+    await apply({ ...tls, metadata: { name: 'cs-cloudsignal-broker-tls' } }, ...(await redisObjects()))
     await withLogs(helm('install', 'cs', previousChart, ...waiting))
   }, limit)
   afterAll(() => cluster?.stop(), limit)
 
   test('has served users since the version before', async () => {
+    const organizationRef = { name: 'acme' }
+    const accessListRefs = [{ name: 'all' }]
+    const rules = [{ effect: 'allow', actions: ['publish', 'subscribe'], topics: ['#'] }]
+    const scopes = ['tokens:create']
     await apply(
-      { ...ofUs('Organization', 'acme'), spec: { shortId: 'k7xm4pqr2n5t' } },
-      { ...ofUs('MqttUser', 'sensor'), spec: { organizationRef: { name: 'acme' }, access: [] } },
+      { ...ofUs('Organization', 'acme'), spec: { shortId: organization } },
+      { ...ofUs('AccessList', 'all'), spec: { organizationRef, rules } },
+      { ...ofUs('MqttUser', 'sensor'), spec: { organizationRef, accessListRefs } },
+      { ...ofUs('ApiKey', 'backend'), spec: { organizationRef, accessListRefs, type: 'secret', scopes } },
     )
-    await withLogs(kubectl('wait', '--for=jsonpath={.status.username}', 'mqttuser/sensor', '--timeout=30s'))
+    const made = ['organization/acme', 'accesslist/all', 'mqttuser/sensor', 'apikey/backend']
+    await withLogs(kubectl('wait', '--for=condition=Ready', ...made, '--timeout=30s'))
+    const { password = '' } = await secretOf('sensor-mqtt')
+    const { key = '' } = await secretOf('backend-api-key')
+    users = await startServedUsers({
+      mqtts: await cluster.addressOf(namespace, 'cs-cloudsignal-broker', 8883),
+      tokens: await cluster.addressOf(namespace, 'cs-cloudsignal-token-service', 8080),
+      tls: { ca: certificate.cert, servername: host },
+      user: { username: `sensor@org_${organization}`, password },
+      apiKey: key,
+    })
+    await eventually('messages arrive', () => users.arrived() > 20)
   })
 
   test(
-    'is upgraded from it, with pods that are ready, and they keep what was there',
+    'is upgraded from it: pods are replaced, users come back with what they had, and nothing that was acknowledged is lost',
     async () => {
-      const password = await kubectl('get', 'secret', 'sensor-mqtt', '-o', 'jsonpath={.data.password}')
+      const before = await keptNow()
+      const leases = await namesOf('leases')
+      const podsBefore = await uidsOfPods()
       await withLogs(helm('upgrade', 'cs', chartDirectory, ...waiting))
-      expect(await helm('list', '-o', 'json')).toContain('"chart":"cloudsignal-0.2.0"')
+      expect(await helm('list', '-o', 'json')).toContain(`"cloudsignal-${await versionOf(chartDirectory)}"`)
       const ready = 'jsonpath={range .items[*]}{.metadata.name}={.status.readyReplicas} {end}'
       expect(await kubectl('get', 'deployments', '-o', ready)).toBe(
         'cs-cloudsignal-broker=2 cs-cloudsignal-operator=2 cs-cloudsignal-redis=1 cs-cloudsignal-token-service=2 ',
       )
-      expect(await kubectl('get', 'secret', 'sensor-mqtt', '-o', 'jsonpath={.data.password}')).toBe(password)
+      const gone = async (): Promise<boolean> => {
+        const now = await uidsOfPods()
+        return now.length === podsBefore.length && !now.some((uid) => podsBefore.includes(uid))
+      }
+      expect(podsBefore).toHaveLength(6)
+      await eventually('every pod of the version before has gone', gone, 60_000)
+      expect(changes(before, await keptNow())).toEqual([])
+      expect(await namesOf('leases')).toBe(leases)
+      await users.haveComeBack()
+      const { acknowledged, missing, awayMs } = await users.end()
+      console.log(JSON.stringify({ name: 'upgrade', acked: acknowledged, longest_away_ms: awayMs }))
+      expect(missing).toEqual([])
     },
     limit,
   )
@@ -135,15 +203,12 @@ const ofUs = (kind: string, name: string): object => ({
   metadata: { name },
 })
 
-async function tlsSecret(name: string): Promise<object> {
-  const { cert, private: key } = await generate([{ name: 'commonName', value: 'broker' }], {
+function makeCertificate(): Promise<{ readonly cert: string; readonly private: string }> {
+  const altNames = [{ type: 2 as const, value: host }]
+  return generate([{ name: 'commonName', value: 'broker' }], {
     keyType: 'ec',
-    extensions: [
-      { name: 'subjectAltName', altNames: [{ type: 2, value: `cs-cloudsignal-broker.${namespace}.svc` }] },
-    ],
+    extensions: [{ name: 'subjectAltName', altNames }],
   })
-  const stringData = { 'tls.crt': cert, 'tls.key': key }
-  return { apiVersion: 'v1', kind: 'Secret', metadata: { name }, type: 'kubernetes.io/tls', stringData }
 }
 
 /** The Redis that the chart runs for trying things out, here beside it: versions before did not have one. */

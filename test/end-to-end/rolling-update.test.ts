@@ -6,12 +6,11 @@ import { type Replica, startReplica } from '../fixtures/broker-process.ts'
 import { type BrokerReplicas, startBrokerReplicas } from '../fixtures/broker-replicas.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import { anOrganization, anOrganizationId, aUser } from '../fixtures/records.ts'
-import { type RoamingClient, startRoamingClient } from '../fixtures/roaming-client.ts'
+import { publishUntil, type RoamingClient, startRoamingClient } from '../fixtures/roaming-client.ts'
 
 /** `CLOUDSIGNAL_TEST_ROLLING_CLIENTS=1000 npm test -- test/end-to-end/rolling-update` */
 const count = Number(process.env['CLOUDSIGNAL_TEST_ROLLING_CLIENTS'] ?? '100')
 const publishers = 4
-const pauseMs = 10
 const longestGapMs = 2_000
 
 let place: BrokerReplicas
@@ -79,20 +78,12 @@ test(
     let number = 0
     const publishing = Array.from({ length: publishers }, async (_, index) => {
       const roaming = startRoamingClient(urls, optionsOf('bob', `publisher-${index}`))
-      while (!over.signal.aborted) {
-        const client = await roaming.connected()
-        const name = String((number += 1))
-        sentAt.set(name, performance.now())
-        const closed = Promise.withResolvers<void>()
-        client.once('close', closed.resolve)
-        const published = client
-          .publishAsync(`to/${number % count}`, name, { qos: 1 })
-          .then(() => void acknowledged.add(name))
-        await Promise.race([published, closed.promise]).catch(() => {})
-        client.off('close', closed.resolve)
-        await pause(pauseMs)
+      const next = (): { topic: string; payload: string } => {
+        const payload = String((number += 1))
+        sentAt.set(payload, performance.now())
+        return { topic: `to/${number % count}`, payload }
       }
-      await roaming.end()
+      await publishUntil(over.signal, roaming, next, (name) => acknowledged.add(name))
       return roaming
     })
     await pause(500)
