@@ -1,10 +1,11 @@
 import type { X509Certificate } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import { formatUsername } from '#core/credentials/username.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { errorFields, type Log } from '#core/process/logger.ts'
 import { organizationRecordName } from '#core/stores/identity-records.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
-import { issuerOf, nameIn } from './client-certificate.ts'
+import { AuthorityIndex } from './authority-index.ts'
 
 const organizationsAtOnce = 200
 const retryMs = 1_000
@@ -17,6 +18,7 @@ export class ClientAuthorities {
   readonly #identities: IdentityReader
   readonly #log: Log
   readonly #byOrganization = new Map<OrganizationId, readonly string[]>()
+  readonly #index = new AuthorityIndex()
   #retry: NodeJS.Timeout | undefined
   #isClosed = false
 
@@ -31,12 +33,8 @@ export class ClientAuthorities {
 
   /** The only user of all organizations that the certificate is for. */
   usernameOf(certificate: X509Certificate): string | undefined {
-    const names = [...this.#byOrganization].flatMap(([organization, authorities]) => {
-      const name = nameIn(certificate, organization)
-      return name !== undefined && issuerOf(certificate, authorities) !== undefined ? [name] : []
-    })
-    const [only] = names
-    return only === undefined || names.length > 1 ? undefined : formatUsername(only)
+    const name = this.#index.userOf(certificate)
+    return name === undefined ? undefined : formatUsername(name)
   }
 
   /** Reads the records of all, again and again until they can be read; resolves after the first time. Never rejects. */
@@ -71,7 +69,7 @@ export class ClientAuthorities {
   async #loadAll(): Promise<void> {
     const organizations = await this.#identities.organizations()
     for (const gone of new Set(this.#byOrganization.keys()).difference(new Set(organizations))) {
-      this.#byOrganization.delete(gone)
+      this.#put(gone, [])
     }
     for (let at = 0; at < organizations.length; at += organizationsAtOnce) {
       await Promise.all(organizations.slice(at, at + organizationsAtOnce).map((one) => this.#read(one)))
@@ -80,8 +78,16 @@ export class ClientAuthorities {
 
   async #read(organization: OrganizationId): Promise<void> {
     const record = await this.#identities.get('organization', organization, organizationRecordName)
-    const { clientAuthorities = [] } = record ?? {}
-    if (clientAuthorities.length === 0) this.#byOrganization.delete(organization)
-    else this.#byOrganization.set(organization, clientAuthorities)
+    this.#put(organization, record?.clientAuthorities ?? [])
+  }
+
+  #put(organization: OrganizationId, authorities: readonly string[]): void {
+    const former = this.#byOrganization.get(organization) ?? []
+    // A record changes for many reasons, and a certificate takes long to read.
+    if (isDeepStrictEqual(former, authorities)) return
+    for (const authority of former) this.#index.remove(organization, authority)
+    for (const authority of authorities) this.#index.add(organization, authority)
+    if (authorities.length === 0) this.#byOrganization.delete(organization)
+    else this.#byOrganization.set(organization, authorities)
   }
 }

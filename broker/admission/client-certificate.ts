@@ -42,7 +42,7 @@ export function proofOf(
   authorities: readonly string[],
   now: number,
 ): { readonly notAfter: number } | { readonly fault: CertificateFault } {
-  const named = nameIn(certificate, name.organization)
+  const named = nameIn(subjectOf(certificate), name.organization)
   if (named?.local !== name.local) return { fault: 'the certificate is for another user' }
   if (certificate.ca) return { fault: 'the certificate is an authority itself' }
   const issuer = issuerOf(certificate, authorities)
@@ -62,11 +62,15 @@ export function proofOf(
   return now >= from && now < notAfter ? { notAfter } : { fault: 'the certificate is not valid at this time' }
 }
 
-/** The permanent user of this organization that the certificate is for: `name` or `name@org_…`. */
-export function nameIn(certificate: X509Certificate, organization: OrganizationId): Username | undefined {
-  const text = commonName(certificate) ?? onlyDnsName(certificate)
-  if (text === undefined) return undefined
-  const name = parseUsername(text.includes('@') ? text : `${text}@${organization}`)
+/** Whom the certificate is for, in its own words: `name` or `name@org_…`. */
+export function subjectOf(certificate: X509Certificate): string | undefined {
+  return commonName(certificate) ?? onlyDnsName(certificate)
+}
+
+/** The permanent user of this organization that is meant by these words. */
+export function nameIn(subject: string | undefined, organization: OrganizationId): Username | undefined {
+  if (subject === undefined) return undefined
+  const name = parseUsername(subject.includes('@') ? subject : `${subject}@${organization}`)
   return name?.organization === organization && !isTemporary(name.local) ? name : undefined
 }
 

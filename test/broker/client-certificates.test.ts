@@ -16,37 +16,25 @@ import {
   useClients,
 } from '../fixtures/broker.ts'
 import { makeCertificate, type TestCertificate } from '../fixtures/certificates.ts'
+import {
+  certificateOf,
+  type CertificatePair,
+  forClients,
+  isAuthority,
+  issueClient,
+  makeAuthority,
+} from '../fixtures/client-certificates.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import { anOrganization, anOrganizationId as org, anotherOrganizationId, aUser } from '../fixtures/records.ts'
 
-interface Pair {
-  readonly cert: string
-  readonly key: string
-}
-
-const isAuthority = [
-  { name: 'basicConstraints', cA: true },
-  { name: 'keyUsage', keyCertSign: true },
-] as const
-const forClients = [{ name: 'basicConstraints' }, { name: 'extKeyUsage', clientAuth: true }] as const
 const forServers = [{ name: 'basicConstraints' }, { name: 'extKeyUsage', serverAuth: true }] as const
 const day = 86_400_000
 
-async function make(name: string, options: object): Promise<Pair> {
-  const given = { keySize: 2048, algorithm: 'sha256', ...options } as SelfsignedOptions
-  const { cert, private: key } = await generate([{ name: 'commonName', value: name }], given)
-  return { cert, key }
-}
-const makeAuthority = (name: string, over: object = {}): Promise<Pair> =>
-  make(name, { extensions: isAuthority, ...over })
-const issue = (ca: Pair, name: string, over: object = {}): Promise<Pair> =>
-  make(name, { ca, extensions: forClients, ...over })
-
 /** Without a common name. */
-async function issueFor(dnsNames: readonly string[]): Promise<Pair> {
+async function issueFor(dnsNames: readonly string[]): Promise<CertificatePair> {
   const altNames = dnsNames.map((value) => ({ type: 2, value }))
   const extensions = [...forClients, { name: 'subjectAltName', altNames }]
-  const options = { keySize: 2048, algorithm: 'sha256', ca: own, extensions } as unknown as SelfsignedOptions
+  const options = { keyType: 'ec', algorithm: 'sha256', ca: own, extensions } as unknown as SelfsignedOptions
   const { cert, private: key } = await generate([{ name: 'organizationName', value: 'Devices' }], options)
   return { cert, key }
 }
@@ -54,9 +42,9 @@ async function issueFor(dnsNames: readonly string[]): Promise<Pair> {
 let server: TestCertificate
 let broker: TestBroker
 let audited: CapturingAudit
-let own: Pair
-let others: Pair
-let ada: Pair
+let own: CertificatePair
+let others: CertificatePair
+let ada: CertificatePair
 
 beforeAll(async () => {
   ;[server, own, others] = await Promise.all([
@@ -64,7 +52,7 @@ beforeAll(async () => {
     makeAuthority('own'),
     makeAuthority('others'),
   ])
-  ada = await issue(own, 'ada')
+  ada = await issueClient(own, 'ada')
 })
 afterAll(() => server.remove())
 
@@ -92,7 +80,7 @@ async function putOrganization(organization: OrganizationId, authorities: readon
 
 type Options = NonNullable<Parameters<typeof connectClient>[2]>
 const url = (): string => `mqtts://127.0.0.1:${broker.broker.ports.mqtts}`
-const withoutPassword = (pair: Pair): Options => ({
+const withoutPassword = (pair: CertificatePair): Options => ({
   ca: server.cert,
   cert: pair.cert,
   key: pair.key,
@@ -100,7 +88,11 @@ const withoutPassword = (pair: Pair): Options => ({
 })
 
 /** 0, or the code of the refusal. */
-async function codeOf(pair: Pair, username: string | undefined, over: Options = {}): Promise<number> {
+async function codeOf(
+  pair: CertificatePair,
+  username: string | undefined,
+  over: Options = {},
+): Promise<number> {
   const options = { ...withoutPassword(pair), username: username as never, ...over }
   return connectTo(url(), 'nobody', options).then(
     () => 0,
@@ -125,8 +117,8 @@ describe('a client certificate', () => {
 
   test('says who it is for where no username is given, by its short name or its long one', async () => {
     expect(await codeOf(ada, undefined)).toBe(0)
-    expect(await codeOf(await issue(own, `ada@${org}`), undefined)).toBe(0)
-    expect(await codeOf(await issue(own, `ada@${anotherOrganizationId}`), undefined)).not.toBe(0)
+    expect(await codeOf(await issueClient(own, `ada@${org}`), undefined)).toBe(0)
+    expect(await codeOf(await issueClient(own, `ada@${anotherOrganizationId}`), undefined)).not.toBe(0)
   })
 
   test('without a common name is for the only DNS name it has, and with two for nobody', async () => {
@@ -136,48 +128,48 @@ describe('a client certificate', () => {
     expect(audited.lines.at(-1)).toMatchObject({ event: 'client.refused', reason: 'wrong-certificate' })
   })
 
-  test.each<[string, CertificateFault, () => Promise<Pair>]>([
-    ['for another user', 'the certificate is for another user', () => issue(own, 'bob')],
+  test.each<[string, CertificateFault, () => Promise<CertificatePair>]>([
+    ['for another user', 'the certificate is for another user', () => issueClient(own, 'bob')],
     [
       'of an authority of another organization',
       'the organization has no authority that issued it',
-      () => issue(others, 'ada'),
+      () => issueClient(others, 'ada'),
     ],
     [
       'of an unknown authority of the same name',
       'the organization has no authority that issued it',
-      async () => issue(await makeAuthority('own'), 'ada'),
+      async () => issueClient(await makeAuthority('own'), 'ada'),
     ],
     [
       'that is signed by itself',
       'the organization has no authority that issued it',
-      () => make('ada', { extensions: forClients }),
+      () => certificateOf('ada', { extensions: forClients }),
     ],
     [
       'that is an authority itself',
       'the certificate is an authority itself',
-      () => issue(own, 'ada', { extensions: isAuthority }),
+      () => issueClient(own, 'ada', { extensions: isAuthority }),
     ],
     [
       'that is issued by one that is no authority',
       'the organization has no authority that issued it',
-      async () => issue(ada, 'ada'),
+      async () => issueClient(ada, 'ada'),
     ],
     [
       'that is for servers',
       'the certificate is not for clients',
-      () => issue(own, 'ada', { extensions: forServers }),
+      () => issueClient(own, 'ada', { extensions: forServers }),
     ],
     [
       'that is signed with SHA-1',
       'the certificate is signed by an algorithm that is too weak',
-      () => issue(own, 'ada', { algorithm: 'sha1' }),
+      () => issueClient(own, 'ada', { algorithm: 'sha1' }),
     ],
     [
       'that has expired',
       'the certificate is not valid at this time',
       () =>
-        issue(own, 'ada', {
+        issueClient(own, 'ada', {
           notBeforeDate: new Date(Date.now() - 2 * day),
           notAfterDate: new Date(Date.now() - day),
         }),
@@ -186,7 +178,7 @@ describe('a client certificate', () => {
       'that is not valid yet',
       'the certificate is not valid at this time',
       () =>
-        issue(own, 'ada', {
+        issueClient(own, 'ada', {
           notBeforeDate: new Date(Date.now() + day),
           notAfterDate: new Date(Date.now() + 2 * day),
         }),
@@ -205,24 +197,24 @@ describe('a client certificate', () => {
     ['who is suspended', 'bob', 'user-suspended'],
     ['who is a temporary credential', 'tmp_1', 'unknown-credential'],
   ])('for somebody %s lets nobody in', async (_who, local, reason) => {
-    expect(await codeOf(await issue(own, local), `${local}@${org}`)).toBeGreaterThan(0)
+    expect(await codeOf(await issueClient(own, local), `${local}@${org}`)).toBeGreaterThan(0)
     expect(audited.lines.at(-1)).toMatchObject({ event: 'client.refused', reason })
   })
 
   test('for a temporary credential lets nobody in who has it', async () => {
     await broker.addCredential('tmp_1', everything, 60)
-    expect(await codeOf(await issue(own, 'tmp_1'), `tmp_1@${org}`)).toBeGreaterThan(0)
+    expect(await codeOf(await issueClient(own, 'tmp_1'), `tmp_1@${org}`)).toBeGreaterThan(0)
     expect(audited.lines.at(-1)).toMatchObject({ event: 'client.refused', reason: 'wrong-certificate' })
   })
 
   test('of one organization opens no other, whatever name is given', async () => {
     expect(await codeOf(ada, `ada@${anotherOrganizationId}`)).toBeGreaterThan(0)
-    expect(await codeOf(await issue(others, `ada@${org}`), `ada@${org}`)).toBeGreaterThan(0)
+    expect(await codeOf(await issueClient(others, `ada@${org}`), `ada@${org}`)).toBeGreaterThan(0)
   })
 
   test('does not count beside a password, right or wrong', async () => {
     expect(await codeOf(ada, `ada@${org}`, { password: 'wrong' })).toBeGreaterThan(0)
-    const foreign = await issue(others, 'ada')
+    const foreign = await issueClient(others, 'ada')
     expect(await codeOf(foreign, `ada@${org}`, { password: 'ada-password' })).toBe(0)
   })
 
@@ -243,7 +235,7 @@ describe('a client certificate', () => {
 
   test('ends its connections when it expires', async () => {
     const notAfterDate = new Date(Date.now() + 3_000)
-    const short = await issue(own, 'ada', { notBeforeDate: new Date(Date.now() - day), notAfterDate })
+    const short = await issueClient(own, 'ada', { notBeforeDate: new Date(Date.now() - day), notAfterDate })
     const client = await connectTo(url(), 'ada', withoutPassword(short))
     expect(client.closed()).toBe(false)
     await eventually('it is closed', () => client.closed())
