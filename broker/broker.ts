@@ -169,7 +169,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     formerPasswords: new FormerPasswords({ marks: options.formerPasswords, metrics, log, now }),
     frames: new FrameCache(),
     told: new ToldSubscriptions(clients),
-    newcomers: new Newcomers(limits.maxNewcomers),
+    newcomers: new Newcomers(limits.maxNewcomers, limits.maxNewcomersOfAll),
     ...(options.serverReference === undefined ? {} : { serverReference: options.serverReference }),
     throttle: new ConnectThrottle({ ...defaultThrottleLimits, ...options.throttle }, () => performance.now()),
     watch,
@@ -186,6 +186,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     reusePort: options.reusePort === true,
     ...(options.proxies === undefined ? {} : { proxies: options.proxies }),
     maxFrameBytes: limits.maxPacketBytes,
+    maxEarlyFrameBytes: limits.maxConnectBytes,
     handshakeTimeoutMs: limits.connectTimeoutMs,
   }).catch(async (error) => {
     watch.close()

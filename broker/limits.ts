@@ -8,6 +8,8 @@ export interface Limits {
   readonly throttledMs: number
   /** Connections of one address at a time that have not signed in yet. */
   readonly maxNewcomers: number
+  /** Of all addresses together: more than these would not get their turn in time either. */
+  readonly maxNewcomersOfAll: number
   /**
    * Longest that a client may stay silent; MQTT 5 clients that ask for more, or for no limit, are told so
    * (§3.2.2.3.14). 3.1.1 has no word for it.
@@ -46,6 +48,7 @@ export const defaultLimits: Limits = {
   refusalMs: 100,
   throttledMs: 1_000,
   maxNewcomers: 10_000,
+  maxNewcomersOfAll: 20_000,
   maxKeepAliveSeconds: 3_600,
   maxConnectBytes: 65_536,
   maxPacketBytes: 1_048_576,

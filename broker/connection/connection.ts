@@ -135,6 +135,7 @@ export class Connection implements TransportReceiver, AedesClient, DeliveryTarge
     clearTimeout(this.#connectTimer)
     this.session = session
     this.options.newcomers.leave(this.transport.remoteAddress)
+    this.transport.signedIn()
     this.#framer.maxPacketBytes = this.options.limits.maxPacketBytes
     this.options.metrics.connected(this.transport.listener)
     if (keepAliveSeconds > 0) this.#watchKeepAlive(keepAliveSeconds * 1_500)

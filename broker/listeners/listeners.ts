@@ -1,18 +1,13 @@
-import { constants } from 'node:crypto'
 import { createServer as createHttpServer, type IncomingMessage, type Server as HttpServer } from 'node:http'
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https'
 import type { Server as NetServer, Socket } from 'node:net'
-import {
-  createServer as createTlsServer,
-  type Server as TlsServer,
-  type TlsOptions,
-  type TLSSocket,
-} from 'node:tls'
+import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls'
 import { WebSocketServer } from 'ws'
 import type { Arrival } from './arrival.ts'
 import type { Certificate } from './certificate-files.ts'
 import { Entrance, type EntranceOptions, Underway } from './entrance.ts'
 import { SocketTransport } from './socket-transport.ts'
+import { askForCertificate, tlsOptions } from './tls-options.ts'
 import type { Transport } from './transport.ts'
 import { WebSocketTransport } from './websocket-transport.ts'
 
@@ -47,9 +42,13 @@ export interface ListenerOptions extends EntranceOptions {
   readonly wantsCertificates?: () => boolean
   /** It is counted as a newcomer. */
   readonly accept: (transport: Transport) => void
-  /** Of one WebSocket frame. */
+  /** Of one WebSocket message, in one frame or in many. */
   readonly maxFrameBytes: number
+  /** The same, of whoever has not signed in. */
+  readonly maxEarlyFrameBytes: number
 }
+
+const mostPieces = 16_384
 
 type Open = (address: never, options: ListenerOptions) => Promise<Listener>
 
@@ -57,7 +56,12 @@ type Open = (address: never, options: ListenerOptions) => Promise<Listener>
 const kinds: Readonly<Record<ListenerName, Open>> = {
   mqtts: (address: TlsAddress, options) => openTls(address, options),
   wss: (address: TlsAddress, options) =>
-    openWebSocket('wss', createHttpsServer(tlsOptions(address, options)), address, options),
+    openWebSocket(
+      'wss',
+      createHttpsServer(tlsOptions(address, options.handshakeTimeoutMs)),
+      address,
+      options,
+    ),
   mqtt: (address: Address, options) => openTcp(address, options),
   ws: (address: Address, options) => openWebSocket('ws', createHttpServer(), address, options),
 }
@@ -79,17 +83,6 @@ export async function openListeners(
   }
 }
 
-function tlsOptions({ cert, key }: Certificate, { handshakeTimeoutMs }: ListenerOptions): TlsOptions {
-  return {
-    cert,
-    key,
-    minVersion: 'TLSv1.2',
-    // One client could keep a core busy with handshakes over one connection.
-    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
-    handshakeTimeout: handshakeTimeoutMs,
-  }
-}
-
 async function openTcp(address: Address, options: ListenerOptions): Promise<Listener> {
   const entrance = new Entrance(options, (arrival) =>
     options.accept(new SocketTransport(arrival.socket, 'mqtt', arrival.take())),
@@ -105,8 +98,11 @@ async function openTls(address: TlsAddress, options: ListenerOptions): Promise<L
     const certificate = socket.getPeerX509Certificate()
     options.accept(new SocketTransport(socket, 'mqtts', arrival.take(), certificate))
   }
-  const server = createTlsServer(tlsOptions(address, options), accept)
-  const asking = createTlsServer({ ...tlsOptions(address, options), ...askForCertificate }, accept)
+  const server = createTlsServer(tlsOptions(address, options.handshakeTimeoutMs), accept)
+  const asking = createTlsServer(
+    { ...tlsOptions(address, options.handshakeTimeoutMs), ...askForCertificate },
+    accept,
+  )
   const wants = options.wantsCertificates ?? (() => false)
   return overTls([server, asking], () => (wants() ? asking : server), { underway, address, options })
 }
@@ -122,6 +118,9 @@ async function openWebSocket(
     noServer: true,
     maxPayload: options.maxFrameBytes,
     perMessageDeflate: false,
+    // What is gathered of a message costs far more than its bytes when it comes in crumbs.
+    maxBufferedChunks: mostPieces,
+    maxFragments: mostPieces,
     handleProtocols: () => 'mqtt',
   })
   server.on('request', (_request, response) =>
@@ -137,7 +136,15 @@ async function openWebSocket(
     const arrival = underway.take(socket)
     if (arrival === undefined) return void socket.destroy()
     sockets.handleUpgrade(request, socket, head, (webSocket) =>
-      options.accept(new WebSocketTransport(webSocket, name, arrival.take(), request.headers.origin)),
+      options.accept(
+        new WebSocketTransport(webSocket, {
+          listener: name,
+          remoteAddress: arrival.take(),
+          origin: request.headers.origin,
+          below: socket,
+          maxEarlyBytes: options.maxEarlyFrameBytes,
+        }),
+      ),
     )
   })
   return 'setSecureContext' in server
@@ -175,16 +182,11 @@ async function overTls(
   return {
     ...(await listening(entrance, address)),
     useCertificate: (certificate) => {
-      for (const server of servers) server.setSecureContext(tlsOptions(certificate, options))
+      for (const server of servers)
+        server.setSecureContext(tlsOptions(certificate, options.handshakeTimeoutMs))
     },
   }
 }
-
-/**
- * Of authorities nothing is said: who belongs to which organization is nobody's business. Whether a certificate means
- * anything is judged with CONNECT, by the authorities of one organization.
- */
-const askForCertificate = { requestCert: true, rejectUnauthorized: false } as const
 
 /** To what speaks its protocol; it comes out of `underway` again. */
 function hand(arrival: Arrival, server: NetServer, underway: Underway): void {

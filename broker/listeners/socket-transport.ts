@@ -29,6 +29,9 @@ export class SocketTransport implements Transport {
     if (this.#socket.destroyed) queueMicrotask(() => this.#socket.emit('close'))
   }
 
+  /** Nothing is gathered here. */
+  signedIn(): void {}
+
   pause(): void {
     this.#socket.pause()
   }

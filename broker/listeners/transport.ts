@@ -15,6 +15,8 @@ export interface Transport {
   readonly origin?: string
   /** Begins reading. Called once. */
   start(receiver: TransportReceiver): void
+  /** The peer has signed in: what it sends at once may be larger from now on. */
+  signedIn(): void
   /** Stops reading until `resume`; what was read already may still come. */
   pause(): void
   resume(): void

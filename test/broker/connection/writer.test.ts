@@ -11,6 +11,7 @@ function aTransport(isSlow = false): Transport & { readonly written: Buffer[]; t
     remoteAddress: 'test',
     listener: 'mqtt',
     start() {},
+    signedIn() {},
     pause() {},
     resume() {},
     end() {},

@@ -58,6 +58,27 @@ describe.each(['mqtts', 'wss'] as const)('the listener %s', (name) => {
     expect(result).toMatchObject({ message: expect.stringContaining('protocol version') })
   })
 
+  test.each([
+    ['ECDHE-RSA-AES128-GCM-SHA256', 'TLSv1.2'],
+    ['ECDHE-RSA-CHACHA20-POLY1305', 'TLSv1.2'],
+    ['TLS_AES_128_GCM_SHA256', 'TLSv1.3'],
+  ] as const)('accepts %s', async (ciphers, version) => {
+    const options = { ciphers, minVersion: version, maxVersion: version }
+    expect(await handshake(port(), options)).toMatchObject({ subject: { CN: 'localhost' } })
+  })
+
+  test.each([
+    ['whose key opens what was said before', 'AES128-GCM-SHA256'],
+    ['of blocks', 'ECDHE-RSA-AES128-SHA'],
+    ['of blocks with a newer hash', 'ECDHE-RSA-AES256-SHA384'],
+    ['without a certificate', 'AECDH-AES128-SHA'],
+    ['that hides nothing', 'ECDHE-RSA-NULL-SHA'],
+  ])('refuses a cipher %s', async (_what, cipher) => {
+    const ciphers = `${cipher}:@SECLEVEL=0`
+    const result = await handshake(port(), { ciphers, maxVersion: 'TLSv1.2' })
+    expect(result).toMatchObject({ code: expect.stringMatching(/HANDSHAKE_FAILURE/) })
+  })
+
   test('accepts TLS 1.2, without renegotiation', async () => {
     const socket = connectTls({
       port: port(),
