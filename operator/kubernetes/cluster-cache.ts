@@ -1,5 +1,6 @@
 import { type ResourceKindName, resourceKindNames } from '#core/resources/index.ts'
 import { indexesOf } from '../reconcilers/resource-indexes.ts'
+import type { ResourceName } from '../reconcilers/reconciler.ts'
 import { secretNamesOf } from '../reconcilers/secret-names.ts'
 import type { KubernetesApi } from '../runtime/kubernetes-api.ts'
 import type { Log } from '../runtime/log.ts'
@@ -65,11 +66,11 @@ export class ClusterCache {
     return this.#kinds[kind]
   }
 
-  /** Keys of the objects of a kind that a Secret concerns. */
-  keysBySecret(kind: ResourceKindName, namespace: string, name: string): string[] {
+  /** Objects of a kind that a Secret concerns. */
+  namesBySecret(kind: ResourceKindName, namespace: string, name: string): ResourceName[] {
     return this.of(kind)
       .store.byIndex(secretIndex, `${namespace}/${name}`)
-      .map(({ metadata }) => `${metadata.namespace}/${metadata.name}`)
+      .map(({ metadata }) => ({ namespace: metadata.namespace ?? '', name: metadata.name }))
   }
 
   /** Resolves after the signal aborted. */

@@ -2,7 +2,7 @@ import { DomainError } from '#core/errors.ts'
 import { type ResourceKindName, resourceKindNames, type ResourceOf } from '#core/resources/index.ts'
 import type { Fate, NewSecret, ResourceEvent, ResourceHost, StoredSecret } from '../reconcilers/host.ts'
 import { type IndexedKind, type IndexOf, isUnder } from '../reconcilers/resource-indexes.ts'
-import type { ResourceName } from '../reconcilers/reconciler.ts'
+import type { ResourceAddress, ResourceName } from '../reconcilers/reconciler.ts'
 import { isApiError } from '../../kubernetes/api-error.ts'
 import type { EventRecorder } from '../runtime/events.ts'
 import { addFinalizer, removeFinalizer } from '../runtime/finalizers.ts'
@@ -19,6 +19,7 @@ import {
   resourceTypeOf,
   secretType,
 } from './resource-types.ts'
+import { SeenSecrets } from './seen-secrets.ts'
 
 /** Name of this program among those that own fields of an object. */
 const fieldManager = 'cloudsignal-operator'
@@ -47,8 +48,7 @@ export class KubernetesHost implements ResourceHost {
   readonly #deletions: Deletions
   /** What the API answered to our own writes, by uid, until the cache has seen it. */
   readonly #written = new Map<string, KubernetesResource>()
-  /** Versions of Secrets that a reconcile has read already. */
-  readonly #seenSecrets = new Map<string, string>()
+  readonly #seenSecrets = new SeenSecrets()
 
   constructor({ api, cache, events, mayWrite = () => true }: KubernetesHostOptions) {
     this.#api = whileLeading(api, mayWrite)
@@ -62,7 +62,7 @@ export class KubernetesHost implements ResourceHost {
       })
     }
     cache.secrets.addHandler({
-      deleted: ({ metadata }) => void this.#seenSecrets.delete(`${metadata.namespace}/${metadata.name}`),
+      deleted: (secret) => this.#seenSecrets.forget(secret),
     })
   }
 
@@ -92,14 +92,24 @@ export class KubernetesHost implements ResourceHost {
     return this.#deletions.fateOf(kind, `${namespace}/${name}`)
   }
 
-  /** Whether a reconcile has read this very version of a Secret, so that it is no news. */
-  hasSeen({ metadata }: KubernetesObject): boolean {
-    return this.#seenSecrets.get(`${metadata.namespace}/${metadata.name}`) === metadata.resourceVersion
+  /** Whom this version of a Secret concerns, but for those whose reconcile has written or read it. */
+  unawareOf(secret: KubernetesObject): ResourceAddress[] {
+    return this.concernedBy(secret).filter((of) => !this.#seenSecrets.has(secret, of))
   }
 
-  async readSecret(namespace: string, name: string): Promise<StoredSecret | undefined> {
+  concernedBy({ metadata: { namespace = '', name } }: KubernetesObject): ResourceAddress[] {
+    return resourceKindNames.flatMap((kind) =>
+      this.#cache.namesBySecret(kind, namespace, name).map((of) => ({ kind, ...of })),
+    )
+  }
+
+  async readSecret(
+    namespace: string,
+    name: string,
+    reader?: ResourceAddress,
+  ): Promise<StoredSecret | undefined> {
     try {
-      return this.#seen(await this.#api.get<Secret>(secretType, { namespace, name }))
+      return this.#seen(await this.#api.get<Secret>(secretType, { namespace, name }), reader)
     } catch (error) {
       if (isApiError(error, 'not-found')) return undefined
       throw error
@@ -133,7 +143,8 @@ export class KubernetesHost implements ResourceHost {
       data: encoded(data),
     }
     try {
-      return this.#seen(await this.#api.create(secretType, secret))
+      const reader = { kind: owner.kind, namespace, name: owner.name }
+      return this.#seen(await this.#api.create(secretType, secret), reader)
     } catch (error) {
       if (isApiError(error, 'already-exists')) return undefined
       throw error
@@ -153,15 +164,10 @@ export class KubernetesHost implements ResourceHost {
     const { namespace, name, version: resourceVersion } = secret
     const ownerReferences = [{ apiVersion: ownApiVersion, ...owner, controller: true }]
     const options = { resourceVersion, fieldManager }
+    const change = { metadata: { ownerReferences } }
+    const reader = { kind: owner.kind, namespace, name: owner.name }
     try {
-      return this.#seen(
-        await this.#api.mergePatch(
-          secretType,
-          { namespace, name },
-          { metadata: { ownerReferences } },
-          options,
-        ),
-      )
+      return this.#seen(await this.#api.mergePatch(secretType, { namespace, name }, change, options), reader)
     } catch (error) {
       // Without the right to change Secrets it serves all the same, and stays when its object goes.
       if (isApiError(error, 'forbidden')) return { ...secret, ownerUid: owner.uid }
@@ -209,9 +215,10 @@ export class KubernetesHost implements ResourceHost {
     this.#events.record(regarding, { type, reason, action: 'Reconcile', note: message })
   }
 
-  #seen({ metadata, data = {} }: Secret): StoredSecret {
+  #seen(secret: Secret, reader: ResourceAddress | undefined): StoredSecret {
+    const { metadata, data = {} } = secret
     const { namespace = '', name, resourceVersion: version = '', ownerReferences } = metadata
-    this.#seenSecrets.set(`${namespace}/${name}`, version)
+    if (reader !== undefined) this.#seenSecrets.add(secret, reader)
     const owner = ownerReferences?.find(({ controller }) => controller === true)
     const restoredFor =
       (ownerReferences ?? []).length === 0 ? metadata.annotations?.[generatedFor] : undefined

@@ -2,7 +2,7 @@ import type { Log } from '#core/process/logger.ts'
 import { type ResourceKindName, resourceKindNames, resourceKinds } from '#core/resources/index.ts'
 import type { IdentityWriter } from '#core/stores/identity-store.ts'
 import { createReconcilers, type ReconcilerOptions, type Reconcilers } from '../reconcilers/index.ts'
-import type { ResourceName } from '../reconcilers/reconciler.ts'
+import type { ResourceAddress, ResourceName } from '../reconcilers/reconciler.ts'
 import { Controller } from '../runtime/controller.ts'
 import type { RuntimeMetrics } from '../runtime/metrics.ts'
 import { keyOf, type KubernetesObject, parseKey } from '../runtime/objects.ts'
@@ -34,13 +34,6 @@ export interface LeadershipOptions extends Pick<
   readonly random: Random
   readonly log: Log
 }
-
-/**
- * Kinds whose own Secrets we write: what a reconcile has read of those is no news. Several objects of the others may
- * share one, and that one of them has read it says nothing.
- */
-const withOwnSecrets: readonly ResourceKindName[] = ['ApiKey', 'MqttUser']
-const sharingSecrets = resourceKindNames.filter((kind) => !withOwnSecrets.includes(kind))
 
 /** One term of leadership: a controller a kind, which nothing of an earlier term reaches. */
 export class Leadership {
@@ -159,20 +152,14 @@ export class Leadership {
   }
 
   #followSecrets(): void {
-    const wake = ({ metadata }: KubernetesObject, kinds = resourceKindNames): void => {
-      const { namespace = '', name } = metadata
-      for (const kind of kinds) {
-        for (const key of this.#options.cache.keysBySecret(kind, namespace, name)) {
-          this.#controllers[kind].enqueue(key)
-        }
-      }
+    const { cache, host } = this.#options
+    const wake = (objects: readonly ResourceAddress[]): void => {
+      for (const { kind, namespace, name } of objects) this.#controllers[kind].enqueue(`${namespace}/${name}`)
     }
-    const wakeUnlessSeen = (secret: KubernetesObject): void =>
-      wake(secret, this.#options.host.hasSeen(secret) ? sharingSecrets : resourceKindNames)
-    this.#options.cache.secrets.addHandler({
-      added: (secret, initial) => initial || wakeUnlessSeen(secret),
-      updated: wakeUnlessSeen,
-      deleted: (secret) => wake(secret),
+    cache.secrets.addHandler({
+      added: (secret, initial) => initial || wake(host.unawareOf(secret)),
+      updated: (secret) => wake(host.unawareOf(secret)),
+      deleted: (secret) => wake(host.concernedBy(secret)),
     })
   }
 

@@ -2,6 +2,7 @@ import { readAuthorities } from '#core/organizations/client-authorities.ts'
 import type { Organization } from '#core/resources/organization.ts'
 import type { ResourceHost } from './host.ts'
 import { notReady, type Readiness } from './readiness.ts'
+import { addressOf } from './references.ts'
 import { secretMissing, valueIn } from './secret-value.ts'
 
 const key = 'ca.crt'
@@ -14,11 +15,12 @@ export interface FoundAuthorities {
 
 export async function readClientAuthorities(
   host: Pick<ResourceHost, 'readSecret'>,
-  { metadata, spec }: Organization,
+  organization: Organization,
 ): Promise<FoundAuthorities> {
+  const { metadata, spec } = organization
   const name = spec.clientCASecretRef?.name
   if (name === undefined) return { found: [] }
-  const secret = await host.readSecret(metadata.namespace, name)
+  const secret = await host.readSecret(metadata.namespace, name, addressOf('Organization', organization))
   if (secret === undefined) return none(secretMissing(metadata.namespace, name, 'spec.clientCASecretRef'))
   const { text: pem, refusal } = valueIn(secret, key)
   if (refusal !== undefined) return none(refusal)

@@ -1,5 +1,6 @@
 import type { NewSecret, ResourceHost, StoredSecret } from './host.ts'
 import { notReady, type Readiness } from './readiness.ts'
+import type { ResourceAddress } from './reconciler.ts'
 
 type Data = Readonly<Record<string, string>>
 
@@ -17,7 +18,7 @@ export async function ensureSecret(
   data: () => Data | Promise<Data>,
 ): Promise<GeneratedSecret> {
   const { namespace, name, owner } = wanted
-  const present = await host.readSecret(namespace, name)
+  const present = await host.readSecret(namespace, name, readerOf(wanted))
   const secret = present ?? (await createAndRead(host, { ...wanted, data: await data() }))
   if (secret.ownerUid === owner.uid) return { secret }
   if (secret.restoredFor === `${owner.kind}/${owner.name}`) {
@@ -31,7 +32,14 @@ async function createAndRead(host: ResourceHost, secret: NewSecret): Promise<Sto
   const created = await host.createSecret(secret)
   if (created !== undefined) return created
   // Somebody was faster. What is there then decides, not what was to be written.
-  const present = await host.readSecret(secret.namespace, secret.name)
+  const present = await host.readSecret(secret.namespace, secret.name, readerOf(secret))
   if (present === undefined) throw new Error(`Secret ${secret.name} went while it was being made`)
   return present
+}
+
+function readerOf({
+  namespace,
+  owner: { kind, name },
+}: Pick<NewSecret, 'namespace' | 'owner'>): ResourceAddress {
+  return { kind, namespace, name }
 }

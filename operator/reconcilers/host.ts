@@ -1,6 +1,6 @@
 import type { ResourceKindName, ResourceOf } from '#core/resources/index.ts'
 import type { IndexedKind, IndexOf } from './resource-indexes.ts'
-import type { ResourceName } from './reconciler.ts'
+import type { ResourceAddress, ResourceName } from './reconciler.ts'
 
 /**
  * The place where resources live, as far as reconcilers need it: the Kubernetes API in a cluster, a manifest
@@ -17,8 +17,11 @@ export interface ResourceHost {
   /** What became of an object that is gone, or is marked to go. */
   fateOf(kind: ResourceKindName, of: ResourceName): Promise<Fate>
 
-  /** Asked of the host itself, never of a cache: a missing one leads to a new password. */
-  readSecret(namespace: string, name: string): Promise<StoredSecret | undefined>
+  /**
+   * Asked of the host itself, never of a cache: a missing one leads to a new password. `reader` is whose reconcile reads
+   * it: that version is no news to it any more, to others it is.
+   */
+  readSecret(namespace: string, name: string, reader?: ResourceAddress): Promise<StoredSecret | undefined>
 
   /**
    * The version of a Secret as last seen, without asking. May be a little old, like all that was seen; undefined where

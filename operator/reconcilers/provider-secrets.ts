@@ -7,6 +7,8 @@ import type { SealingKeys } from '#core/sealing/sealing-keys.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { ResourceHost } from './host.ts'
 import { notReady, type Readiness } from './readiness.ts'
+import type { ResourceAddress } from './reconciler.ts'
+import { addressOf } from './references.ts'
 import { type ProviderSecretRef, providerSecretRefs } from './secret-names.ts'
 import { secretMissing, valueIn } from './secret-value.ts'
 
@@ -44,7 +46,7 @@ export async function readProviderSecrets(
     return { refusal: notReady('SealingKeyMissing', message) }
   }
   for (const ref of refs) {
-    const { secret, refusal } = await readSecret(parts.host, provider.metadata.namespace, ref)
+    const { secret, refusal } = await readSecret(parts.host, addressOf('IdentityProvider', provider), ref)
     if (refusal !== undefined) return { refusal }
     clear.set(ref.purpose, secret)
   }
@@ -70,10 +72,11 @@ type Read =
 
 async function readSecret(
   host: ProviderSecretParts['host'],
-  namespace: string,
+  reader: ResourceAddress,
   { field, name, key }: ProviderSecretRef,
 ): Promise<Read> {
-  const found = await host.readSecret(namespace, name)
+  const { namespace } = reader
+  const found = await host.readSecret(namespace, name, reader)
   if (found === undefined) return { refusal: secretMissing(namespace, name, field) }
   const { text: secret, refusal } = valueIn(found, key, withoutLineEnd)
   if (refusal !== undefined) return { refusal }

@@ -22,6 +22,7 @@ import {
   stillValid,
 } from './password-rotation.ts'
 import { notReady, type Readiness } from './readiness.ts'
+import { addressOf } from './references.ts'
 import { credentialsSecretName } from './secret-names.ts'
 import { secretMissing, valueIn } from './secret-value.ts'
 
@@ -171,19 +172,21 @@ export class PasswordReader {
       const message = `Secret ${secret.name} has a new password; the former one lets in until ${ends}`
       this.#host.event('MqttUser', user, { type: 'Normal', reason: 'PasswordRotated', message })
     }
-    return { current: (await this.#host.readSecret(secret.namespace, secret.name)) ?? secret, problem: false }
+    const changed = await this.#host.readSecret(secret.namespace, secret.name, addressOf('MqttUser', user))
+    return { current: changed ?? secret, problem: false }
   }
 
   async #referenced(
-    { metadata: { namespace, uid } }: MqttUser,
+    user: MqttUser,
     { name, key = 'password' }: NonNullable<MqttUserSpec['passwordSecretRef']>,
     username: string,
     inForce: InForce,
   ): Promise<UserPassword> {
+    const { namespace, uid } = user.metadata
     const place = { uid, username, key }
     const remembered = this.#recall(place, namespace, name)
     if (remembered !== undefined) return { verifier: remembered.verifier, secret: remembered.secret }
-    const secret = await this.#host.readSecret(namespace, name)
+    const secret = await this.#host.readSecret(namespace, name, addressOf('MqttUser', user))
     if (secret === undefined) return { refusal: secretMissing(namespace, name, 'passwordSecretRef') }
     const read = await this.#learn(secret, place, inForce)
     return read.refusal === undefined ? { verifier: read.verifier, secret: read.secret } : read

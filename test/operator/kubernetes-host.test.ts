@@ -180,13 +180,32 @@ describe('resources of a cluster', () => {
     await expect(host.readSecret('a', 'ada-mqtt')).rejects.toMatchObject({ code: 'server-error' })
   })
 
-  test('a version of a Secret that was read is no news, the next one is', async () => {
+  test('a version of a Secret that was read for an object is no news to it, but to others that share the Secret', async () => {
+    const spec = { organizationRef: { name: 'acme' }, passwordSecretRef: { name: 'own' } }
+    server.put(users, { metadata: { name: 'bob', generation: 1 }, spec })
+    server.put(users, { metadata: { name: 'eve', generation: 1 }, spec })
+    await eventually('both are seen', () => host.list('MqttUser').length === 3)
+    const of = (name: string) => ({ kind: 'MqttUser', namespace: 'a', name }) as const
     const first = server.put(secrets, { metadata: { name: 'own' }, data: {} })
-    expect(host.hasSeen(first)).toBe(false)
-    await host.readSecret('a', 'own')
-    expect(host.hasSeen(first)).toBe(true)
+    expect(host.unawareOf(first)).toEqual([of('bob'), of('eve')])
+    await host.readSecret('a', 'own', of('bob'))
+    expect(host.unawareOf(first)).toEqual([of('eve')])
+    await host.readSecret('a', 'own', of('eve'))
+    expect(host.unawareOf(first)).toEqual([])
+    expect(host.concernedBy(first)).toEqual([of('bob'), of('eve')])
     const second = server.put(secrets, { metadata: { name: 'own' }, data: {} })
-    expect(host.hasSeen(second)).toBe(false)
+    expect(host.unawareOf(second)).toEqual([of('bob'), of('eve')])
+    await host.readSecret('a', 'own')
+    expect(host.unawareOf(second)).toEqual([of('bob'), of('eve')])
+  })
+
+  test('a Secret that was made for an object is no news to it', async () => {
+    await host.createSecret(newSecret)
+    await eventually('it is seen', () => cache.secrets.store.size === 1)
+    const [made] = cache.secrets.store.list()
+    if (made === undefined) throw new Error('there is no Secret')
+    expect(host.concernedBy(made)).toHaveLength(1)
+    expect(host.unawareOf(made)).toEqual([])
   })
 
   test('what is in Secrets is neither listed nor watched', async () => {
@@ -198,9 +217,9 @@ describe('resources of a cluster', () => {
   })
 
   test('a Secret concerns those who refer to it or whose own it is', () => {
-    expect(cache.keysBySecret('MqttUser', 'a', 'ada-mqtt')).toEqual(['a/ada'])
-    expect(cache.keysBySecret('MqttUser', 'b', 'ada-mqtt')).toEqual([])
-    expect(cache.keysBySecret('MqttUser', 'a', 'other')).toEqual([])
+    expect(cache.namesBySecret('MqttUser', 'a', 'ada-mqtt')).toEqual([{ namespace: 'a', name: 'ada' }])
+    expect(cache.namesBySecret('MqttUser', 'b', 'ada-mqtt')).toEqual([])
+    expect(cache.namesBySecret('MqttUser', 'a', 'other')).toEqual([])
   })
 
   test('an event is about the object', () => {
