@@ -105,7 +105,7 @@ describe.skipIf(whyNoControlPlane !== undefined)('the examples', () => {
       return Object.fromEntries(secrets.map((secret) => [nameOf(secret), secret.data]))
     }
     const before = await secretsOf(first)
-    expect(Object.keys(before)).toHaveLength(4)
+    expect(Object.keys(before)).toHaveLength(5)
     const records = await first.store.list('user', 'org_k7xm4pqr2n5t')
 
     const { blocks } = await readPage('backup.md')

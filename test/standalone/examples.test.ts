@@ -16,5 +16,5 @@ it('the examples hold two organizations and nothing malformed', async () => {
   const counts: Record<string, number> = {}
   for (const { kind } of manifests.objects()) counts[kind] = (counts[kind] ?? 0) + 1
   expect(said).toEqual([])
-  expect(counts).toEqual({ Organization: 2, AccessList: 4, IdentityProvider: 1, ApiKey: 1, MqttUser: 3 })
+  expect(counts).toEqual({ Organization: 2, AccessList: 4, IdentityProvider: 1, ApiKey: 2, MqttUser: 3 })
 })

@@ -85,7 +85,7 @@ describe('standalone', () => {
     const before = await credentialsOf(first)
     await first.close()
     const second = await place.start()
-    expect(Object.keys(before)).toHaveLength(4)
+    expect(Object.keys(before)).toHaveLength(5)
     expect(await credentialsOf(second)).toEqual(before)
     expect(second.certificates.ca).toBe(first.certificates.ca)
     await connect(second, sensor)
