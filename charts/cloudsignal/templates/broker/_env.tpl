@@ -13,6 +13,9 @@
 - { name: CLOUDSIGNAL_BROKER_FAILED_CONNECTS_PER_CLIENT, value: {{ $broker.failedConnects.perClient | int64 | quote }} }
 - { name: CLOUDSIGNAL_BROKER_FAILED_CONNECTS_PER_NAME, value: {{ $broker.failedConnects.perName | int64 | quote }} }
 - { name: CLOUDSIGNAL_BROKER_FAILED_CONNECTS_PER_ADDRESS, value: {{ $broker.failedConnects.perAddress | int64 | quote }} }
+- { name: CLOUDSIGNAL_BROKER_PASSWORD_CHECKS, value: {{ $broker.passwordChecks.hashing | int64 | quote }} }
+- { name: CLOUDSIGNAL_BROKER_PASSWORD_CHECKS_WAITING, value: {{ $broker.passwordChecks.waiting | int64 | quote }} }
+- { name: CLOUDSIGNAL_BROKER_PASSWORD_CHECKS_PER_NAME, value: {{ $broker.passwordChecks.perName | int64 | quote }} }
 # Counted together with the token service.
 - { name: CLOUDSIGNAL_BROKER_SUBJECT_PER_MINUTE, value: {{ .root.Values.tokenService.limits.subjectPerMinute | int64 | quote }} }
 - { name: CLOUDSIGNAL_BROKER_DRAIN_DELAY_SECONDS, value: {{ $broker.drain.delaySeconds | int64 | quote }} }

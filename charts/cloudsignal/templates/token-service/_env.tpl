@@ -18,4 +18,5 @@
 - { name: CLOUDSIGNAL_TOKEN_SERVICE_WITHOUT_KEY_PER_MINUTE, value: {{ $limits.withoutKeyPerMinute | int64 | quote }} }
 - { name: CLOUDSIGNAL_TOKEN_SERVICE_SUBJECT_PER_MINUTE, value: {{ $limits.subjectPerMinute | int64 | quote }} }
 - { name: CLOUDSIGNAL_TOKEN_SERVICE_ADDRESS_PER_MINUTE, value: {{ $limits.addressPerMinute | int64 | quote }} }
+- { name: CLOUDSIGNAL_TOKEN_SERVICE_WEBHOOK_PER_MINUTE, value: {{ $limits.webhookPerMinute | int64 | quote }} }
 {{- end -}}
