@@ -37,5 +37,7 @@ USER 1000:1000
 ENV NODE_COMPILE_CACHE=/app/.compile-cache
 RUN for program in operator broker token-service cli; do node $program/main.ts --help >/dev/null; done
 EXPOSE 8080 8883 9090 18885
+# For engines that know no probes. Kubernetes has those of the chart.
+HEALTHCHECK --start-period=30s --interval=10s --timeout=5s CMD ["node", "-e", "require('node:http').get({ host: process.env.CLOUDSIGNAL_PROBE_HOST || '127.0.0.1', port: process.env.CLOUDSIGNAL_PROBE_PORT || 9090, path: '/healthz' }, ({ statusCode }) => process.exit(statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
 ENTRYPOINT ["node"]
 CMD ["--version"]

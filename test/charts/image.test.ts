@@ -1,36 +1,30 @@
 import { execFile } from 'node:child_process'
-import { cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { commonSettings } from '#core/process/common-settings.ts'
+import { listenOn } from '#core/process/probe-server.ts'
+import { makeCertificate } from '../fixtures/certificates.ts'
+import { eventually } from '../fixtures/eventually.ts'
+import { copiedPaths, dockerfile, layOutImage } from '../fixtures/image.ts'
+import { startProgram } from '../fixtures/program.ts'
+import { freePort } from '../fixtures/redis-server.ts'
 import { podOf, programs, render } from './render.ts'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const dockerfile = await readFile(join(root, 'Dockerfile'), 'utf8')
-
-/** What the last stage takes from the checkout. */
-const copied = dockerfile
-  .split(/^FROM /m)
-  .at(-1)
-  ?.match(/^COPY (?!--)\S+/gm)
-  ?.map((line) => line.replace('COPY ', ''))
-
-/** Laid out as the Dockerfile does, with the packages that `npm ci --omit=dev` leaves: no container is needed. */
 describe('the image', () => {
   let directory: string
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'cloudsignal-image-'))
-    for (const path of copied ?? []) await cp(join(root, path), join(directory, path), { recursive: true })
-    for (const name of await productionPackages()) {
-      const link = join(directory, 'node_modules', name)
-      await mkdir(dirname(link), { recursive: true })
-      await symlink(join(root, 'node_modules', name), link)
-    }
-  })
+    await layOutImage(directory)
+  }, 120_000)
   afterAll(() => rm(directory, { recursive: true, force: true }))
 
   test.each(programs)('holds all that the %s loads, and shows its settings', async (program) => {
@@ -76,6 +70,73 @@ describe('the image', () => {
     }
   })
 
+  test('holds every package that its programs need, and none that only development does', async () => {
+    const lock = JSON.parse(await readFile(join(root, 'package-lock.json'), 'utf8')) as {
+      readonly packages: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+    }
+    const isThere = (path: string): boolean => existsSync(join(directory, path))
+    const packages = Object.entries(lock.packages).filter(([path]) => path !== '')
+    const ofDevelopment = packages.filter(([, { dev }]) => dev === true).map(([path]) => path)
+    const ofPrograms = packages
+      .filter(([, { dev, devOptional, optional }]) => (dev ?? devOptional ?? optional) === undefined)
+      .map(([path]) => path)
+    expect(ofDevelopment.filter(isThere)).toEqual([])
+    expect(ofDevelopment).toContain('node_modules/vitest')
+    expect(ofPrograms.filter((path) => !isThere(path))).toEqual([])
+    expect(ofPrograms).toContain('node_modules/fastify')
+  })
+
+  test.each([
+    ['operator', '0.0.0.0'],
+    ['broker', '127.0.0.2'],
+    ['token-service', '127.0.0.1'],
+  ] as const)(
+    'is healthy while the %s runs with its probes on %s, and not when it has ended',
+    async (program, host) => {
+      const certificate = await makeCertificate()
+      const env = {
+        CLOUDSIGNAL_REDIS_URL: 'redis://127.0.0.1:1',
+        CLOUDSIGNAL_PROBE_HOST: host,
+        CLOUDSIGNAL_PROBE_PORT: String(await freePort()),
+        CLOUDSIGNAL_OPERATOR_KUBECONFIG: await kubeconfigOfNobody(directory),
+        CLOUDSIGNAL_BROKER_MQTTS_PORT: '0',
+        CLOUDSIGNAL_BROKER_WSS_PORT: '0',
+        CLOUDSIGNAL_BROKER_TLS_CERT_FILE: certificate.certFile,
+        CLOUDSIGNAL_BROKER_TLS_KEY_FILE: certificate.keyFile,
+        CLOUDSIGNAL_TOKEN_SERVICE_HTTP_PORT: '0',
+      }
+      const isHealthy = (): Promise<boolean> => isHealthyWith(env)
+      expect(await isHealthy()).toBe(false)
+      const running = startProgram(program, env, directory)
+      await eventually(`the ${program} is healthy`, isHealthy, 20_000).finally(() => running.kill())
+      expect(await isHealthy()).toBe(false)
+      await certificate.remove()
+    },
+  )
+
+  test.each([
+    [200, true],
+    [503, false],
+  ])('that asks /healthz and is answered %i is healthy: %s', async (status, expected) => {
+    const asked: (string | undefined)[] = []
+    const server = createServer((request, response) => {
+      asked.push(request.url)
+      response.writeHead(status).end()
+    })
+    const port = await listenOn(server, 0, '127.0.0.1')
+    expect(await isHealthyWith({ CLOUDSIGNAL_PROBE_PORT: String(port) })).toBe(expected)
+    expect(asked).toEqual(['/healthz'])
+    server.close()
+  })
+
+  test('looks for its health where programs have it when nothing else is said', () => {
+    const { probeHost, probePort } = commonSettings
+    expect(healthCheck.join(' ')).toContain(`${probePort.name} || ${probePort.default}`)
+    expect(healthCheck.join(' ')).toContain(`${probeHost.name} || '127.0.0.1'`)
+    // Every address of the machine.
+    expect(probeHost.default).toBe('0.0.0.0')
+  })
+
   test('runs as somebody who is not root, named by number', () => {
     expect(dockerfile).toMatch(/^USER [1-9]\d*:[1-9]\d*$/m)
   })
@@ -84,15 +145,35 @@ describe('the image', () => {
     const ignored = (await readFile(join(root, '.dockerignore'), 'utf8')).trim().split('\n')
     const letIn = ignored.filter((line) => line.startsWith('!')).map((line) => line.slice(1))
     expect(ignored).toContain('*')
-    expect(letIn.toSorted()).toEqual([...(copied ?? []), 'package-lock.json', '.npmrc'].toSorted())
+    expect(letIn.toSorted()).toEqual([...copiedPaths, 'package-lock.json', '.npmrc'].toSorted())
   })
 })
 
-async function productionPackages(): Promise<readonly string[]> {
-  const lock = JSON.parse(await readFile(join(root, 'package-lock.json'), 'utf8')) as {
-    readonly packages: Readonly<Record<string, { readonly dev?: boolean }>>
+const [, healthCheckText = '[]'] = /^HEALTHCHECK .* CMD (\[.*\])$/m.exec(dockerfile) ?? []
+const healthCheck = JSON.parse(healthCheckText) as readonly string[]
+
+/** What an engine learns that runs the HEALTHCHECK of the Dockerfile in a container with this environment. */
+function isHealthyWith(env: Readonly<Record<string, string>>): Promise<boolean> {
+  const [program, ...parameters] = healthCheck
+  if (program !== 'node') throw new Error('the image has no other program')
+  return run(process.execPath, parameters, { env }).then(
+    () => true,
+    () => false,
+  )
+}
+
+/** Of an API server that is not there. */
+async function kubeconfigOfNobody(directory: string): Promise<string> {
+  const path = join(directory, 'kubeconfig')
+  const named = { name: 'nobody' }
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ ...named, cluster: { server: 'http://127.0.0.1:1' } }],
+    users: [{ ...named, user: {} }],
+    contexts: [{ ...named, context: { cluster: 'nobody', user: 'nobody' } }],
+    'current-context': 'nobody',
   }
-  return Object.entries(lock.packages)
-    .filter(([path, { dev }]) => /^node_modules\/(@[^/]+\/)?[^/]+$/.test(path) && dev !== true)
-    .map(([path]) => path.replace('node_modules/', ''))
+  await writeFile(path, JSON.stringify(config))
+  return path
 }
