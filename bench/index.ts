@@ -15,6 +15,7 @@ import { reconcileCold } from './scenarios/reconcile-cold.ts'
 import { reconcileCreate } from './scenarios/reconcile-create.ts'
 import { reconcileFlush } from './scenarios/reconcile-flush.ts'
 import { reconcileMemory } from './scenarios/reconcile-memory.ts'
+import { redisMemory } from './scenarios/redis-memory.ts'
 import { retained } from './scenarios/retained.ts'
 import { revoke } from './scenarios/revoke.ts'
 import { shared } from './scenarios/shared.ts'
@@ -42,4 +43,5 @@ export const scenarios: readonly Scenario[] = [
   reconcileCreate,
   reconcileMemory,
   failover,
+  redisMemory,
 ]

@@ -28,6 +28,9 @@ export interface Goal {
 /** Shares of one core by process, such as `{ broker: 0.99, redis: 0.05, generator: 0.4 }`. */
 export type CpuShares = Readonly<Record<string, number>>
 
+/** Bytes that each of these things takes in Redis. */
+export type StoredBytes = Readonly<Record<string, number>>
+
 export interface BothSides<T> {
   readonly ours: T
   readonly peer: T
@@ -61,6 +64,8 @@ export interface Figures {
   readonly rounds?: Partial<BothSides<readonly number[]>>
   /** Of `acl`: one decision by itself, by how many rules there are. */
   readonly decisions?: readonly DecisionCost[]
+  /** Of `redis-memory`. */
+  readonly bytes?: StoredBytes
   /** Anything more that a reader must know. */
   readonly note?: string
 }

@@ -15,6 +15,8 @@ const program = join(import.meta.dirname, '../../token-service/main.ts')
 export interface BenchTokenService {
   readonly port: number
   readonly apiKey: string
+  /** The Redis it runs on. */
+  readonly redisUrl: string
   readonly processes: Readonly<Record<string, number>>
   stop(): Promise<void>
 }
@@ -50,6 +52,7 @@ export async function startTokenService(
   return {
     port,
     apiKey,
+    redisUrl: redis.url,
     processes: { service: tool.pid, redis: redis.tool.pid },
     async stop() {
       // A profile is written by a process that ends by itself.

@@ -123,6 +123,22 @@ describe('npm run bench', () => {
     120_000,
   )
 
+  test('measures what is in Redis of users, credentials and messages', async (context) => {
+    context.skip(missing.length > 0, missing.join('; '))
+    const { output, ended } = bench('redis-memory', '--json', '--users', '100')
+    expect(await ended, output.stderr).toBe(0)
+    const { ours, bytes } = JSON.parse(output.stdout) as { ours: number; bytes: Record<string, number> }
+    expect(bytes['queued message of 256 bytes']).toBe(ours)
+    // A payload is in there once.
+    const [small = 0, large = 0] = ['256', '1024'].map((size) => bytes[`queued message of ${size} bytes`])
+    expect(small).toBeGreaterThan(256)
+    expect(large - small).toBeGreaterThan(700)
+    expect(large - small).toBeLessThan(1000)
+    for (const one of ['user', 'organization', 'temporary credential', 'session', 'subscription'])
+      expect(bytes[one], one).toBeGreaterThan(50)
+    expect(await leftOver()).toEqual([])
+  }, 120_000)
+
   test('ends everything that it has started on Ctrl-C', async (context) => {
     context.skip(missing.length > 0, missing.join('; '))
     const { child, output, ended } = bench('qos0', '--seconds', '60')
