@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { CredentialKind } from '#core/credentials/credential-record.ts'
-import type { ProviderType } from '#core/resources/identity-provider.ts'
+import { type ProviderType, providerTypes } from '#core/resources/identity-provider.ts'
 import type { LiveVerdict } from './live-checks/live-check.ts'
 import type { ProblemCode } from './problems.ts'
 import { type IssuerDocument, issuerDocuments } from './verifier/issuer-keys.ts'
@@ -15,7 +15,7 @@ export interface TokenServiceMetrics {
   revoked(): void
   limited(limit: string): void
   /** A provider was asked whether a user may still sign in. */
-  askedLive(type: ProviderType, outcome: LiveVerdict | 'unavailable'): void
+  askedLive(type: ProviderType, outcome: (typeof liveOutcomes)[number]): void
   shed(): void
   /** `route` as it is declared, `none` where there is none. */
   answered(method: string, route: string, status: number, seconds: number): void
@@ -23,6 +23,10 @@ export interface TokenServiceMetrics {
   showDocuments(counts: (document: IssuerDocument) => DocumentCounts): void
 }
 
+const liveOutcomes = ['live', 'ended', 'unsuited', 'unavailable'] as const satisfies readonly (
+  | LiveVerdict
+  | 'unavailable'
+)[]
 const limitNames = ['key', 'organization', 'without-key', 'webhook', 'subject', 'address']
 const durations = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
@@ -77,6 +81,9 @@ export function createTokenServiceMetrics(registry: Registry): TokenServiceMetri
   })
   // Zero, not absent: an alert on an increase sees the first one too.
   for (const limit of limitNames) limitations.inc({ limit }, 0)
+  for (const provider_type of providerTypes) {
+    for (const outcome of liveOutcomes) liveChecks.inc({ provider_type, outcome }, 0)
+  }
   return {
     exchanged(type, outcome, took) {
       exchanges.inc({ provider_type: type, outcome })

@@ -61,9 +61,26 @@ export const broker: Dashboard = {
         queries: [[perSecond('cloudsignal_broker_disconnects_total', 'cause'), '{{cause}}']],
       },
       {
+        title: 'Ended before MQTT',
+        about: 'A bad PROXY header, a handshake that failed or took too long.',
+        unit: 'cps',
+        queries: [[perSecond('cloudsignal_broker_connections_dropped_total', 'reason'), '{{reason}}']],
+      },
+      {
         title: 'From CONNECT to CONNACK',
         unit: 's',
         queries: durations('cloudsignal_broker_connect_duration_seconds'),
+      },
+      {
+        title: 'Organizations with clients',
+        unit: 'short',
+        queries: [[`cloudsignal_broker_organizations${selected()}`, '{{pod}}']],
+      },
+      {
+        title: 'Replicas that send their clients away',
+        about: 'They shut down.',
+        unit: 'short',
+        queries: [[`sum(cloudsignal_broker_draining${selected()})`, 'draining']],
       },
       {
         title: 'Organizations with most clients',
@@ -145,6 +162,12 @@ export const broker: Dashboard = {
           [`sum(${rate('cloudsignal_broker_expiry_notices_total')})`, 'told that the end is near'],
         ],
       },
+      {
+        title: 'Let in by a password that was rotated',
+        about: 'They need the new one before the old one ends: docs/password-rotation.md.',
+        unit: 'cps',
+        queries: [[`sum(${rate('cloudsignal_broker_former_password_connects_total')})`, 'let in']],
+      },
       auditPanel,
     ],
     Redis: [
@@ -170,12 +193,20 @@ export const broker: Dashboard = {
         ],
       },
       {
+        title: 'Replicas of Redis',
+        unit: 'short',
+        queries: [
+          [`max by (node) (cloudsignal_broker_redis_connected_replicas${selected()})`, 'following {{node}}'],
+        ],
+      },
+      {
         title: 'Bus between replicas',
         unit: 'cps',
         queries: [
           [`sum(${rate('cloudsignal_broker_bus_asks_total')})`, 'asked again'],
           [`sum(${rate('cloudsignal_broker_bus_lost_total')})`, 'lost'],
           [`sum(${rate('cloudsignal_broker_bus_interruptions_total')})`, 'interrupted'],
+          [`sum(${rate('cloudsignal_broker_bus_foreign_data_total')})`, 'not of the bus'],
         ],
       },
     ],

@@ -14,9 +14,16 @@ export const redisRow: readonly Panel[] = [
     queries: durations('cloudsignal_redis_probe_duration_seconds'),
   },
   {
-    title: 'Commands that Redis refused, connections that ended',
+    title: 'Connections to Redis',
+    about: '1 while it is open',
+    unit: 'short',
+    queries: [[`cloudsignal_redis_connection_ready${selected()}`, '{{pod}} {{connection}}']],
+  },
+  {
+    title: 'Commands that Redis refused or left, connections that ended',
     unit: 'cps',
     queries: [
+      [`sum(${rate('cloudsignal_redis_probe_failures_total')})`, 'no answer'],
       [perSecond('cloudsignal_redis_error_replies_total', 'error'), '{{error}}'],
       [perSecond('cloudsignal_redis_disconnects_total', 'connection'), 'ended: {{connection}}'],
     ],
@@ -70,5 +77,8 @@ export const auditPanel: Panel = {
   title: 'Audit events',
   about: 'docs/audit.md says what each is.',
   unit: 'cps',
-  queries: [[perSecond('cloudsignal_audit_events_total', 'event'), '{{event}}']],
+  queries: [
+    [perSecond('cloudsignal_audit_events_total', 'event'), '{{event}}'],
+    [`sum(${rate('cloudsignal_audit_lines_lost_total')})`, 'lines lost'],
+  ],
 }

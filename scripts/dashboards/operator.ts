@@ -73,6 +73,12 @@ export const operator: Dashboard = {
           ],
         ],
       },
+      {
+        title: 'Records that somebody else changed',
+        about: 'They were written again.',
+        unit: 'cps',
+        queries: [[perSecond('cloudsignal_operator_drift_repaired_total', 'kind'), '{{kind}}']],
+      },
     ],
     Reconciles: [
       {
@@ -100,12 +106,26 @@ export const operator: Dashboard = {
             '{{controller}} timed out',
           ],
           [perSecond('controller_runtime_reconcile_panics_total', 'controller'), '{{controller}} by mistake'],
+          [
+            perSecond('controller_runtime_terminal_reconcile_errors_total', 'controller'),
+            '{{controller}} given up',
+          ],
         ],
       },
       {
         title: 'Waiting in the queue',
         unit: 'short',
         queries: [[`sum by (name) (workqueue_depth${selected()})`, '{{name}}']],
+      },
+      {
+        title: 'Added to the queue',
+        unit: 'cps',
+        queries: [[perSecond('workqueue_adds_total', 'name'), '{{name}}']],
+      },
+      {
+        title: 'Longest at work',
+        unit: 's',
+        queries: [[`max by (name) (workqueue_longest_running_processor_seconds${selected()})`, '{{name}}']],
       },
       {
         title: 'Time in the queue',

@@ -112,6 +112,28 @@ export const tokenService: Dashboard = {
     ],
     Issuers: [
       {
+        title: 'Providers asked whether somebody may still sign in',
+        about: 'spec.liveCheck of an IdentityProvider',
+        unit: 'reqps',
+        queries: [
+          [
+            perSecond(`${service}_live_checks_total`, 'provider_type, outcome'),
+            '{{provider_type}} {{outcome}}',
+          ],
+        ],
+      },
+      {
+        title: 'Webhooks by status',
+        about: '200: genuine; 401: not genuine, or seen before.',
+        unit: 'reqps',
+        queries: [
+          [
+            perSecond(`${service}_requests_total`, 'status', 'route="/v1/webhooks/:organization/:provider"'),
+            '{{status}}',
+          ],
+        ],
+      },
+      {
         title: 'Documents asked for',
         unit: 'reqps',
         queries: [

@@ -178,5 +178,6 @@ async function refusals(
   await mqtt.subscribeAsync('#').catch(() => {})
   await wrongly().catch(() => {})
   await ask('POST', '/v1/token/exchange', { provider: 'demo', token: 'a.b.c' })
+  await ask('POST', '/v1/webhooks/org_aaaaaaaaaaaa/clerk', {})
   await ask('GET', '/nowhere')
 }
