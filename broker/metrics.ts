@@ -13,7 +13,7 @@ import type { RefreshRefusal } from './handlers/refresh-credential.ts'
 import { type EndCauseName, endCauses } from './connection/end-cause.ts'
 import { type DroppedEarly, droppedEarly as earlyReasons } from './listeners/arrival.ts'
 
-const dropReasons = ['slow-consumer', 'packet-too-large', 'queue-full', 'retained-quota'] as const
+export const dropReasons = ['slow-consumer', 'packet-too-large', 'queue-full', 'retained-quota'] as const
 
 /** What the broker counts. Labels are closed sets, no user or topic in them; denials name so many organizations. */
 export interface BrokerMetrics {

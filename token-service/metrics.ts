@@ -23,11 +23,11 @@ export interface TokenServiceMetrics {
   showDocuments(counts: (document: IssuerDocument) => DocumentCounts): void
 }
 
-const liveOutcomes = ['live', 'ended', 'unsuited', 'unavailable'] as const satisfies readonly (
+export const liveOutcomes = ['live', 'ended', 'unsuited', 'unavailable'] as const satisfies readonly (
   | LiveVerdict
   | 'unavailable'
 )[]
-const limitNames = ['key', 'organization', 'without-key', 'webhook', 'subject', 'address']
+export const limitNames = ['key', 'organization', 'without-key', 'webhook', 'subject', 'address']
 const durations = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 export function createTokenServiceMetrics(registry: Registry): TokenServiceMetrics {

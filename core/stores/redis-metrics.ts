@@ -20,7 +20,7 @@ export interface RedisProbe {
 const durations = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2]
 
 /** First words of what Redis answers when it refuses; all else is `other`. */
-const errorWords = [
+export const errorWords = [
   'OOM',
   'MISCONF',
   'NOREPLICAS',

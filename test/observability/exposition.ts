@@ -3,8 +3,8 @@ export interface Family {
   readonly name: string
   type: string
   help: string
-  /** Of its samples so far. */
-  readonly labels: Set<string>
+  /** Of its samples so far, with their values. */
+  readonly labels: Map<string, Set<string>>
 }
 
 const sampleLine = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? \S+$/
@@ -13,7 +13,7 @@ const sampleLine = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? \S+$/
 export function readExposition(text: string): ReadonlyMap<string, Family> {
   const families = new Map<string, Family>()
   const familyOf = (name: string): Family => {
-    const found = families.get(name) ?? { name, type: '', help: '', labels: new Set() }
+    const found = families.get(name) ?? { name, type: '', help: '', labels: new Map() }
     families.set(name, found)
     return found
   }
@@ -24,8 +24,10 @@ export function readExposition(text: string): ReadonlyMap<string, Family> {
     const [, sample, labels = ''] = sampleLine.exec(line) ?? []
     if (sample === undefined) continue
     const name = families.has(sample) ? sample : sample.replace(/_(bucket|sum|count)$/, '')
-    for (const [, label = ''] of labels.matchAll(/(\w+)="/g)) {
-      if (label !== 'le') familyOf(name).labels.add(label)
+    for (const [, label = '', value = ''] of labels.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)) {
+      if (label === 'le') continue
+      const { labels } = familyOf(name)
+      labels.set(label, (labels.get(label) ?? new Set()).add(value))
     }
   }
   return families

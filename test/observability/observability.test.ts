@@ -10,7 +10,7 @@ import {
 } from '../fixtures/prometheus.ts'
 import { readDashboards } from './dashboards.ts'
 import { type Family, readExposition } from './exposition.ts'
-import { type DocumentedMetric, documentedMetrics } from './metrics-page.ts'
+import { documentedLabels, type DocumentedMetric, documentedMetrics, rowOf } from './metrics-page.ts'
 import {
   type ObservedProgram,
   type ObservedPrograms,
@@ -57,7 +57,7 @@ describe.skipIf(whyNoControlPlane !== undefined)('what the running programs serv
       })
       expect(asWritten).toEqual(asServed)
       const unknown = families().flatMap(({ name, labels }) =>
-        [...labels]
+        [...labels.keys()]
           .filter((label) => known.get(name)?.labels.includes(label) !== true)
           .map((label) => [name, label]),
       )
@@ -67,6 +67,21 @@ describe.skipIf(whyNoControlPlane !== undefined)('what the running programs serv
     test('is all that the page says of it', async () => {
       const names = new Set(families().map(({ name }) => name))
       expect((await documented()).map(({ name }) => name).filter((name) => !names.has(name))).toEqual([])
+    })
+
+    test('has no value of a label that the page does not name', async () => {
+      const rows = await documentedLabels()
+      const known = new Map((await documented()).map((metric) => [metric.name, metric]))
+      const unnamed = families().flatMap(({ name, labels }) =>
+        [...labels].flatMap(([label, values]) => {
+          const row = rowOf(rows, known.get(name) ?? { name, heading: '' }, label)
+          if (row === undefined || row.isOpen) return []
+          return [...values]
+            .filter((value) => !row.values.includes(value))
+            .map((value) => [name, label, value])
+        }),
+      )
+      expect(unnamed).toEqual([])
     })
 
     test('has no label that grows with users, and few series', () => {
