@@ -58,6 +58,10 @@ export class StandaloneHost implements ResourceHost {
     return this.list(kind).filter(isUnder(kind, index, value))
   }
 
+  count<K extends IndexedKind>(kind: K, index: IndexOf<K>, value: string): number {
+    return this.find(kind, index, value).length
+  }
+
   // A manifest that is gone was taken away by somebody.
   async fateOf(): Promise<'deleted'> {
     return 'deleted'

@@ -90,7 +90,9 @@ export const OrganizationSpecSchema = Type.Object(
     limits: Type.Optional(
       Type.Object(
         {
-          users: Type.Optional(count('Permanent users.')),
+          users: Type.Optional(
+            count('Permanent users: the oldest have a place, and keep it; those beyond are refused.'),
+          ),
           connections: Type.Optional(count('Connections at a time.')),
           connectionsPerUser: Type.Optional(count('Connections at a time of one user.')),
           messageRate: Type.Optional(count('Messages per second that one connection may publish.')),

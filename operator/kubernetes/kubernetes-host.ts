@@ -88,6 +88,10 @@ export class KubernetesHost implements ResourceHost {
     ].filter(isUnder(kind, index, value))
   }
 
+  count<K extends IndexedKind>(kind: K, index: IndexOf<K>, value: string): number {
+    return this.#cache.of(kind).store.countByIndex(index, value)
+  }
+
   fateOf(kind: ResourceKindName, { namespace, name }: ResourceName): Promise<Fate> {
     return this.#deletions.fateOf(kind, `${namespace}/${name}`)
   }

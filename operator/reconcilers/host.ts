@@ -14,6 +14,9 @@ export interface ResourceHost {
   /** Those that stand under this value of an index; see resource-indexes.ts. */
   find<K extends IndexedKind>(kind: K, index: IndexOf<K>, value: string): readonly ResourceOf[K][]
 
+  /** How many those are; costs little however many. */
+  count<K extends IndexedKind>(kind: K, index: IndexOf<K>, value: string): number
+
   /** What became of an object that is gone, or is marked to go. */
   fateOf(kind: ResourceKindName, of: ResourceName): Promise<Fate>
 

@@ -15,10 +15,11 @@ import type { ResourceHost } from './host.ts'
 import { type Decision, type KindReconciler, recordOfRefused } from './kind-reconciler.ts'
 import { isSame, oldest, type OrganizationFinder, type OrganizationLookup } from './organization-finder.ts'
 import { notReady, type Readiness, synced } from './readiness.ts'
-import type { ResourceAddress, ResourceName } from './reconciler.ts'
-import { addressOf, namesOf, organizationOf } from './references.ts'
+import { namesOf } from './references.ts'
 import { usernamePlace } from './resource-indexes.ts'
+import { UserPlaces } from './user-places.ts'
 import { PasswordReader, type UserPassword } from './user-password.ts'
+import { admittedAfter, conflictWith, rivalsOf } from './waiting-users.ts'
 
 export interface MqttUserParts {
   readonly host: ResourceHost
@@ -61,6 +62,16 @@ export function mqttUserReconciler(parts: MqttUserParts): KindReconciler<'MqttUs
       .filter((other) => lookup(other).id === id)
     return oldest(rivals) ?? user
   }
+  const holdsName = (user: MqttUser, organization: Belonging): boolean =>
+    isSame(holderOf(user, organization), user)
+  const places = new UserPlaces({
+    host,
+    homeOf(user) {
+      const home = lookup(user)
+      return home.refusal === undefined && holdsName(user, home) ? home : undefined
+    },
+    isThere: (id) => finder.holderOf(id) !== undefined,
+  })
   return {
     kind: 'MqttUser',
     needsFinalizer: true,
@@ -70,14 +81,19 @@ export function mqttUserReconciler(parts: MqttUserParts): KindReconciler<'MqttUs
     },
     holdsClaim(user) {
       const organization = lookup(user)
-      return organization.refusal === undefined && isSame(holderOf(user, organization), user)
+      return organization.refusal === undefined && holdsName(user, organization)
     },
 
     async gather(user) {
       const organization = lookup(user)
       if (organization.refusal !== undefined) return { refusal: organization.refusal, isRival: false }
       const holder = holderOf(user, organization)
-      if (!isSame(holder, user)) return { refusal: conflictWith(holder), isRival: true }
+      if (!isSame(holder, user)) {
+        places.release(user, organization)
+        return { refusal: conflictWith(holder), isRival: true }
+      }
+      const limitRefusal = places.refusal(user, organization)
+      if (limitRefusal !== undefined) return { refusal: limitRefusal, isRival: false }
       const username = formatUsername({ local: localPartOf(user), organization: organization.id })
       const inForce = (): Promise<UserRecord | undefined> => storedRecord(parts.store, user, organization.id)
       const invalid = rulesRefusal('MqttUser', user.spec)
@@ -104,7 +120,7 @@ export function mqttUserReconciler(parts: MqttUserParts): KindReconciler<'MqttUs
     retains: ({ spec }) => spec.deletionPolicy === 'Retain',
     afterRemoval: async ({ organization, name }) =>
       passwords.forget(formatUsername({ local: name, organization })),
-    dependents: (of) => rivalsOf(host, of),
+    dependents: (of) => [...rivalsOf(host, of), ...admittedAfter(host, of, places)],
   }
 }
 
@@ -219,23 +235,4 @@ async function storedRecord(
     if (isDomainError(error, 'record-damaged')) return undefined
     throw error
   }
-}
-
-function conflictWith({ metadata, spec }: MqttUser): Readiness {
-  const username = spec.username ?? metadata.name
-  return notReady(
-    'UsernameConflict',
-    `MqttUser ${metadata.namespace}/${metadata.name} is older and holds the username ${username}: choose another`,
-  )
-}
-
-/** Users that want the same name, and those that wait for any: the one that goes may have held it. */
-function rivalsOf(host: ResourceHost, of: ResourceName): ResourceAddress[] {
-  const changed = host.get('MqttUser', of.namespace, of.name)
-  const place = changed === undefined ? [] : [usernamePlace(organizationOf(changed), localPartOf(changed))]
-  const rivals = place.flatMap((each) => host.find('MqttUser', 'username', each))
-  const waiting = host.find('MqttUser', 'refusal', 'UsernameConflict')
-  return [...new Set([...rivals, ...waiting])]
-    .filter(({ metadata }) => metadata.namespace !== of.namespace || metadata.name !== of.name)
-    .map((other) => addressOf('MqttUser', other))
 }

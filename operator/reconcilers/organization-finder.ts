@@ -69,7 +69,12 @@ export function createOrganizationFinder(
 /** Of objects that want the same thing: the first made, and among those of one second the first by name. */
 export function oldest<T extends { readonly metadata: Metadata }>(objects: readonly T[]): T | undefined {
   if (objects.length < 2) return objects[0]
-  return objects.toSorted((left, right) => compare(ageOf(left.metadata), ageOf(right.metadata)))[0]
+  return objects.toSorted(byAge)[0]
+}
+
+/** For sorting: the oldest first, in an order that is the same each time. */
+export function byAge(left: { readonly metadata: Metadata }, right: { readonly metadata: Metadata }): number {
+  return compare(ageOf(left.metadata), ageOf(right.metadata))
 }
 
 export function isSame(

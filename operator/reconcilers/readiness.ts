@@ -11,6 +11,7 @@ import { findCondition, setCondition } from '../runtime/conditions.ts'
  * - `NamespaceNotAllowed`    the Organization does not list this namespace
  * - `ShortIdConflict`        an older Organization holds the short id
  * - `UsernameConflict`       an older MqttUser of the Organization holds the username
+ * - `UserLimitReached`       others have all places that `limits.users` of the Organization gives
  * - `AccessListNotFound`     a list that it refers to is not there; what is missing denies
  * - `NoAccess`               no list and no rule applies: nothing is allowed
  * - `InvalidRules`           a topic can not be used; what was there before stays
@@ -31,6 +32,7 @@ export const readyReasons = [
   'NamespaceNotAllowed',
   'ShortIdConflict',
   'UsernameConflict',
+  'UserLimitReached',
   'AccessListNotFound',
   'NoAccess',
   'InvalidRules',

@@ -20,6 +20,8 @@ const resourceIndexes = {
   MqttUser: {
     /** As `usernamePlace` has it. */
     username: (user: MqttUser): readonly string[] => [usernamePlace(organizationOf(user), localPartOf(user))],
+    /** As `organizationPlace` has it. */
+    organization: (user: MqttUser): readonly string[] => [organizationPlace(organizationOf(user))],
     /** Why it is not Ready. */
     refusal(user: MqttUser): readonly string[] {
       const reason = readyReasonOf(user) ?? 'Synced'
@@ -51,6 +53,11 @@ export function isUnder<K extends IndexedKind>(
 /** Where a username stands: in the Organization that is meant, whether its user may belong to it or not. */
 export function usernamePlace({ namespace, name }: ResourceName, local: string): string {
   return `${namespace}/${name}/${local}`
+}
+
+/** The Organization that is meant, whether its members may belong to it or not. */
+export function organizationPlace({ namespace, name }: ResourceName): string {
+  return `${namespace}/${name}`
 }
 
 export function pinnedIdOf({ shortId }: Organization['spec']): OrganizationId | undefined {

@@ -14,6 +14,8 @@ export interface ReadableStore<T extends KubernetesObject> {
   keys(): string[]
   /** Objects whose index `name` holds `value`. Throws when there is no such index. */
   byIndex(name: string, value: string): T[]
+  /** How many those are. */
+  countByIndex(name: string, value: string): number
 }
 
 export type IndexFunction<T> = (object: T) => readonly string[]
@@ -61,11 +63,14 @@ export class Store<T extends KubernetesObject> implements ReadableStore<T> {
   }
 
   byIndex(name: string, value: string): T[] {
-    const index = this.#indexes.get(name)
-    if (index === undefined) throw new Error(`there is no index ${name}`)
-    return keysUnder(index, value)
+    return keysUnder(this.#index(name), value)
       .map((key) => this.#objects.get(key))
       .filter((object) => object !== undefined)
+  }
+
+  countByIndex(name: string, value: string): number {
+    const keys = this.#index(name).keysByValue.get(value)
+    return keys === undefined ? 0 : typeof keys === 'string' ? 1 : keys.size
   }
 
   set(object: T): void {
@@ -80,6 +85,12 @@ export class Store<T extends KubernetesObject> implements ReadableStore<T> {
     if (object === undefined) return
     this.#objects.delete(key)
     for (const index of this.#indexes.values()) removeFrom(index, key, object)
+  }
+
+  #index(name: string): Index<T> {
+    const index = this.#indexes.get(name)
+    if (index === undefined) throw new Error(`there is no index ${name}`)
+    return index
   }
 
   #guarded(index: string, valuesOf: IndexFunction<T>): IndexFunction<T> {

@@ -69,6 +69,12 @@ const scenarios: Readonly<
     user('twin-a', { username: 'twin' }),
     user('twin-b', { username: 'twin' }),
   ],
+  UserLimitReached: [
+    'MqttUser surplus',
+    manifest('Organization', 'small', { shortId: 'ddddeeeeffff', limits: { users: 1 } }),
+    user('fits', { organizationRef: { name: 'small' } }),
+    user('surplus', { organizationRef: { name: 'small' } }),
+  ],
   AccessListNotFound: [
     'MqttUser listless',
     user('listless', { access: [], accessListRefs: [{ name: 'none' }] }),
@@ -272,7 +278,7 @@ describe.skipIf(whyNoControlPlane !== undefined)('the operator under the rights 
     }
     await eventually('nothing of it is left', async () => {
       const ours = (await cluster.store.organizations()).filter(
-        (id) => id !== org && id !== 'org_aaaabbbbcccc',
+        (id) => ![org, 'org_aaaabbbbcccc', 'org_ddddeeeeffff'].includes(id),
       )
       return ours.length === 0
     })

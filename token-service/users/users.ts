@@ -58,6 +58,12 @@ export interface CreatedUser extends SettledWithPassword {
 /** On an MqttUser: the ApiKey that made it. */
 export const keyAnnotation = 'cloudsignal.app/api-key'
 
+/** What the operator says of a user that was made in the same moment as another one, and had to give way. */
+const refusedCreations: ReadonlyMap<string | undefined, 'user_exists' | 'user_limit_reached'> = new Map([
+  ['UsernameConflict', 'user_exists'],
+  ['UserLimitReached', 'user_limit_reached'],
+])
+
 const repeatableMs = 24 * 3_600_000
 const mostAttempts = 4
 
@@ -228,9 +234,10 @@ export class Users {
     if (await this.#settles(caller.organization, user)) return { user, isInForce: true, unconfirmed: [] }
     const home = homeOf(caller.of)
     const seen = await resources.get(home, user.metadata.name).catch(() => undefined)
-    if (readyOf(seen)?.reason === 'UsernameConflict') {
+    const problem = refusedCreations.get(readyOf(seen)?.reason)
+    if (problem !== undefined) {
       await resources.remove(user)
-      throw new ProblemError('user_exists')
+      throw new ProblemError(problem)
     }
     return { user: seen ?? user, isInForce: false, unconfirmed: [] }
   }

@@ -219,6 +219,18 @@ describe('what is refused:', () => {
     await world.call('DELETE', '/v1/users/sensor_01')
     expect((await world.create(more)).status).toBe(201)
   })
+
+  test('of creations at the same moment only those that fit are left', async () => {
+    world = await aUsersWorld({ users: 3 })
+    const names = ['a', 'b', 'c', 'd', 'e']
+    const answers = await Promise.all(names.map((username) => world.create({ ...sensor, username })))
+    const statuses = answers.map(({ status }) => status)
+    // Beside the one that is declared.
+    expect(statuses.toSorted()).toEqual([201, 201, 403, 403, 403])
+    const { body } = await world.call('GET', '/v1/users')
+    const made = names.filter((_, index) => statuses[index] === 201)
+    expect(body.users.map(({ name }) => name).toSorted()).toEqual(made)
+  })
 })
 
 describe('a key with a ceiling', () => {

@@ -88,11 +88,14 @@ describe('a user that is written and not in force', () => {
     await own.close()
   })
 
-  test('is taken back where another one holds the username by then', async () => {
-    const ready = { type: 'Ready', status: 'False', reason: 'UsernameConflict', message: 'older' } as const
+  test.each([
+    ['another one holds the username', 'UsernameConflict', [409, 'user_exists']],
+    ['others have all the places', 'UserLimitReached', [403, 'user_limit_reached']],
+  ])('is taken back where %s by then', async (_, reason, answer) => {
+    const ready = { type: 'Ready', status: 'False', reason, message: 'older' } as const
     const lastTransitionTime = '2026-11-25T08:00:00Z'
     api.status = { conditions: [{ ...ready, observedGeneration: 1, lastTransitionTime }] }
-    expect(code(await create())).toEqual([409, 'user_exists'])
+    expect(code(await create())).toEqual(answer)
     expect(api.user).toBeUndefined()
   })
 
