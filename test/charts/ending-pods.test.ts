@@ -50,4 +50,14 @@ describe('a pod that ends', () => {
     const atOnce = { preStopSeconds: 0, drain: { seconds: 0 } }
     expect(endOf(await render({ broker: atOnce }), 'broker')).toEqual({ grace: 15, preStop: 0 })
   })
+
+  test('has more where that is given, and never less', async () => {
+    const graces = async (terminationGracePeriodSeconds: number) => {
+      const given = { terminationGracePeriodSeconds }
+      const objects = await render({ broker: given, tokenService: given })
+      return [endOf(objects, 'broker').grace, endOf(objects, 'token-service').grace]
+    }
+    expect(await graces(30)).toEqual([35, 35])
+    expect(await graces(600)).toEqual([600, 600])
+  })
 })

@@ -93,7 +93,7 @@ lifecycle:
 
 {{/* Takes "seconds" beside: what a program has after SIGTERM, a little more than it takes at most. */}}
 {{- define "cloudsignal.gracePeriod" -}}
-terminationGracePeriodSeconds: {{ add (default 0 .values.preStopSeconds) .seconds }}
+terminationGracePeriodSeconds: {{ max (add (default 0 .values.preStopSeconds) .seconds) (default 0 .values.terminationGracePeriodSeconds) }}
 {{- end -}}
 
 {{- define "cloudsignal.probesPort" -}}
