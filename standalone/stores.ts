@@ -10,6 +10,7 @@ import type { FormerPasswordMarks } from '#core/stores/former-password-marks.ts'
 import type { IdentityWriter } from '#core/stores/identity-store.ts'
 import type { Marks } from '#core/stores/marks.ts'
 import { MemoryApiKeyUses } from '#core/stores/memory-api-key-uses.ts'
+import { MemoryBarriers } from '#core/stores/memory-barriers.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
 import { MemoryFormerPasswordMarks } from '#core/stores/memory-former-password-marks.ts'
@@ -52,9 +53,10 @@ export interface Stores {
 
 export function memoryStores(now: Clock = systemClock): Stores {
   const controlLog = new MemoryControlLog(now)
+  const barriers = new MemoryBarriers(now)
   return {
-    identities: new MemoryIdentityStore(controlLog),
-    credentials: new MemoryCredentialStore(controlLog, now),
+    identities: new MemoryIdentityStore(controlLog, barriers),
+    credentials: new MemoryCredentialStore(controlLog, now, barriers),
     controlLog,
     keyUses: new MemoryApiKeyUses(),
     formerPasswords: new MemoryFormerPasswordMarks(),

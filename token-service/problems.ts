@@ -46,6 +46,7 @@ export const problems = {
   },
   user_limit_reached: { status: 403, title: 'The organization has as many users as it may' },
   organization_suspended: { status: 403, title: 'The organization is suspended' },
+  provider_suspended: { status: 403, title: 'The identity provider is suspended' },
   not_found: { status: 404, title: 'There is nothing under this path' },
   organization_not_found: {
     status: 404,

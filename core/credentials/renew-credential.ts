@@ -70,6 +70,8 @@ export async function renewCredential(
     return { refusal: (await identities.isReady()) ? 'gone' : 'not-ready' }
   }
   if (record.suspended) return { refusal: 'suspended' }
+  // Who could prove nothing anew right now is asked to come again.
+  if (provider?.closed !== undefined) return { refusal: 'not-ready' }
   const bounds = lifeBounds(record, provider)
   if (ttlSeconds !== undefined && !isWithin(bounds, ttlSeconds)) return { refusal: 'ttl', bounds }
   const longest = proof === undefined ? longestLife(record, former) : Infinity

@@ -20,6 +20,11 @@ export const ProviderRecordSchema = Type.Object({
   /** By `ProviderSecretName`, each sealed for that name, this provider and its organization; absent without any. */
   secrets: Type.Optional(Type.Record(Type.String(), Type.String())),
   lists: Type.Array(Type.String()),
+  /**
+   * Nobody may exchange anything: by the spec, or because a secret or a key is missing or no good. What was issued ends
+   * with the former, and lives on with the latter.
+   */
+  closed: Type.Optional(Type.Enum(['suspended', 'unusable'])),
   /** Life of a credential in seconds; the organization's when absent. */
   ttl: Type.Optional(Type.Integer({ minimum: 1 })),
 })

@@ -113,6 +113,11 @@ export const IdentityProviderSpecSchema = Type.Object(
     auth0: Type.Optional(auth0),
     clerk: Type.Optional(clerk),
     oidc: Type.Optional(oidc),
+    suspended: Type.Optional(
+      Type.Boolean({
+        description: 'Refuses every exchange while true, and ends at once what was exchanged here.',
+      }),
+    ),
     boundClaims: Type.Optional(
       Type.Array(
         Type.Object(

@@ -1,4 +1,5 @@
 import type { ApiKeyRecord } from '#core/credentials/api-key-record.ts'
+import type { IssuedEnd } from '#core/credentials/barrier.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { IdentityRecord, IdentityRecordType } from './identity-records.ts'
 
@@ -63,14 +64,19 @@ export interface FoundApiKey {
 
 /** The operator's side. Each change becomes one entry in the control log, and repeating it does no harm. */
 export interface IdentityWriter extends IdentityReader {
-  /** Resolves with whether anything changed, once the change is in the control log. */
+  /**
+   * Resolves with whether anything changed, once the change is in the control log. `end`: where it changes anything,
+   * what was issued under the record by then ends in the same step.
+   */
   put<T extends IdentityRecordType>(
     type: T,
     organization: OrganizationId,
     name: string,
     record: IdentityRecord<T>,
+    end?: IssuedEnd,
   ): Promise<boolean>
 
+  /** With a record ends, for good and in the same step, what was issued under it. */
   remove(type: IdentityRecordType, organization: OrganizationId, name: string): Promise<boolean>
 
   /** Names of all records of one type, damaged ones too. */

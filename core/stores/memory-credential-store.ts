@@ -1,4 +1,4 @@
-import { barriersOf, type BarrierTarget } from '#core/credentials/barrier.ts'
+import { barriersOf, barriersOfProof, type BarrierTarget } from '#core/credentials/barrier.ts'
 import type { Clock } from '#core/clock.ts'
 import type { CredentialRecord, IssuedCredential } from '#core/credentials/credential-record.ts'
 import { DomainError } from '#core/errors.ts'
@@ -18,19 +18,21 @@ import {
   type Raised,
   type Revoked,
 } from './credential-store.ts'
+import { MemoryBarriers } from './memory-barriers.ts'
 import { MemoryRateLimiter } from './memory-rate-limiter.ts'
 import { RateExceeded, type RateLimiter } from './rate-limiter.ts'
 
 /** The same contract in one process. What has expired is dropped when it is met, and at each change. */
 export class MemoryCredentialStore implements CredentialStore {
   readonly #credentials = new Map<OrganizationId, Map<string, IssuedCredential>>()
-  readonly #barriers = new Map<string, number>()
+  readonly #barriers: MemoryBarriers
   readonly #log: ControlLogWriter
   readonly #now: Clock
   readonly #limiter: RateLimiter
 
-  constructor(log: ControlLogWriter, now: Clock) {
+  constructor(log: ControlLogWriter, now: Clock, barriers: MemoryBarriers = new MemoryBarriers(now)) {
     this.#log = log
+    this.#barriers = barriers
     this.#now = now
     this.#limiter = new MemoryRateLimiter(now)
   }
@@ -53,7 +55,7 @@ export class MemoryCredentialStore implements CredentialStore {
     if (live.has(local)) {
       throw new DomainError('credential-exists', 'the username of the new credential is taken')
     }
-    if (provenAt <= (await this.barrierOf(organization, barriersOf(record)))) throw behindBarrier()
+    if (provenAt <= (await this.barrierOf(organization, barriersOfProof(record)))) throw behindBarrier()
     await this.#takeOne(organization, record.principal, perMinute)
     const room = replace ? 0 : most - 1
     const same = listed(live).filter(({ principal }) => principal === record.principal)
@@ -102,16 +104,14 @@ export class MemoryCredentialStore implements CredentialStore {
   async raiseBarrier(
     organization: OrganizationId,
     target: BarrierTarget,
-    issuedBefore = Infinity,
+    issuedBefore?: number,
   ): Promise<Raised> {
-    const key = `${organization}/${target}`
-    const at = Math.max(Math.min(issuedBefore, this.#now()), this.#barriers.get(key) ?? 0)
-    this.#barriers.set(key, at)
+    const at = this.#barriers.raise(organization, target, issuedBefore)
     return { at, position: await this.#log.append({ type: 'barrier', organization, name: target }) }
   }
 
   async barrierOf(organization: OrganizationId, targets: readonly BarrierTarget[]): Promise<number> {
-    return Math.max(0, ...targets.map((target) => this.#barriers.get(`${organization}/${target}`) ?? 0))
+    return this.#barriers.latest(organization, targets) ?? 0
   }
 
   async list(
@@ -144,9 +144,8 @@ export class MemoryCredentialStore implements CredentialStore {
     this.#credentials.set(organization, live)
     const now = this.#now()
     for (const [local, credential] of live) {
-      const isBehind = barriersOf(credential).some(
-        (target) => credential.issuedAt <= (this.#barriers.get(`${organization}/${target}`) ?? -Infinity),
-      )
+      const barrier = this.#barriers.latest(organization, barriersOf(credential)) ?? -Infinity
+      const isBehind = credential.issuedAt <= barrier
       if (credential.expiresAt <= now || isBehind) live.delete(local)
     }
     return live

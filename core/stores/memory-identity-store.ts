@@ -1,19 +1,24 @@
+import { barrierOfRecord, type IssuedEnd } from '#core/credentials/barrier.ts'
 import { apiKeyLookup, secretKindOf } from '#core/credentials/secret.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { ControlLogWriter } from './control-log.ts'
 import { identityCodec } from './identity-codecs.ts'
 import type { IdentityRecord, IdentityRecordType } from './identity-records.ts'
 import type { FoundApiKey, IdentityWriter } from './identity-store.ts'
+import { MemoryBarriers } from './memory-barriers.ts'
 import { fingerprintOf } from './record-codec.ts'
 
 /** The same contract in one process, for standalone and for tests. Keeps text, so that nobody shares an object. */
 export class MemoryIdentityStore implements IdentityWriter {
   readonly #texts = new Map<OrganizationId, Map<string, string>>()
   readonly #log: ControlLogWriter
+  readonly #barriers: MemoryBarriers
   #ready = false
 
-  constructor(log: ControlLogWriter) {
+  /** `barriers` are those of the credentials. */
+  constructor(log: ControlLogWriter, barriers: MemoryBarriers = new MemoryBarriers()) {
     this.#log = log
+    this.#barriers = barriers
   }
 
   async get<T extends IdentityRecordType>(
@@ -79,13 +84,14 @@ export class MemoryIdentityStore implements IdentityWriter {
     organization: OrganizationId,
     name: string,
     record: IdentityRecord<T>,
+    end?: IssuedEnd,
   ): Promise<boolean> {
     const texts = this.#texts.get(organization) ?? new Map<string, string>()
     this.#texts.set(organization, texts)
     const text = identityCodec(type).encode(record)
     if (texts.get(fieldOf(type, name)) === text) return false
     texts.set(fieldOf(type, name), text)
-    await this.#log.append({ type, organization, name })
+    await this.#tell(type, organization, name, end)
     return true
   }
 
@@ -93,8 +99,20 @@ export class MemoryIdentityStore implements IdentityWriter {
     const texts = this.#texts.get(organization)
     if (texts?.delete(fieldOf(type, name)) !== true) return false
     if (texts.size === 0) this.#texts.delete(organization)
-    await this.#log.append({ type, organization, name })
+    await this.#tell(type, organization, name, 'for-good')
     return true
+  }
+
+  async #tell(
+    type: IdentityRecordType,
+    organization: OrganizationId,
+    name: string,
+    end: IssuedEnd | undefined,
+  ): Promise<void> {
+    const target = end && barrierOfRecord(type, name, end)
+    if (target !== undefined) this.#barriers.raise(organization, target)
+    await this.#log.append({ type, organization, name })
+    if (target !== undefined) await this.#log.append({ type: 'barrier', organization, name: target })
   }
 
   async drifted(

@@ -1,3 +1,4 @@
+import { barrierLua, clockLua } from './redis-barrier-lua.ts'
 import { bucketLua } from './redis-rate-limiter.ts'
 import { redisScript } from './redis-script.ts'
 
@@ -5,30 +6,18 @@ import { redisScript } from './redis-script.ts'
  * Credentials and the sets that list them, each script one step. Times are Redis' own, so that no pod's clock
  * lengthens a life; the key's expiry and the text agree to the ms. A set expires with the last of its members.
  */
-const indexing = `
-local function ms(value) return string.format('%.0f', value) end
-local function clock()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
+const indexing = `${clockLua}
 local function enlist(index, expires, name)
   redis.call('ZADD', index, ms(expires), name)
   redis.call('PEXPIREAT', index, ms(expires), 'NX')
   redis.call('PEXPIREAT', index, ms(expires), 'GT')
 end`
 
-const kept = 31 * 86_400_000
-
-/**
- * Key: the barriers. Values: target, the time in ms or '' for now. The answer: the time that counts. What is older
- * than any credential or token may be is forgotten.
- */
-export const raiseBarrier = redisScript(`${indexing}
+/** Key: the barriers. Values: target, the time in ms or '' for now. The answer: the time that counts. */
+export const raiseBarrier = redisScript(`${clockLua}${barrierLua}
 local now = clock()
 local at = ARGV[2] == '' and now or math.min(tonumber(ARGV[2]), now)
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ms(now - ${kept}))
-redis.call('ZADD', KEYS[1], 'GT', ms(at), ARGV[1])
-redis.call('PEXPIREAT', KEYS[1], ms(now + ${kept}))
+raise_barrier(KEYS[1], ARGV[1], at, now)
 return redis.call('ZSCORE', KEYS[1], ARGV[1]) or ms(at)`)
 
 /**
@@ -44,7 +33,10 @@ local principal = tostring(fields.principal)
 local targets = { 'organization', 'principal:' .. principal }
 local actsFor = string.match(principal, '^agent:[^:]*:(.+)$')
 if actsFor then targets[#targets + 1] = 'principal:' .. actsFor end
-if fields.provider then targets[#targets + 1] = 'provider:' .. tostring(fields.provider) end
+if fields.provider then
+  targets[#targets + 1] = 'provider:' .. tostring(fields.provider)
+  targets[#targets + 1] = 'terms:' .. tostring(fields.provider)
+end
 for _, target in ipairs(targets) do
   local raised = redis.call('ZSCORE', KEYS[2], target)
   if raised and tonumber(issued) <= tonumber(raised) then return false end

@@ -1,4 +1,4 @@
-import { barriersOf, type BarrierTarget } from '#core/credentials/barrier.ts'
+import { barriersOf, barriersOfProof, type BarrierTarget } from '#core/credentials/barrier.ts'
 import {
   type CredentialRecord,
   credentialKinds,
@@ -135,7 +135,7 @@ export class RedisCredentialStore extends RedisCredentialRenewer implements Cred
     const keys: string[] = [...this.keysOf(organization, local, record)]
     keys.push(this.keys.barriers(organization))
     if (limit !== undefined) keys.push(this.keys.rate(organization, bucketOf(limit)))
-    const proof = provenAt === undefined ? [] : [provenAt, ...barriersOf(record)]
+    const proof = provenAt === undefined ? [] : [provenAt, ...barriersOfProof(record)]
     const values = [ttlSeconds, text, local, room, perMinute ?? 0, ...proof]
     const answer = await fromRedis(() => createCredential(this.redis, keys, values))
     if (answer === 'behind-barrier') throw behindBarrier()

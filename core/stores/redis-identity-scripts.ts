@@ -1,3 +1,4 @@
+import { barrierLua, clockLua } from './redis-barrier-lua.ts'
 import { redisScript } from './redis-script.ts'
 
 /**
@@ -24,20 +25,31 @@ export const raiseFence = fenced(`
 return 0`)
 
 // The outbox keeps the change in mind until it is in the control log, which lies in another slot: a writer
-// that dies between the two finds it again when it repeats the write.
+// that dies between the two finds it again when it repeats the write. A barrier is raised with the change itself, so
+// that nobody finds the one without the other.
 
-/** KEYS: records, outbox, fence. ARGV: term, name, entry, record. 1 when the entry is to be told. */
-export const putRecord = fenced(`
-if redis.call('HGET', KEYS[1], ARGV[2]) == ARGV[4] then return redis.call('HEXISTS', KEYS[2], ARGV[3]) end
-redis.call('HSET', KEYS[1], ARGV[2], ARGV[4])
-redis.call('HSET', KEYS[2], ARGV[3], term)
-return 1`)
+const change = (attempt: string): ReturnType<typeof redisScript> =>
+  fenced(`${clockLua}${barrierLua}
+local isChanged = ${attempt}
+if isChanged then redis.call('HSET', KEYS[2], ARGV[5], term) end
+if isChanged and ARGV[4] ~= '' then
+  local now = clock()
+  raise_barrier(KEYS[3], ARGV[4], now, now)
+  redis.call('HSET', KEYS[2], 'barrier/' .. ARGV[4], term)
+end
+local untold = {}
+for i = 5, #ARGV do
+  if redis.call('HEXISTS', KEYS[2], ARGV[i]) == 1 then untold[#untold + 1] = ARGV[i] end
+end
+return untold`)
 
-/** KEYS: records, outbox, fence. ARGV: term, name, entry. 1 when the entry is to be told. */
-export const removeRecord = fenced(`
-if redis.call('HDEL', KEYS[1], ARGV[2]) == 0 then return redis.call('HEXISTS', KEYS[2], ARGV[3]) end
-redis.call('HSET', KEYS[2], ARGV[3], term)
-return 1`)
+// KEYS: records, outbox, barriers where there may be one, fence. ARGV: term, name, record, target of the barrier that a
+// change raises or nothing, entry of the record, entries of its barriers. The answer: those of the entries that are to be told.
+
+export const putRecord = change(`redis.call('HGET', KEYS[1], ARGV[2]) ~= ARGV[3]
+if isChanged then redis.call('HSET', KEYS[1], ARGV[2], ARGV[3]) end`)
+
+export const removeRecord = change("redis.call('HDEL', KEYS[1], ARGV[2]) == 1")
 
 /** KEYS: outbox, fence. ARGV: term, entry. */
 export const settleEntry = fenced(`

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
+import { barrierOfRecord, type IssuedEnd } from '#core/credentials/barrier.ts'
 import { DomainError, isDomainError } from '#core/errors.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
-import type { ControlLogWriter } from './control-log.ts'
+import { controlEntryTypes, type ControlLogWriter } from './control-log.ts'
 import { identityCodec } from './identity-codecs.ts'
 import { type IdentityRecord, type IdentityRecordType, identityRecordTypes } from './identity-records.ts'
 import type { FoundApiKey, IdentityWriter } from './identity-store.ts'
@@ -52,10 +53,7 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
   async #takeOver(organization: OrganizationId): Promise<void> {
     await this.#in(organization, raiseFence, [])
     const outbox = this.keys.identityOutbox(organization)
-    for (const entry of await fromRedis(() => this.redis.hkeys(outbox))) {
-      const type = identityRecordTypes.find((each) => entry.startsWith(`${each}/`))
-      if (type !== undefined) await this.#tell(type, organization, entry.slice(type.length + 1))
-    }
+    for (const entry of await fromRedis(() => this.redis.hkeys(outbox))) await this.#tell(organization, entry)
     await this.#forgetIfEmpty(organization)
   }
 
@@ -64,15 +62,17 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
     organization: OrganizationId,
     name: string,
     record: IdentityRecord<T>,
+    end?: IssuedEnd,
   ): Promise<boolean> {
     await this.#all(addMember, [this.keys.organizations], organization)
     if (type === 'api-key') await this.#index(organization, name, (record as FoundApiKey['record']).lookup)
-    return this.#change(putRecord, type, organization, name, identityCodec(type).encode(record))
+    const text = identityCodec(type).encode(record)
+    return this.#change(putRecord, { type, organization, name }, text, end)
   }
 
   async remove(type: IdentityRecordType, organization: OrganizationId, name: string): Promise<boolean> {
     if (type === 'api-key') await this.#index(organization, name, undefined)
-    const changed = await this.#change(removeRecord, type, organization, name)
+    const changed = await this.#change(removeRecord, { type, organization, name }, '', 'for-good')
     await this.#forgetIfEmpty(organization)
     return changed
   }
@@ -128,20 +128,26 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
 
   async #change(
     script: typeof putRecord,
-    type: IdentityRecordType,
-    organization: OrganizationId,
-    name: string,
-    ...values: string[]
+    { type, organization, name }: Named,
+    text: string,
+    end: IssuedEnd | undefined,
   ): Promise<boolean> {
     const keys = [this.keys.identity(type, organization), this.keys.identityOutbox(organization)]
-    if ((await this.#in(organization, script, keys, name, `${type}/${name}`, ...values)) !== 1) return false
-    await this.#tell(type, organization, name)
-    return true
+    const barriers = issuedEnds.flatMap((each) => barrierOfRecord(type, name, each) ?? [])
+    if (barriers.length > 0) keys.push(this.keys.barriers(organization))
+    const raised = end && barrierOfRecord(type, name, end)
+    const entries = [`${type}/${name}`, ...barriers.map((target) => `barrier/${target}`)]
+    const untold = await this.#in(organization, script, keys, name, text, raised ?? '', ...entries)
+    for (const entry of untold as string[]) await this.#tell(organization, entry)
+    return (untold as string[]).length > 0
   }
 
-  async #tell(type: IdentityRecordType, organization: OrganizationId, name: string): Promise<void> {
-    await this.#log.append({ type, organization, name })
-    await this.#in(organization, settleEntry, [this.keys.identityOutbox(organization)], `${type}/${name}`)
+  /** An entry as it stands in the outbox. */
+  async #tell(organization: OrganizationId, entry: string): Promise<void> {
+    const type = controlEntryTypes.find((each) => entry.startsWith(`${each}/`))
+    if (type === undefined) return
+    await this.#log.append({ type, organization, name: entry.slice(type.length + 1) })
+    await this.#in(organization, settleEntry, [this.keys.identityOutbox(organization)], entry)
   }
 
   async #forgetIfEmpty(organization: OrganizationId): Promise<void> {
@@ -191,6 +197,14 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
 }
 
 type Script = ReturnType<typeof redisScript>
+
+const issuedEnds: readonly IssuedEnd[] = ['for-good', 'judged-anew']
+
+interface Named {
+  readonly type: IdentityRecordType
+  readonly organization: OrganizationId
+  readonly name: string
+}
 
 function supersededBy(error: unknown): DomainError | undefined {
   if (!(error instanceof Error) || !error.message.startsWith(supersededError)) return undefined

@@ -65,7 +65,7 @@ class ReconcileLoop<K extends ResourceKindName, Facts> {
   async #decideAndWrite(resource: ResourceOf[K]): Promise<Decision<K>> {
     try {
       const decision = this.#kind.decide(resource, await this.#kind.gather(resource))
-      await this.#write(resource, decision.record)
+      await this.#write(resource, decision)
       return decision
     } catch (error) {
       if (isDomainError(error, 'store-unavailable')) await this.#reportStoreUnavailable(resource)
@@ -73,7 +73,7 @@ class ReconcileLoop<K extends ResourceKindName, Facts> {
     }
   }
 
-  async #write(resource: ResourceOf[K], record: Decision<K>['record']): Promise<void> {
+  async #write(resource: ResourceOf[K], { record, end }: Decision<K>): Promise<void> {
     const { ledger } = this.#parts
     const owner = this.#ownerOf(resource.metadata)
     const claim = this.#kind.claimOf(resource)
@@ -84,8 +84,18 @@ class ReconcileLoop<K extends ResourceKindName, Facts> {
       return
     }
     // TypeScript does not see that a kind's address and record are of one type.
-    await ledger.put(owner, claim as RecordAddress, record as RecordOf<ResourceKindName>)
+    const written = record as RecordOf<ResourceKindName>
+    const changed = await ledger.put(owner, claim as RecordAddress, written, end?.end)
     await this.#release(owner, claim)
+    if (changed && end !== undefined) this.#sayThatIssuedEnded(resource, end.why)
+  }
+
+  #sayThatIssuedEnded(resource: ResourceOf[K], why: string): void {
+    const { host, log } = this.#parts
+    const { namespace, name } = resource.metadata
+    const message = `What was exchanged here by now has ended: ${why}.`
+    host.event(this.#kind.kind, resource, { type: 'Normal', reason: 'IssuedEnded', message })
+    log.info({ kind: this.#kind.kind, namespace, name }, message)
   }
 
   /** The object is gone, or about to go. */

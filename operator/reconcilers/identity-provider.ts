@@ -1,9 +1,12 @@
 import { createPublicKey } from 'node:crypto'
 import { emptyPolicy } from '#core/access/access-policy.ts'
+import { isDomainError } from '#core/errors.ts'
 import { type Attributes, wellKnownAttributes } from '#core/identity/attributes.ts'
 import type { ProviderRecord } from '#core/identity/provider-record.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { durationSeconds } from '#core/resources/fields.ts'
-import type { IdentityProvider, IdentityProviderSpec } from '#core/resources/identity-provider.ts'
+import type { IdentityProvider } from '#core/resources/identity-provider.ts'
+import type { IdentityReader } from '#core/stores/identity-store.ts'
 import { accessRefusal, someValue } from './access-readiness.ts'
 import type { ResourceHost } from './host.ts'
 import { type Decision, type KindReconciler, recordOfRefused } from './kind-reconciler.ts'
@@ -11,22 +14,31 @@ import type { OrganizationFinder, OrganizationLookup } from './organization-find
 import { notReady, type Readiness, synced } from './readiness.ts'
 import { secretProblem } from './provider-secret-problems.ts'
 import { type ProviderSecretParts, type ProviderSecrets, readProviderSecrets } from './provider-secrets.ts'
+import { issuersOf, endBetween } from './provider-trust.ts'
 import { namesOf } from './references.ts'
 
 type Facts =
   | { readonly refusal: Readiness }
   | {
       readonly refusal?: undefined
+      readonly before: RecordBefore
       readonly secrets: ProviderSecrets
       readonly accessRefusal: Readiness | undefined
     }
 
+/** As it stands in the store; nobody knows what a damaged one has let in. */
+type RecordBefore = ProviderRecord | 'damaged' | undefined
+
 export interface IdentityProviderParts extends ProviderSecretParts {
   readonly host: ResourceHost
+  readonly store: Pick<IdentityReader, 'get'>
   readonly finder: OrganizationFinder
 }
 
-/** Without a finalizer: credentials that were exchanged here end by themselves, and the sweep removes the record. */
+/**
+ * What was exchanged here ends with the record, and when it is suspended or accepts less. A Secret that is missing for a
+ * moment is no reason: the record stays then, closed, so that nothing new is exchanged and nothing forgotten.
+ */
 export function identityProviderReconciler(
   parts: IdentityProviderParts,
 ): KindReconciler<'IdentityProvider', Facts> {
@@ -35,7 +47,7 @@ export function identityProviderReconciler(
     finder.find(metadata.namespace, spec.organizationRef)
   return {
     kind: 'IdentityProvider',
-    needsFinalizer: false,
+    needsFinalizer: true,
     claimOf(provider) {
       const { id } = organizationOf(provider)
       return id === undefined
@@ -47,8 +59,11 @@ export function identityProviderReconciler(
       const organization = organizationOf(provider)
       if (organization.refusal !== undefined) return { refusal: organization.refusal }
       const policy = { ...emptyPolicy, lists: namesOf(provider.spec.accessListRefs) }
+      const before = await recordBefore(parts.store, organization.id, provider)
+      const known = before === 'damaged' ? undefined : before
       return {
-        secrets: await readProviderSecrets(parts, provider, organization.id),
+        before,
+        secrets: await readProviderSecrets(parts, provider, organization.id, known),
         accessRefusal: accessRefusal(host, organization.organization, policy, attributesOf(provider)),
       }
     },
@@ -67,23 +82,51 @@ function decideIdentityProvider(provider: IdentityProvider, facts: Facts): Decis
   if (facts.refusal !== undefined) {
     return { record: recordOfRefused(facts.refusal), ready: facts.refusal, status: {} }
   }
-  const { secrets, accessRefusal } = facts
-  const issuer = issuerOf(provider.spec)
-  const publicKey = provider.spec.clerk?.publicKey
+  const { before, secrets } = facts
+  const isSuspended = provider.spec.suspended === true
+  const unusable = refusalOf(provider, secrets)
+  const sealed = secrets.refusal === undefined && unusable === undefined ? secrets.sealed : {}
+  const closed = isSuspended ? 'suspended' : unusable === undefined ? undefined : 'unusable'
+  const record = providerRecord(provider, sealed, closed)
+  const suspended = isSuspended ? notReady('Suspended', suspendedMessage) : undefined
+  const [issuer] = issuersOf(record)
+  return {
+    record,
+    end:
+      before === 'damaged'
+        ? { end: 'for-good', why: 'its record was damaged' }
+        : before && endBetween(before, record),
+    ready: suspended ?? unusable ?? facts.accessRefusal ?? synced('identity tokens may be exchanged'),
+    status: issuer === undefined ? {} : { issuer },
+  }
+}
+
+const suspendedMessage =
+  'every exchange is refused, and what was exchanged before has ended: spec.suspended is true'
+
+/** Why no token can be judged. */
+function refusalOf({ spec }: IdentityProvider, secrets: ProviderSecrets): Readiness | undefined {
+  const publicKey = spec.clerk?.publicKey
   if (publicKey !== undefined && !isUsableKey(publicKey)) {
     const message =
       'clerk.publicKey is no RSA key of 2048 to 8192 bits: copy the JWKS public key of the instance'
-    return { record: 'remove', ready: notReady('PublicKeyUnusable', message), status: {} }
+    return notReady('PublicKeyUnusable', message)
   }
-  if (secrets.refusal !== undefined) return { record: 'remove', ready: secrets.refusal, status: {} }
-  const problem = secretProblem(provider.spec.type, secrets.clear)
-  if (problem !== undefined) {
-    return { record: 'remove', ready: notReady('SecretUnusable', problem), status: {} }
-  }
-  return {
-    record: providerRecord(provider, secrets.sealed),
-    ready: accessRefusal ?? synced('identity tokens may be exchanged'),
-    status: issuer === undefined ? {} : { issuer },
+  if (secrets.refusal !== undefined) return secrets.refusal
+  const problem = secretProblem(spec.type, secrets.clear)
+  return problem === undefined ? undefined : notReady('SecretUnusable', problem)
+}
+
+async function recordBefore(
+  store: Pick<IdentityReader, 'get'>,
+  organization: OrganizationId,
+  { metadata }: IdentityProvider,
+): Promise<RecordBefore> {
+  try {
+    return await store.get('provider', organization, metadata.name)
+  } catch (error) {
+    if (isDomainError(error, 'record-damaged')) return 'damaged'
+    throw error
   }
 }
 
@@ -102,6 +145,7 @@ function isUsableKey(pem: string): boolean {
 function providerRecord(
   { metadata, spec }: IdentityProvider,
   secrets: Readonly<Record<string, string>>,
+  closed: ProviderRecord['closed'],
 ): ProviderRecord {
   return {
     uid: metadata.uid,
@@ -117,21 +161,6 @@ function providerRecord(
     ...(Object.keys(secrets).length === 0 ? {} : { secrets }),
     lists: namesOf(spec.accessListRefs),
     ...(spec.ttl === undefined ? {} : { ttl: durationSeconds(spec.ttl) }),
-  }
-}
-
-/** What stands in the tokens' `iss`; the first where there are several. */
-function issuerOf(spec: IdentityProviderSpec): string | undefined {
-  switch (spec.type) {
-    case 'supabase':
-      return spec.supabase && `${spec.supabase.url.replace(/\/+$/, '')}/auth/v1`
-    case 'firebase':
-      return spec.firebase && `https://securetoken.google.com/${spec.firebase.projectId}`
-    case 'auth0':
-      return spec.auth0?.issuers[0]
-    case 'clerk':
-      return spec.clerk?.issuer
-    case 'oidc':
-      return spec.oidc?.issuer
+    ...(closed === undefined ? {} : { closed }),
   }
 }

@@ -1,3 +1,4 @@
+import type { IssuedEnd } from '#core/credentials/barrier.ts'
 import type { ResourceKindName, ResourceOf } from '#core/resources/index.ts'
 import type { IdentityRecord, IdentityRecordType } from '#core/stores/identity-records.ts'
 import type { Readiness } from './readiness.ts'
@@ -56,6 +57,12 @@ export function recordOfRefused({ reason }: Readiness): 'keep' | 'remove' {
   return reason === 'OrganizationNotFound' ? 'keep' : 'remove'
 }
 
+export interface DecidedEnd {
+  readonly end: IssuedEnd
+  /** For people. */
+  readonly why: string
+}
+
 export interface Decision<K extends ResourceKindName> {
   /**
    * - a record  is written
@@ -64,6 +71,8 @@ export interface Decision<K extends ResourceKindName> {
    * - `release` the claim is another's: only what this object itself has written goes
    */
   readonly record: RecordOf<K> | 'keep' | 'remove' | 'release'
+  /** What was issued under the record that stands there ends when this one takes its place. */
+  readonly end?: DecidedEnd | undefined
   readonly ready: Readiness
   /** Beside conditions and observedGeneration. */
   readonly status: Omit<NonNullable<ResourceOf[K]['status']>, 'conditions' | 'observedGeneration'>

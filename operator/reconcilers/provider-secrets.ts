@@ -1,10 +1,8 @@
-import { isDomainError } from '#core/errors.ts'
 import type { ProviderRecord } from '#core/identity/provider-record.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { IdentityProvider } from '#core/resources/identity-provider.ts'
 import { providerSecretContext, type ProviderSecretName } from '#core/sealing/provider-secrets.ts'
 import type { SealingKeys } from '#core/sealing/sealing-keys.ts'
-import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { ResourceHost } from './host.ts'
 import { notReady, type Readiness } from './readiness.ts'
 import type { ResourceAddress } from './reconciler.ts'
@@ -24,7 +22,6 @@ export type ProviderSecrets =
 
 export interface ProviderSecretParts {
   readonly host: Pick<ResourceHost, 'readSecret'>
-  readonly store: Pick<IdentityReader, 'get'>
   readonly sealing: SealingKeys | undefined
 }
 
@@ -35,6 +32,7 @@ export async function readProviderSecrets(
   parts: ProviderSecretParts,
   provider: IdentityProvider,
   organization: OrganizationId,
+  record: ProviderRecord | undefined,
 ): Promise<ProviderSecrets> {
   const refs = providerSecretRefs(provider.spec)
   const [first] = refs
@@ -51,7 +49,8 @@ export async function readProviderSecrets(
     clear.set(ref.purpose, secret)
   }
   const { uid } = provider.metadata
-  const stored = await storedSecrets(parts.store, provider, organization)
+  // Another provider of the same name sealed its own.
+  const stored = record?.uid === uid ? (record.secrets ?? {}) : {}
   const sealed = Array.from(clear, ([purpose, secret]) => {
     const context = providerSecretContext(organization, { uid }, purpose)
     return [purpose, resealed(sealing, secret, context, stored[purpose])] as const
@@ -90,20 +89,4 @@ async function readSecret(
 /** As an editor or a shell leaves it; no such secret ends with one. */
 function withoutLineEnd(text: string): string {
   return text.replace(/(\r?\n)+$/, '')
-}
-
-/** Of the record in force, unless it was another provider's of the same name. */
-async function storedSecrets(
-  store: ProviderSecretParts['store'],
-  { metadata }: IdentityProvider,
-  organization: OrganizationId,
-): Promise<NonNullable<ProviderRecord['secrets']>> {
-  try {
-    const record = await store.get('provider', organization, metadata.name)
-    return record?.uid === metadata.uid ? (record.secrets ?? {}) : {}
-  } catch (error) {
-    // It is about to be written anew.
-    if (isDomainError(error, 'record-damaged')) return {}
-    throw error
-  }
 }

@@ -1,3 +1,4 @@
+import type { IssuedEnd } from '#core/credentials/barrier.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { recordFingerprint } from '#core/stores/identity-codecs.ts'
 import type { IdentityRecord, IdentityRecordType } from '#core/stores/identity-records.ts'
@@ -34,16 +35,19 @@ export class RecordLedger {
     this.#store = store
   }
 
-  /** Writes the record of `owner`. */
+  /** Writes the record of `owner`; see IdentityWriter.put. */
   async put<T extends IdentityRecordType>(
     owner: string,
     address: RecordAddress<T>,
     record: IdentityRecord<T>,
-  ): Promise<void> {
-    await this.#alone(address, async () => {
+    end?: IssuedEnd,
+  ): Promise<boolean> {
+    return await this.#alone(address, async () => {
       this.#condemned.delete(keyOfRecord(address))
-      await this.#store.put(address.type, address.organization, address.name, record)
-      this.#assign({ owner, address, fingerprint: recordFingerprint(address.type, record) })
+      const { type, organization, name } = address
+      const changed = await this.#store.put(type, organization, name, record, end)
+      this.#assign({ owner, address, fingerprint: recordFingerprint(type, record) })
+      return changed
     })
   }
 

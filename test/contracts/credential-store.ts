@@ -47,6 +47,8 @@ export function describeCredentialStore(name: string, create: () => Promise<Cred
         ['none of another identity', ofProvider, 'principal:sub:b', false],
         ['those of a provider', ofProvider, 'provider:clerk', true],
         ['none of another provider', ofProvider, 'provider:firebase', false],
+        ['those on former terms of a provider', ofProvider, 'terms:clerk', true],
+        ['none on terms of another provider', ofProvider, 'terms:firebase', false],
         ['none of a provider of that name in the identity', ofProvider, 'provider:sub:a', false],
         ['agents of whom they act for', agent('sub:a'), 'principal:sub:a', true],
         ['no agents of others', agent('sub:b'), 'principal:sub:a', false],
@@ -99,6 +101,16 @@ export function describeCredentialStore(name: string, create: () => Promise<Cred
         await issue('tmp_1', {}, at + 1)
         await issue('tmp_2', { principal: 'sub:b' }, at)
         expect(await store.get(org, 'tmp_1')).toBeDefined()
+      })
+
+      test('no proof of former terms: it is judged by those of now', async () => {
+        const { store, pass } = await create()
+        await store.create(org, 'tmp_1', ofProvider, 60)
+        const { at } = await store.raiseBarrier(org, 'terms:clerk')
+        await pass(5)
+        await store.create(org, 'tmp_2', ofProvider, 60, { provenAt: at - 1_000 })
+        expect(await store.get(org, 'tmp_1')).toBeUndefined()
+        expect(await store.get(org, 'tmp_2')).toBeDefined()
       })
 
       test('nothing in the future, and is known of its own organization only', async () => {

@@ -1,13 +1,16 @@
 import { describe, expect, test } from 'vitest'
 import { recordFingerprint } from '#core/stores/identity-codecs.ts'
 import { generateSecret } from '#core/credentials/secret.ts'
+import type { IssuedEnd } from '#core/credentials/barrier.ts'
 import type { ControlEntry } from '#core/stores/control-log.ts'
+import type { CredentialStore } from '#core/stores/credential-store.ts'
 import type { IdentityWriter } from '#core/stores/identity-store.ts'
 import {
   anApiKey,
   anOrganization,
   anOrganizationId,
   anotherOrganizationId,
+  aProvider,
   aUser,
 } from '../fixtures/records.ts'
 
@@ -15,6 +18,8 @@ export interface IdentityStoreUnderTest {
   readonly store: IdentityWriter
   /** Everything that the store appended to its control log. */
   readonly log: readonly ControlEntry[]
+  /** Of the credentials beside it. */
+  readonly barriers: Pick<CredentialStore, 'barrierOf'>
 }
 
 /** Every identity store runs this. `create` gives one that is empty and nobody else's. */
@@ -161,6 +166,52 @@ export function describeIdentityStore(name: string, create: () => Promise<Identi
       expect(await store.drifted('organization', org, new Map([['organization', print]]))).toEqual([])
       const ofKey = new Map([['backend', recordFingerprint('api-key', key)]])
       expect(await store.drifted('api-key', org, ofKey)).toEqual([])
+    })
+
+    describe('what was issued by a provider', () => {
+      const told = { type: 'provider', organization: org, name: 'clerk' } as const
+      const ended = { type: 'barrier', organization: org, name: 'provider:clerk' } as const
+      const withProvider = async (): Promise<IdentityStoreUnderTest & { raised: () => Promise<number> }> => {
+        const made = await create()
+        await made.store.put('provider', org, 'clerk', aProvider())
+        return { ...made, raised: () => made.barriers.barrierOf(org, ['provider:clerk']) }
+      }
+
+      test('ends with its record, and nothing else does', async () => {
+        const { store, log, barriers, raised } = await withProvider()
+        await store.put('provider', org, 'other', aProvider())
+        await store.put('provider', anotherOrganizationId, 'clerk', aProvider())
+        await store.put('user', org, 'clerk', user)
+        await store.remove('user', org, 'clerk')
+        expect([log.map(({ type }) => type).includes('barrier'), await raised()]).toEqual([false, 0])
+        expect(await store.remove('provider', org, 'clerk')).toBe(true)
+        expect(log.slice(-2)).toEqual([told, ended])
+        expect(Math.abs((await raised()) - Date.now())).toBeLessThan(60_000)
+        expect(await barriers.barrierOf(org, ['organization', 'provider:other'])).toBe(0)
+        expect(await barriers.barrierOf(anotherOrganizationId, ['provider:clerk'])).toBe(0)
+        const before = await raised()
+        expect(await store.remove('provider', org, 'clerk')).toBe(false)
+        expect([log.slice(-2), await raised()]).toEqual([[told, ended], before])
+      })
+
+      test('stays when the record changes, unless whoever changes it says that it ends', async () => {
+        const { store, log, raised } = await withProvider()
+        const put = (ttl: number, end?: IssuedEnd): Promise<boolean> =>
+          store.put('provider', org, 'clerk', aProvider({ ttl }), end)
+        await put(90)
+        expect(await put(90, 'for-good')).toBe(false)
+        expect([await raised(), log]).toEqual([0, [told, told]])
+        expect(await put(120, 'for-good')).toBe(true)
+        expect(await raised()).toBeGreaterThan(0)
+        expect(log).toEqual([told, told, told, ended])
+      })
+
+      test('ends so that everybody is judged anew, where whoever changes the record says so', async () => {
+        const { store, log, barriers, raised } = await withProvider()
+        await store.put('provider', org, 'clerk', aProvider({ ttl: 90 }), 'judged-anew')
+        expect([await raised(), (await barriers.barrierOf(org, ['terms:clerk'])) > 0]).toEqual([0, true])
+        expect(log).toEqual([told, told, { ...ended, name: 'terms:clerk' }])
+      })
     })
 
     test('it is ready only once somebody said so', async () => {

@@ -76,6 +76,51 @@ describe('an identity provider that is down', () => {
   })
 })
 
+describe('an identity provider that is closed', () => {
+  const close = (closed: 'suspended' | 'unusable', name = 'oidc') =>
+    service.identities.put('provider', anOrganizationId, name, { ...aProviderOf(service.issuer), closed })
+
+  test('exchanges nothing: 403 when it is suspended, 503 while a secret of it is missing', async () => {
+    const token = await service.token()
+    for (const request of [{ token }, { token, provider: 'oidc' }]) {
+      await close('suspended')
+      const suspended = await service.exchange(request)
+      expect(suspended).toMatchObject({ status: 403, body: { code: 'provider_suspended' } })
+      await close('unusable')
+      const unusable = await service.exchange(request)
+      expect(unusable).toMatchObject({ status: 503, body: { code: 'provider_unavailable' } })
+      expect(unusable.headers['retry-after']).toBe('30')
+    }
+    await service.identities.put('provider', anOrganizationId, 'oidc', aProviderOf(service.issuer))
+    expect((await service.exchange({ token })).status).toBe(200)
+  })
+
+  test('is none of those from which one has to choose, nor of those that are listed', async () => {
+    await close('suspended', 'second')
+    expect((await service.exchange({ token: await service.token() })).status).toBe(200)
+    const { providers } = (await service.get('/v2/providers')).body as { providers: { id: string }[] }
+    expect(providers.map(({ id }) => id)).toEqual(['oidc'])
+  })
+
+  test('lets nobody be chosen by the issuer of a token', async () => {
+    await close('suspended')
+    const request = { organization_id: anOrganizationId, token: await service.token() }
+    expect(await service.post('/v2/tokens/exchange', request)).toMatchObject({
+      status: 403,
+      body: { error: 'provider_suspended' },
+    })
+  })
+
+  test('renews nothing while a secret of it is missing, and revokes by a person’s id all the same', async () => {
+    const issued = await service.exchange({ token: await service.token() })
+    const { username, password } = issued.body as { username: string; password: string }
+    await close('unusable')
+    const renewed = await service.post(`/v1/tokens/${username}/refresh`, { password }, '')
+    expect(renewed.status).toBe(503)
+    expect((await service.post('/v1/revocations', { user_id: 'user-1' })).status).toBe(200)
+  })
+})
+
 describe('two organizations with the same issuer', () => {
   test('do not live on each other’s copy of its keys', async () => {
     const foreignKey = generateSecret('sk')

@@ -7,6 +7,7 @@ import { ProblemError } from '../problems.ts'
 import type { LiveChecks } from '../live-checks/live-checks.ts'
 import type { IssuerKeys } from '../verifier/issuer-keys.ts'
 import type { EndedSessions } from './ended-sessions.ts'
+import { ProviderUnavailable } from '../verifier/token-refused.ts'
 import { type Identity, issuersOf, unverifiedIssuer, verifyToken } from '../verifier/verify-token.ts'
 
 export interface IdentifyDependencies {
@@ -38,6 +39,8 @@ export interface ProvenIdentity {
 }
 
 const longestToken = 16 * 1024
+/** Somebody has to put a Secret right. */
+const closedRetrySeconds = 30
 
 export async function identify(
   dependencies: IdentifyDependencies,
@@ -82,7 +85,10 @@ async function candidatesByIssuer(
   const issuer = unverifiedIssuer(token)
   const providers = await identities.list('provider', organization)
   const candidates = [...providers].filter(([, record]) => issuersOf(record).includes(issuer))
-  if (candidates.length > 0) return candidates
+  const open = candidates.filter(isOpen)
+  if (open.length > 0) return open
+  const [first] = candidates
+  if (first !== undefined) throw closed(first[1])
   const remedy = 'make an IdentityProvider for the issuer of the token'
   throw new ProblemError('provider_not_found', { errors: [{ field: 'token', remedy }] })
 }
@@ -94,18 +100,30 @@ async function chooseProvider(
 ): Promise<readonly [string, ProviderRecord]> {
   if (name !== undefined) {
     const record = await identities.get('provider', organization, name)
+    if (record?.closed !== undefined) throw closed(record)
     if (record !== undefined) return [name, record]
     throw new ProblemError('provider_not_found', {
       errors: [{ field: 'provider', value: name, remedy: 'give the name of an IdentityProvider' }],
     })
   }
-  const [only, ...others] = await identities.list('provider', organization)
+  const all = [...(await identities.list('provider', organization))]
+  const [only, ...others] = all.filter(isOpen)
   if (only !== undefined && others.length === 0) return only
+  const [first] = all
+  if (only === undefined && first !== undefined) throw closed(first[1])
   const remedy =
     only === undefined
       ? 'the organization has no IdentityProvider yet'
       : 'give the name of an IdentityProvider: the organization has several'
   throw new ProblemError('provider_required', { errors: [{ field: 'provider', remedy }] })
+}
+
+const isOpen = ([, record]: readonly [string, ProviderRecord]): boolean => record.closed === undefined
+
+function closed({ closed }: ProviderRecord): Error {
+  return closed === 'suspended'
+    ? new ProblemError('provider_suspended')
+    : new ProviderUnavailable('a secret or a key of the provider is missing', closedRetrySeconds)
 }
 
 /** The identity variables of somebody who is proven. */

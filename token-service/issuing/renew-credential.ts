@@ -1,4 +1,4 @@
-import { barriersOf } from '#core/credentials/barrier.ts'
+import { barriersOfProof } from '#core/credentials/barrier.ts'
 import type { IssuedCredential } from '#core/credentials/credential-record.ts'
 import {
   type FreshProof,
@@ -122,7 +122,7 @@ async function checkFreshProof(
   if (principal !== former.principal) throw new ProblemError('invalid_credential')
   // Whoever impersonates somebody does not prolong what that person has, nor the other way round.
   if (actor !== former.actors?.[0]) throw new ProblemError('renewal_not_possible')
-  if (issuedAt * 1000 <= (await dependencies.credentials.barrierOf(organization, barriersOf(former)))) {
+  if (issuedAt * 1000 <= (await dependencies.credentials.barrierOf(organization, barriersOfProof(former)))) {
     throw new TokenRefused('token_revoked', 'the token was issued before a revocation')
   }
   const tokenLife = expiresAt - Math.ceil(dependencies.now() / 1000)

@@ -76,6 +76,7 @@ export const tokenProblems = [
   'invalid_token',
   'issuer_mismatch',
   'provider_not_found',
+  'provider_suspended',
   'provider_unavailable',
   'session_ended',
   'token_expired',

@@ -52,7 +52,8 @@ describeIdentityStore('the identity store, as the operator', async () => {
   await empty()
   const log: Parameters<RedisControlLog['append']>[0][] = []
   const writer = { append: async (entry: (typeof log)[number]) => String(log.push(entry)) }
-  return { store: new RedisIdentityStore(as('operator'), keys, writer), log }
+  const barriers = new RedisCredentialStore(as('broker'), keys, writer)
+  return { store: new RedisIdentityStore(as('operator'), keys, writer), log, barriers }
 })
 
 describeCredentialStore('the credential store, as the token service', async () => {
@@ -133,6 +134,7 @@ describe('a user of Redis', () => {
     ['operator', 'set', tmp, 'x'],
     ['operator', 'hset', mq, 'a', 'b'],
     ['operator', 'get', tmp],
+    ['operator', 'zadd', keys.credentialsOf(anOrganizationId, 'exchange'), '1', 'x'],
     ['operator', 'publish', `cs:{${anOrganizationId}}:mq:bus`, 'x'],
     ['token-service', 'hset', id, 'ada', '{}'],
     ['token-service', 'hset', mq, 'a', 'b'],

@@ -1,9 +1,12 @@
 import { describe, expect, test } from 'vitest'
+import { systemClock } from '#core/clock.ts'
 import { generateSecret } from '#core/credentials/secret.ts'
 import { CachedIdentityReader } from '#core/stores/cached-identity-reader.ts'
 import type { ControlEntry, ControlLogHandler, ControlLogReader } from '#core/stores/control-log.ts'
 import type { IdentityReader, IdentityWriter } from '#core/stores/identity-store.ts'
+import { MemoryBarriers } from '#core/stores/memory-barriers.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
+import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
 import { describeIdentityStore } from '../../contracts/identity-store.ts'
 import { eventually } from '../../fixtures/eventually.ts'
@@ -14,7 +17,8 @@ describeIdentityStore('an identity store behind a cache', async () => {
   const control = new MemoryControlLog()
   const log: ControlEntry[] = []
   await control.follow({ entry: (entry) => void log.push(entry), gap: () => {} })
-  const store = new MemoryIdentityStore(control)
+  const barriers = new MemoryBarriers()
+  const store = new MemoryIdentityStore(control, barriers)
   const cache = new CachedIdentityReader(store, control)
   await Promise.resolve()
   const reads = new Set<string>(['get', 'getMany', 'list', 'recall', 'versionOf', 'findApiKey', 'isReady'])
@@ -27,6 +31,7 @@ describeIdentityStore('an identity store behind a cache', async () => {
       },
     }),
     log,
+    barriers: new MemoryCredentialStore(control, systemClock, barriers),
   }
 })
 

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
+import { systemClock } from '#core/clock.ts'
 import type { ControlEntry, ControlLogWriter } from '#core/stores/control-log.ts'
 import { MemoryApiKeyUses } from '#core/stores/memory-api-key-uses.ts'
+import { MemoryBarriers } from '#core/stores/memory-barriers.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
@@ -22,7 +24,9 @@ describeControlLog('the control log in memory', async () => new MemoryControlLog
 
 describeIdentityStore('the identity store in memory', async () => {
   const { log, writer } = recordingLog()
-  return { store: new MemoryIdentityStore(writer), log }
+  const barriers = new MemoryBarriers()
+  const credentials = new MemoryCredentialStore(writer, systemClock, barriers)
+  return { store: new MemoryIdentityStore(writer, barriers), log, barriers: credentials }
 })
 
 describeCredentialStore('the credential store in memory', async () => {

@@ -59,7 +59,9 @@ describeControlLog('the control log on Redis', async () => (await withReplicas('
 
 describeIdentityStore('the identity store on Redis', async () => {
   const { log, writer } = recordingLog()
-  return { store: new RedisIdentityStore(redis, freshKeys(), writer), log }
+  const keys = freshKeys()
+  const barriers = new RedisCredentialStore(redis, keys, writer)
+  return { store: new RedisIdentityStore(redis, keys, writer), log, barriers }
 })
 
 describeCredentialStore('the credential store on Redis', async () => {

@@ -51,7 +51,9 @@ describeControlLog('the control log on a Cluster', async () => {
 
 describeIdentityStore('the identity store on a Cluster', async () => {
   const { log, writer } = recordingLog()
-  return { store: new RedisIdentityStore(cluster, freshKeys(), writer), log }
+  const keys = freshKeys()
+  const barriers = new RedisCredentialStore(cluster, keys, writer)
+  return { store: new RedisIdentityStore(cluster, keys, writer), log, barriers }
 })
 
 describeCredentialStore('the credential store on a Cluster', async () => {

@@ -29,8 +29,10 @@ beforeEach(() => {
   host.putSecret('default', 'hooks', { secret: 'whsec_1', api: 'sk_live_1' })
 })
 
-const read = (): Promise<ProviderSecrets> =>
-  readProviderSecrets({ host, store, sealing }, provider, anOrganizationId)
+const read = async (): Promise<ProviderSecrets> => {
+  const record = await store.get('provider', anOrganizationId, 'login')
+  return readProviderSecrets({ host, sealing }, provider, anOrganizationId, record)
+}
 async function sealed(): Promise<Readonly<Record<string, string>>> {
   const found = await read()
   if (found.refusal !== undefined) throw new Error(found.refusal.message)
@@ -138,7 +140,8 @@ describe('the secrets of a provider', () => {
   test('need no key where there are none', async () => {
     const { webhook: _, liveCheck: __, ...without } = provider.spec
     const bare = { ...provider, spec: without }
-    expect(await readProviderSecrets({ host, store, sealing: undefined }, bare, anOrganizationId)).toEqual({
+    const parts = { host, sealing: undefined }
+    expect(await readProviderSecrets(parts, bare, anOrganizationId, undefined)).toEqual({
       clear: new Map(),
       sealed: {},
     })

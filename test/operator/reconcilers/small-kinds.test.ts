@@ -68,6 +68,7 @@ describe('an IdentityProvider', () => {
     oidc: { issuer: 'https://issuer.example.com', audience: ['app'] },
   }
   const record = () => world.store.get('provider', org, 'login')
+  const closed = { closed: 'unusable' }
 
   test('becomes a record with the settings of its type', async () => {
     const more = { ttl: '5m', attributes: [{ name: 'room', claim: '/room' }], allowAnonymous: true }
@@ -108,10 +109,10 @@ describe('an IdentityProvider', () => {
     }
     await world.apply(clerk(2048))
     expect(world.ready('IdentityProvider', 'login')).toBe('True Synced')
-    expect(await record()).toBeDefined()
+    expect(await record()).not.toHaveProperty('closed')
     await world.apply(clerk(1024))
     expect(world.ready('IdentityProvider', 'login')).toBe('False PublicKeyUnusable')
-    expect(await record()).toBeUndefined()
+    expect(await record()).toMatchObject(closed)
   })
 
   describe('with a secret that its tokens are signed with', () => {
@@ -150,12 +151,12 @@ describe('an IdentityProvider', () => {
     test('takes no tokens while its Secret is missing, and comes back with it', async () => {
       await world.apply(legacy)
       expect(world.ready('IdentityProvider', 'login')).toBe('False SecretNotFound')
-      expect(await record()).toBeUndefined()
+      expect(await record()).toMatchObject(closed)
       await putSecret(jwtSecret)
       expect(world.ready('IdentityProvider', 'login')).toBe('True Synced')
       world.host.secrets.clear()
       await world.secretChanged('supabase')
-      expect(await record()).toBeUndefined()
+      expect(await record()).toMatchObject(closed)
     })
 
     test.each([
@@ -174,7 +175,7 @@ describe('an IdentityProvider', () => {
       expect(world.ready('IdentityProvider', 'login')).toBe('False SecretUnusable')
       expect(world.message('IdentityProvider', 'login')).toMatch(message)
       expect(world.message('IdentityProvider', 'login')).not.toContain(String(secret).slice(0, 31))
-      expect(await record()).toBeUndefined()
+      expect(await record()).toMatchObject(closed)
     })
 
     test('takes no tokens where the operator has no key to seal it with', async () => {
@@ -183,7 +184,7 @@ describe('an IdentityProvider', () => {
       world.host.putSecret('default', 'supabase', { secret: jwtSecret })
       await world.apply(legacy)
       expect(world.ready('IdentityProvider', 'login')).toBe('False SealingKeyMissing')
-      expect(await record()).toBeUndefined()
+      expect(await record()).toMatchObject(closed)
     })
   })
 
@@ -214,7 +215,7 @@ describe('an IdentityProvider', () => {
       await world.secretChanged('clerk')
       expect(world.ready('IdentityProvider', 'login')).toBe('False SecretUnusable')
       expect(world.message('IdentityProvider', 'login')).toMatch(message)
-      expect(await record()).toBeUndefined()
+      expect(await record()).toMatchObject(closed)
     }
   })
 
@@ -237,7 +238,7 @@ describe('an IdentityProvider', () => {
         world.host.putSecret('default', 'hooks', { secret })
         await world.apply(hooked)
         expect(world.ready('IdentityProvider', 'login')).toBe('False SecretUnusable')
-        expect(await record()).toBeUndefined()
+        expect(await record()).toMatchObject(closed)
       },
     )
   })

@@ -47,6 +47,7 @@ export function v2ProvidersRoute(app: App, { identities }: { readonly identities
       const providers = await identities.list('provider', caller.organization)
       return {
         providers: [...providers]
+          .filter(([, { closed }]) => closed === undefined)
           .map(([name, { type }]) => ({ id: name, name, provider: type, enabled: true as const }))
           .sort((left, right) => (left.name < right.name ? -1 : 1)),
       }
