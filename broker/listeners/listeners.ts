@@ -2,13 +2,13 @@ import { createServer as createHttpServer, type IncomingMessage, type Server as 
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https'
 import type { Server as NetServer, Socket } from 'node:net'
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls'
-import { WebSocketServer } from 'ws'
+import { type ServerOptions, WebSocketServer } from 'ws'
 import type { Arrival } from './arrival.ts'
 import type { Certificate } from './certificate-files.ts'
 import { Entrance, type EntranceOptions, Underway } from './entrance.ts'
 import { SocketTransport } from './socket-transport.ts'
 import { askForCertificate, tlsOptions } from './tls-options.ts'
-import type { Transport } from './transport.ts'
+import { lingerMs, type Transport } from './transport.ts'
 import { WebSocketTransport } from './websocket-transport.ts'
 
 export interface Address {
@@ -114,15 +114,7 @@ async function openWebSocket(
   options: ListenerOptions,
 ): Promise<Listener> {
   const underway = new Underway()
-  const sockets = new WebSocketServer({
-    noServer: true,
-    maxPayload: options.maxFrameBytes,
-    perMessageDeflate: false,
-    // What is gathered of a message costs far more than its bytes when it comes in crumbs.
-    maxBufferedChunks: mostPieces,
-    maxFragments: mostPieces,
-    handleProtocols: () => 'mqtt',
-  })
+  const sockets = new WebSocketServer(webSocketOptions(options))
   server.on('request', (_request, response) =>
     response.writeHead(426, { 'content-type': 'text/plain' }).end('This is MQTT over WebSocket.\n'),
   )
@@ -150,6 +142,19 @@ async function openWebSocket(
   return 'setSecureContext' in server
     ? overTls([server], () => server, { underway, address, options })
     : listening(new Entrance(options, (arrival) => hand(arrival, server, underway)), address)
+}
+
+function webSocketOptions({ maxFrameBytes }: ListenerOptions): ServerOptions & { closeTimeout: number } {
+  return {
+    noServer: true,
+    maxPayload: maxFrameBytes,
+    perMessageDeflate: false,
+    // What is gathered of a message costs far more than its bytes when it comes in crumbs.
+    maxBufferedChunks: mostPieces,
+    maxFragments: mostPieces,
+    handleProtocols: () => 'mqtt',
+    closeTimeout: lingerMs,
+  }
 }
 
 /** Path `/`, and the subprotocol that [MQTT-6.0.0-3] asks for. */

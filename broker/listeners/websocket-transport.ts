@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
-import { lingerMs, type Transport, type TransportReceiver } from './transport.ts'
+import type { Transport, TransportReceiver } from './transport.ts'
 
 const unsupportedData = 1003
 /** A socket hands on no more at a time. */
@@ -45,6 +45,7 @@ export class WebSocketTransport implements Transport {
   start(receiver: TransportReceiver): void {
     this.#socket.on('message', (bytes: Buffer, isBinary: boolean) => {
       this.#gathered = 0
+      if (this.#socket.readyState !== this.#socket.OPEN) return
       // [MQTT-6.0.0-1]
       if (isBinary) receiver.data(bytes)
       else this.#socket.close(unsupportedData, 'MQTT needs binary frames')
@@ -76,7 +77,6 @@ export class WebSocketTransport implements Transport {
     // Paused, it would never read the peer's part of the closing handshake.
     this.#socket.resume()
     this.#socket.close()
-    setTimeout(() => this.#socket.terminate(), lingerMs).unref()
   }
 
   release(): void {
