@@ -1,3 +1,5 @@
+import { X509Certificate } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { emptyPolicy } from '#core/access/access-policy.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
@@ -5,21 +7,33 @@ import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { connectClient, everything, type TestClient } from '../fixtures/broker.ts'
 import { brokerEnvironment } from '../fixtures/broker-process.ts'
-import { makeCertificate, type TestCertificate } from '../fixtures/certificates.ts'
+import { makeCertificate, shownSerial, type TestCertificate } from '../fixtures/certificates.ts'
 import { type ConnectedRedis, startConnectedRedis } from '../fixtures/connected-redis.ts'
 import { eventually } from '../fixtures/eventually.ts'
+import { mountCertificate, type MountedCertificate } from '../fixtures/mounted-certificate.ts'
 import { type RunningProgram, startProgram } from '../fixtures/program.ts'
 import { anOrganization, anOrganizationId, aUser } from '../fixtures/records.ts'
 import { freePort } from '../fixtures/redis-server.ts'
+import { startUnbrokenTraffic } from '../fixtures/unbroken-traffic.ts'
 
 let place: ConnectedRedis
 let certificate: TestCertificate
+let renewed: TestCertificate
+/** By the workers, now. */
+let shown: TestCertificate
+let mounted: MountedCertificate
 let program: RunningProgram
 let mqtts: number
 let probes: number
 
 beforeAll(async () => {
-  ;[place, certificate] = await Promise.all([startConnectedRedis(), makeCertificate()])
+  ;[place, certificate, renewed] = await Promise.all([
+    startConnectedRedis(),
+    makeCertificate(),
+    makeCertificate(),
+  ])
+  shown = certificate
+  mounted = await mountCertificate(shown)
   const redis = await place.connection()
   const identities = new RedisIdentityStore(redis, redisKeys(), new RedisControlLog(redis, redisKeys()))
   const access = { ...emptyPolicy, rules: [...everything] }
@@ -28,7 +42,7 @@ beforeAll(async () => {
   await identities.markReady()
   mqtts = await freePort()
   program = startProgram('broker', {
-    ...brokerEnvironment(place.server.url, certificate),
+    ...brokerEnvironment(place.server.url, mounted),
     CLOUDSIGNAL_BROKER_WORKERS: '2',
     CLOUDSIGNAL_BROKER_MQTTS_PORT: String(mqtts),
     CLOUDSIGNAL_BROKER_WSS_PORT: String(await freePort()),
@@ -38,11 +52,15 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await program?.kill()
-  await Promise.all([place?.stop(), certificate?.remove()])
+  await Promise.all([place?.stop(), ...[certificate, renewed, mounted].map((each) => each?.remove())])
 })
 
 const connect = (clientId: string): Promise<TestClient> =>
-  connectClient(`mqtts://127.0.0.1:${mqtts}`, 'ada', { ca: certificate.cert, clientId, protocolVersion: 5 })
+  connectClient(`mqtts://127.0.0.1:${mqtts}`, 'ada', {
+    ca: shown.cert,
+    clientId,
+    protocolVersion: 5,
+  })
 
 const ask = async (path: string): Promise<[number, string]> => {
   const response = await fetch(`http://127.0.0.1:${probes}${path}`)
@@ -74,6 +92,21 @@ test('two workers share a port, serve each other’s clients, and one of them th
   await eventually('there are two again', async () => (await connections()).length === 2, 20_000)
   await Promise.all([...clients, ...again].map((client) => client.end()))
 })
+
+test('a certificate that is replaced is shown by all workers, and no connection is lost', async () => {
+  const traffic = await startUnbrokenTraffic(await connect('from'), await connect('to'))
+  const serials = async (): Promise<string[]> => {
+    await pause(300)
+    return Promise.all(Array.from({ length: 20 }, () => shownSerial(mqtts)))
+  }
+  const [before, after] = [certificate, renewed].map(({ cert }) => new X509Certificate(cert).serialNumber)
+  expect(new Set(await serials())).toEqual(new Set([before]))
+  await mounted.swap(renewed)
+  await eventually('all show it', async () => (await serials()).every((each) => each === after), 30_000)
+  shown = renewed
+  await traffic.more(20)
+  expect(await traffic.result()).toEqual({ lost: 0, twice: 0, closed: false })
+}, 60_000)
 
 test('a signal to the first process sends the clients of all away', async () => {
   const clients = await Promise.all(Array.from({ length: 20 }, (_, index) => connect(`last-${index}`)))
