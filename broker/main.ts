@@ -1,12 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { createAudit } from '#core/audit/audit.ts'
-import { createAuditLines } from '#core/audit/audit-lines.ts'
-import { systemClock } from '#core/clock.ts'
+import { openAudit } from '#core/audit/program-audit.ts'
 import { isDomainError } from '#core/errors.ts'
 import { errorFields, type Log } from '#core/process/logger.ts'
 import { probeAnswers, serveProbes } from '#core/process/probe-server.ts'
 import { runProgram } from '#core/process/program.ts'
-import { OrganizationLabels } from '#core/metrics/organization-labels.ts'
 import { programRegistry } from '#core/metrics/program-registry.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
 import { redisTls } from '#core/redis/redis-tls.ts'
@@ -49,16 +46,6 @@ await runProgram({
     const registry = programRegistry('broker')
     if (worker !== undefined) registry.setDefaultLabels({ worker })
     const redisMetrics = createRedisMetrics(registry)
-    const write = createAuditLines('broker', registry)
-    const organizationLabels = new OrganizationLabels(settings.metricsOrganizations)
-    const audit = createAudit({
-      level: settings.audit,
-      write,
-      registry,
-      organizationLabels,
-      now: systemClock,
-    })
-    shutdown.add('audit', async () => audit.flush())
     const tls = redisTls(settings)
     const redis = connectRedis(settings.redisUrl, 'broker', log, tls)
     shutdown.add('redis', () => closeRedis(redis))
@@ -73,6 +60,14 @@ await runProgram({
     const keys = redisKeys(settings.keyPrefix)
     const clock = startRedisClock(redis, keys, redisMetrics.probe)
     shutdown.add('clock', clock.close)
+    const { audit, organizationLabels } = openAudit('broker', {
+      settings,
+      redis,
+      keys,
+      now: clock.now,
+      registry,
+    })
+    shutdown.add('audit', () => audit.close())
     const answer = probeAnswers({
       registry,
       readiness: {

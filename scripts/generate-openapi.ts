@@ -36,6 +36,7 @@ const app = buildApp({
   now: systemClock,
   log: silentLog,
   audit: silentAudit,
+  auditTrail: { read: async () => ({ events: [] }) },
   registry: new Registry(),
 })
 const served = await app.inject({ url: '/openapi.json' })

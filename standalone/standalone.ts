@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import { Registry } from 'prom-client'
 import { type Audit, createAudit } from '#core/audit/audit.ts'
+import { AuditKeeper } from '#core/audit/audit-keeper.ts'
 import { type Clock, systemClock } from '#core/clock.ts'
 import { isDomainError } from '#core/errors.ts'
 import type { Log } from '#core/process/logger.ts'
@@ -77,9 +78,18 @@ async function compose(options: StandaloneOptions, shutdown: Shutdown): Promise<
   const { log, say = () => {}, signal = new AbortController().signal } = options
   const state = typeof options.state === 'string' ? await StateDirectory.open(options.state) : options.state
   const { registry = new Registry() } = options
-  // One log for people: its own level decides.
-  const audit = createAudit({ level: 'all', write: log.info.bind(log), registry, now: systemClock })
   const stores = await openStores(options, shutdown, signal, registry)
+  const trail = stores.auditTrail
+  const keeper = new AuditKeeper({ program: 'standalone', trail, now: systemClock, registry })
+  // One log for people: its own level decides.
+  const audit = createAudit({
+    level: 'all',
+    write: log.info.bind(log),
+    keep: (event) => keeper.keep(event),
+    registry,
+    now: systemClock,
+  })
+  shutdown.add('audit', () => keeper.flush())
   const certificates = await provideCertificates(state, stores.now)
   const secrets = await GeneratedSecrets.open(state)
   const sealing = await provideSealingKeys(state)
@@ -182,7 +192,7 @@ interface TokenServiceParts extends Observed {
 
 async function openTokenService(
   { host, ports, log, fetchDocument, askProvider }: StandaloneOptions,
-  { identities, credentials, controlLog, cluster, keyUses, marks, limiter, now }: Stores,
+  { identities, credentials, controlLog, cluster, keyUses, marks, auditTrail, limiter, now }: Stores,
   endpoints: ReturnType<typeof endpointsOf>,
   { sealing, userResources, ...observed }: TokenServiceParts,
 ): Promise<{ readonly port: number; readonly close: () => Promise<void> }> {
@@ -193,6 +203,7 @@ async function openTokenService(
     sessions: cluster.sessions,
     keyUses,
     marks,
+    auditTrail,
     limiter,
     userResources,
     // Whoever runs standalone writes the manifests too; the demo issuer is on the loopback.

@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '#core/clock.ts'
 import type { Log } from '#core/process/logger.ts'
 import type { Shutdown } from '#core/process/shutdown.ts'
 import type { RedisLocation } from '#core/redis/redis-location.ts'
+import { type AuditTrail, defaultTrailBounds } from '#core/stores/audit-trail.ts'
 import type { ApiKeyUses } from '#core/stores/api-key-uses.ts'
 import type { ControlLog } from '#core/stores/control-log.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
@@ -10,6 +11,7 @@ import type { FormerPasswordMarks } from '#core/stores/former-password-marks.ts'
 import type { IdentityWriter } from '#core/stores/identity-store.ts'
 import type { Marks } from '#core/stores/marks.ts'
 import { MemoryApiKeyUses } from '#core/stores/memory-api-key-uses.ts'
+import { MemoryAuditTrail } from '#core/stores/memory-audit-trail.ts'
 import { MemoryBarriers } from '#core/stores/memory-barriers.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
@@ -19,6 +21,7 @@ import { MemoryMarks } from '#core/stores/memory-marks.ts'
 import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
 import type { RateLimiter } from '#core/stores/rate-limiter.ts'
 import { RedisApiKeyUses } from '#core/stores/redis-api-key-uses.ts'
+import { RedisAuditTrail } from '#core/stores/redis-audit-trail.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
 import { closeRedis, connectRedis, eachNode, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
@@ -43,6 +46,7 @@ export interface Stores {
   readonly keyUses: ApiKeyUses
   readonly formerPasswords: FormerPasswordMarks
   readonly marks: Marks
+  readonly auditTrail: AuditTrail
   readonly cluster: Cluster
   readonly limiter: RateLimiter
   /** The stores' time. */
@@ -61,6 +65,7 @@ export function memoryStores(now: Clock = systemClock): Stores {
     keyUses: new MemoryApiKeyUses(),
     formerPasswords: new MemoryFormerPasswordMarks(),
     marks: new MemoryMarks(now),
+    auditTrail: new MemoryAuditTrail(defaultTrailBounds, now),
     cluster: memoryCluster(now),
     limiter: new MemoryRateLimiter(now),
     now,
@@ -105,6 +110,7 @@ export async function redisStores(
     keyUses: new RedisApiKeyUses(redis, keys),
     formerPasswords: new RedisFormerPasswordMarks(redis, keys),
     marks: new RedisMarks(redis, keys),
+    auditTrail: new RedisAuditTrail(redis, keys, defaultTrailBounds, clock.now),
     cluster: redisCluster(
       redis,
       replicated,

@@ -11,6 +11,7 @@ import type { Registry } from 'prom-client'
 import type { Audit } from '#core/audit/audit.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Log } from '#core/process/logger.ts'
+import type { AuditTrailReader } from '#core/stores/audit-trail.ts'
 import type { ApiKeyUses } from '#core/stores/api-key-uses.ts'
 import type { ControlLogWitness, ControlLogWriter } from '#core/stores/control-log.ts'
 import type { CredentialStore } from '#core/stores/credential-store.ts'
@@ -34,6 +35,7 @@ import { EndedSessions } from './issuing/ended-sessions.ts'
 import { sheddingServer } from './plugins/overload.ts'
 import { requestIds, tellRequestIds } from './plugins/request-ids.ts'
 import { checkRequests } from './plugins/request-schema.ts'
+import { auditRoute } from './routes/audit.ts'
 import { createTokenRoute } from './routes/create-token.ts'
 import type { Endpoints } from './routes/credential-answer.ts'
 import { documentationRoutes } from './routes/documentation.ts'
@@ -89,6 +91,8 @@ export interface AppDependencies {
   readonly now: Clock
   readonly log: Log
   readonly audit: Audit
+  /** What is read of what was audited lately. */
+  readonly auditTrail: AuditTrailReader
   readonly registry: Registry
   /** Shown to callers: where to connect with what they got. */
   readonly endpoints?: Endpoints
@@ -210,6 +214,7 @@ export function buildApp({
   rotatePasswordRoute(app, options)
   deleteUserRoute(app, options)
   explainAccessRoute(app, options)
+  auditRoute(app, options)
   webhooksRoute(app, options)
   v2ExchangeTokenRoute(app, options)
   v2CreateTokenRoute(app, options)

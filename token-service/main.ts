@@ -1,11 +1,9 @@
 import type { AddressInfo } from 'node:net'
-import { createAudit } from '#core/audit/audit.ts'
-import { createAuditLines } from '#core/audit/audit-lines.ts'
+import { openAudit } from '#core/audit/program-audit.ts'
 import { systemClock } from '#core/clock.ts'
 import { listenError, startProbeServer } from '#core/process/probe-server.ts'
 import type { Log } from '#core/process/logger.ts'
 import { type ProgramContext, runProgram } from '#core/process/program.ts'
-import { OrganizationLabels } from '#core/metrics/organization-labels.ts'
 import { programRegistry } from '#core/metrics/program-registry.ts'
 import { readGauge } from '#core/metrics/read-gauge.ts'
 import { openSealingKeys } from '#core/sealing/sealing-key-file.ts'
@@ -42,10 +40,6 @@ await runProgram({
 async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promise<void> {
   const registry = programRegistry('token-service')
   const redisMetrics = createRedisMetrics(registry)
-  const write = createAuditLines('token-service', registry)
-  const organizationLabels = new OrganizationLabels(settings.metricsOrganizations)
-  const audit = createAudit({ level: settings.audit, write, registry, organizationLabels, now: systemClock })
-  shutdown.add('audit', async () => audit.flush())
   const sealing = await openSealingKeys(settings.sealingKeysFile, { log })
   shutdown.add('sealing keys', async () => sealing.close())
   const redis = connectRedis(settings.redisUrl, 'token-service', log, redisTls(settings))
@@ -55,6 +49,14 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
   const keys = redisKeys(settings.keyPrefix)
   const clock = startRedisClock(redis, keys, redisMetrics.probe)
   shutdown.add('clock', clock.close)
+  const { audit, auditTrail } = openAudit('token-service', {
+    settings,
+    redis,
+    keys,
+    now: clock.now,
+    registry,
+  })
+  shutdown.add('audit', () => audit.close())
 
   const probes = await startProbeServer({
     host: settings.probeHost,
@@ -91,6 +93,7 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
     now: systemClock,
     log,
     audit,
+    auditTrail,
     registry,
     mostPerSubject: settings.mostPerSubject,
     limiter: new RedisRateLimiter(redis, keys),

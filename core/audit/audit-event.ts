@@ -87,16 +87,19 @@ const issued = {
   actors: Type.Optional(Type.Array(text)),
 }
 
+/**
+ * - `routine`: all is as it should be; not written with CLOUDSIGNAL_AUDIT=refusals
+ * - `ending`:  somebody's access ended
+ * - `refusal`: whoever floods them is written down a few times a minute, and counted
+ */
+export const auditNatures = ['routine', 'ending', 'refusal'] as const
+export type AuditNature = (typeof auditNatures)[number]
+
 interface AuditEventKind<Fields extends TProperties> {
   readonly fields: TObject<Fields>
   /** For people. */
   readonly message: string
-  /**
-   * - `routine`: all is as it should be; not written with CLOUDSIGNAL_AUDIT=refusals
-   * - `ending`:  somebody's access ended
-   * - `refusal`: whoever floods them is written down a few times a minute, and counted
-   */
-  readonly nature: 'routine' | 'ending' | 'refusal'
+  readonly nature: AuditNature
 }
 
 const kind = <const Fields extends TProperties>(

@@ -24,6 +24,8 @@ export type AuditWriter = (event: AuditEvent, message: string) => void
 export interface AuditOptions {
   readonly level: AuditLevel
   readonly write: AuditWriter
+  /** Hears of all that is written. */
+  readonly keep?: ((event: AuditEvent) => void) | undefined
   readonly registry: Registry
   readonly organizationLabels?: OrganizationLabels
   readonly now: Clock
@@ -32,12 +34,16 @@ export interface AuditOptions {
 export function createAudit({
   level,
   write,
+  keep,
   registry,
   now,
   organizationLabels = new OrganizationLabels(),
 }: AuditOptions): Audit {
   const counts = new AuditCounts(registry, organizationLabels)
-  const line = (event: AuditEvent): void => write(event, auditEvents[event.event].message)
+  const line = (event: AuditEvent): void => {
+    write(event, auditEvents[event.event].message)
+    keep?.(event)
+  }
   const gate = new FloodGate({ now, write: line })
   return {
     record(event) {

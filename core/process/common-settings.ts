@@ -1,6 +1,7 @@
 import { auditLevels, type AuditLevel } from '#core/audit/audit.ts'
 import { defaultMostOrganizations } from '#core/metrics/organization-labels.ts'
 import { parseRedisUrl, type RedisLocation, redisUrlForms } from '#core/redis/redis-location.ts'
+import { defaultTrailBounds } from '#core/stores/audit-trail.ts'
 import { defaultKeyPrefix } from '#core/stores/redis-keys.ts'
 import { logLevels, type LogLevel } from './logger.ts'
 import { oneOf, port, Remedy, type Setting, text, wholeNumber } from './settings.ts'
@@ -52,6 +53,19 @@ export const commonSettings = {
     parse: oneOf(auditLevels),
     default: 'all',
   } satisfies Setting<AuditLevel>,
+  auditKept: {
+    name: 'CLOUDSIGNAL_AUDIT_KEPT',
+    description:
+      'How many audit events of an organization are kept in Redis for GET /v1/audit: so many of what is routine, of what ended, and of what was refused; 0 for none.',
+    parse: wholeNumber(0, 100_000),
+    default: defaultTrailBounds.events,
+  } satisfies Setting<number>,
+  auditKeptHours: {
+    name: 'CLOUDSIGNAL_AUDIT_KEPT_HOURS',
+    description: 'For how long.',
+    parse: wholeNumber(1, 8_784),
+    default: defaultTrailBounds.hours,
+  } satisfies Setting<number>,
   metricsOrganizations: {
     name: 'CLOUDSIGNAL_METRICS_ORGANIZATIONS',
     description:

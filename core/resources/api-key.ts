@@ -11,6 +11,7 @@ export const apiKeyScopes = [
   'sessions',
   'revoke',
   'explain',
+  'audit',
   'connect',
 ] as const
 export type ApiKeyScope = (typeof apiKeyScopes)[number]

@@ -1,3 +1,4 @@
+import type { AuditNature } from '#core/audit/audit-event.ts'
 import type { CredentialKind } from '#core/credentials/credential-record.ts'
 import type { Principal } from '#core/identity/principal.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
@@ -32,6 +33,8 @@ export interface RedisKeys {
   apiKeyUse(organization: OrganizationId, uid: string): string
   /** String that expires by itself: something has been. */
   mark(organization: OrganizationId, name: string): string
+  /** Stream that ends by itself: audit events of a nature. */
+  audit(organization: OrganizationId, nature: AuditNature): string
   /** Sorted set: targets of barriers by when they were raised, in ms. */
   barriers(organization: OrganizationId): string
   /** Stream of what changed. */
@@ -75,6 +78,7 @@ export function redisKeys(prefix: string = defaultKeyPrefix): RedisKeys {
         ? `${shared}:tmp:rate:${bucket}`
         : `${prefix}:{${organization}}:tmp:rate:${bucket}`,
     mark: (organization, name) => `${prefix}:{${organization}}:tmp:mark:${name}`,
+    audit: (organization, nature) => `${prefix}:{${organization}}:tmp:audit:${nature}`,
     apiKeyUse: (organization, uid) => `${prefix}:{${organization}}:tmp:used:${uid}`,
     barriers: (organization) => `${prefix}:{${organization}}:tmp:barriers`,
     control: `${shared}:control`,

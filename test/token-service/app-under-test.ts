@@ -1,10 +1,13 @@
 import { Registry } from 'prom-client'
 import { createAudit } from '#core/audit/audit.ts'
+import { type AuditEvent, auditEvents } from '#core/audit/audit-event.ts'
 import type { ApiKeyRecord } from '#core/credentials/api-key-record.ts'
 import { generateSecret } from '#core/credentials/secret.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { Log } from '#core/process/logger.ts'
 import type { ControlEntry } from '#core/stores/control-log.ts'
+import { defaultTrailBounds } from '#core/stores/audit-trail.ts'
+import { MemoryAuditTrail } from '#core/stores/memory-audit-trail.ts'
 import { MemoryApiKeyUses } from '#core/stores/memory-api-key-uses.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
@@ -30,6 +33,7 @@ export interface AppUnderTest {
   readonly identities: MemoryIdentityStore
   readonly credentials: MemoryCredentialStore
   readonly registry: Registry
+  readonly auditTrail: MemoryAuditTrail
   readonly control: readonly ControlEntry[]
   /** Everything that was logged, as text. */
   readonly logged: string[]
@@ -84,6 +88,12 @@ export async function startApp(over: Partial<AppDependencies> = {}): Promise<App
   await identities.markReady()
   const { logged, log: capturing } = capturingLog()
   const registry = new Registry()
+  const auditTrail = new MemoryAuditTrail(defaultTrailBounds, () => now)
+  const keep = (event: AuditEvent): void => {
+    const kept = { ...event, time: new Date(now).toISOString(), program: 'token-service' }
+    if (event.organization === undefined) return
+    void auditTrail.append(event.organization as OrganizationId, auditEvents[event.event].nature, [kept])
+  }
   const app = buildApp({
     identities,
     credentials,
@@ -100,9 +110,11 @@ export async function startApp(over: Partial<AppDependencies> = {}): Promise<App
     audit: createAudit({
       level: 'all',
       write: (event, message) => capturing.info(asWritten(event), message),
+      keep,
       registry,
       now: () => now,
     }),
+    auditTrail,
     registry,
     ...over,
   })
@@ -114,6 +126,7 @@ export async function startApp(over: Partial<AppDependencies> = {}): Promise<App
     identities,
     credentials,
     registry,
+    auditTrail,
     control,
     logged,
     secretKey,

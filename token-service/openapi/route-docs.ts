@@ -25,6 +25,7 @@ export const tags = {
   Webhooks: 'What identity providers tell of who is gone.',
   Sessions: 'Who is connected, and for whom messages wait.',
   Access: 'What a credential may do, and why.',
+  Audit: 'Who came, who was refused, and whose access ended.',
   Hosted: 'The wire contract of the hosted product: its clients work with this service by another URL.',
   OAuth: 'OAuth 2.0 Token Exchange (RFC 8693).',
   Documentation: 'This document.',

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { systemClock } from '#core/clock.ts'
 import type { ControlEntry, ControlLogWriter } from '#core/stores/control-log.ts'
+import { MemoryAuditTrail } from '#core/stores/memory-audit-trail.ts'
 import { MemoryApiKeyUses } from '#core/stores/memory-api-key-uses.ts'
 import { MemoryBarriers } from '#core/stores/memory-barriers.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
@@ -9,6 +10,7 @@ import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
 import { MemoryMarks } from '#core/stores/memory-marks.ts'
 import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
 import { describeApiKeyUses } from '../../contracts/api-key-uses.ts'
+import { describeAuditTrail } from '../../contracts/audit-trail.ts'
 import { describeControlLog } from '../../contracts/control-log.ts'
 import { describeCredentialStore } from '../../contracts/credential-store.ts'
 import { describeIdentityStore } from '../../contracts/identity-store.ts'
@@ -44,6 +46,15 @@ describeApiKeyUses('uses of API keys in memory', async () => new MemoryApiKeyUse
 describeMarks('marks in memory', async () => {
   let now = 1_700_000_000_000
   return { marks: new MemoryMarks(() => now), pass: async (seconds) => void (now += seconds * 1_000) }
+})
+
+describeAuditTrail('the audit trail in memory', async (bounds) => {
+  let now = 1_700_000_000_000
+  return {
+    trail: new MemoryAuditTrail(bounds, () => now),
+    now: () => now,
+    pass: async (ms) => void (now += ms),
+  }
 })
 
 describeRateLimiter('the rate limiter in memory', async () => {

@@ -11,12 +11,14 @@ import { RedisApiKeyUses } from '#core/stores/redis-api-key-uses.ts'
 import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
+import { RedisAuditTrail } from '#core/stores/redis-audit-trail.ts'
 import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-marks.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys, type RedisKeys } from '#core/stores/redis-keys.ts'
 import { RedisMarks } from '#core/stores/redis-marks.ts'
 import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
 import { describeApiKeyUses } from '../../contracts/api-key-uses.ts'
+import { describeAuditTrail } from '../../contracts/audit-trail.ts'
 import { describeControlLog } from '../../contracts/control-log.ts'
 import { describeCredentialStore } from '../../contracts/credential-store.ts'
 import { describeIdentityStore } from '../../contracts/identity-store.ts'
@@ -80,6 +82,17 @@ describeMarks('marks on Redis', async () => ({
   pass: (seconds) => pause(seconds * 1_000),
 }))
 
+/** Short times go by, and long ones by the clock alone: what Redis itself forgets is looked at below. */
+describeAuditTrail('the audit trail on Redis', async (bounds) => {
+  let ahead = 0
+  const now = (): number => Date.now() + ahead
+  return {
+    trail: new RedisAuditTrail(redis, freshKeys(), bounds, now),
+    now,
+    pass: async (ms) => (ms < 1_000 ? pause(ms) : void (ahead += ms)),
+  }
+})
+
 describeRateLimiter('the rate limiter on Redis', async () => ({
   limiter: new RedisRateLimiter(redis, freshKeys()),
   pass: (ms) => pause(ms),
@@ -112,6 +125,33 @@ describe('on Redis', () => {
     const left = await redis.pttl(keys.formerPassword(anOrganizationId, 'ada'))
     expect(left).toBeGreaterThan(86_400_000 + 50_000)
     expect(left).toBeLessThan(86_400_000 + 61_000)
+  })
+
+  test('an audit trail ends by itself, and is trimmed to its hours where more comes', async () => {
+    const keys = freshKeys()
+    let ahead = 0
+    const trail = new RedisAuditTrail(redis, keys, { events: 10, hours: 2 }, () => Date.now() + ahead)
+    const event = { event: 'user.deleted', time: '2026-11-25T08:00:00.000Z', program: 'broker' } as const
+    await trail.append(anOrganizationId, 'ending', [event])
+    const key = keys.audit(anOrganizationId, 'ending')
+    expect(await redis.ttl(key)).toBeGreaterThan(7_190)
+    expect(await redis.ttl(key)).toBeLessThanOrEqual(7_200)
+    ahead = 7_300_000
+    await trail.append(anOrganizationId, 'ending', [event])
+    // The clock of Redis itself did not move: both are older than the trail believes.
+    expect(await redis.xlen(key)).toBe(0)
+  })
+
+  test('an audit trail shows what can be read of what is there', async () => {
+    const keys = freshKeys()
+    const trail = new RedisAuditTrail(redis, keys, { events: 10, hours: 2 }, Date.now)
+    const event = { event: 'user.deleted', time: '2026-11-25T08:00:00.000Z', program: 'broker' } as const
+    await trail.append(anOrganizationId, 'ending', [event])
+    for (const text of ['{', '7', 'null', '{}']) {
+      await redis.xadd(keys.audit(anOrganizationId, 'ending'), '*', 'e', text)
+    }
+    const { events } = await trail.read(anOrganizationId, { natures: ['ending'], limit: 10 })
+    expect(events.map((each) => each.event)).toEqual([event])
   })
 
   test('what is noted of an API key ends by itself, after a month', async () => {
