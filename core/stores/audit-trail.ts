@@ -12,7 +12,7 @@ export interface TrailQuery {
   readonly natures: readonly AuditNature[]
   /** Behind this event: before it in time. */
   readonly before?: TrailPosition
-  /** Ms since the epoch, both included. */
+  /** Whole ms since the epoch, both included. */
   readonly since?: number
   readonly until?: number
   readonly limit: number

@@ -31,7 +31,7 @@ export class RedisAuditTrail implements AuditTrail {
     const seconds = hours * 3_600
     const pipeline = this.#redis.pipeline()
     for (const event of events) pipeline.xadd(key, 'MAXLEN', '~', most, '*', 'e', JSON.stringify(event))
-    pipeline.xtrim(key, 'MINID', String(this.#now() - seconds * 1_000))
+    pipeline.xtrim(key, 'MINID', this.#oldest())
     pipeline.expire(key, seconds)
     await fromRedis(async () => {
       const failure = (await pipeline.exec())?.find(([error]) => error !== null)?.[0]
@@ -42,7 +42,7 @@ export class RedisAuditTrail implements AuditTrail {
   async read(organization: OrganizationId, query: TrailQuery): Promise<TrailPage> {
     const { natures, before, since = 0, until, limit } = query
     const place = before === undefined ? undefined : placeOf(before)
-    const oldest = String(Math.max(since, this.#now() - this.#bounds.hours * 3_600_000, 0))
+    const oldest = String(Math.max(since, this.#oldest()))
     const found = await Promise.all(
       natures.map(async (nature) => {
         const key = this.#keys.audit(organization, nature)
@@ -55,6 +55,11 @@ export class RedisAuditTrail implements AuditTrail {
       }),
     )
     return pageOf(found.flat(), limit)
+  }
+
+  /** The clock may be finer than the ids of a stream. */
+  #oldest(): number {
+    return Math.max(0, Math.floor(this.#now() - this.#bounds.hours * 3_600_000))
   }
 }
 

@@ -68,6 +68,7 @@ export const manyValues = {
   imagePullSecrets: [{ name: 'registry' }],
   logLevel: 'debug',
   audit: 'refusals',
+  auditKept: { events: 0, hours: 24 },
   keyPrefix: 'edge',
   listenAddress: '::',
   global: { imagePullSecrets: [{ name: 'of-the-parent' }] },

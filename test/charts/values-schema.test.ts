@@ -98,6 +98,8 @@ const bad: Readonly<Record<string, unknown>> = {
   '/imagePullSecrets/0': {},
   '/logLevel': 'trace',
   '/audit': true,
+  '/auditKept/events': -1,
+  '/auditKept/days': 7,
   '/keyPrefix': 'CS:',
   '/listenAddress': '127.0.0.1',
   '/monitoring/organizations': 10_001,

@@ -90,7 +90,7 @@ export function describeAuditTrail(
       const { trail, now, pass } = await create(bounds)
       await fill(trail, ['routine', 'a'])
       await pass(50)
-      const between = now()
+      const between = Math.floor(now())
       await pass(50)
       await fill(trail, ['ending', 'b'])
       expect((await read(trail, { since: between })).ids).toEqual(['b'])
@@ -99,7 +99,7 @@ export function describeAuditTrail(
       const behind = latest === undefined ? {} : { before: latest.position }
       expect((await read(trail, { until: between, ...behind })).ids).toEqual(['a'])
       expect((await read(trail, { since: between, ...behind })).ids).toEqual([])
-      expect((await read(trail, { since: now() + 60_000 })).ids).toEqual([])
+      expect((await read(trail, { since: Math.floor(now()) + 60_000 })).ids).toEqual([])
     })
 
     test('beyond so many of a nature the oldest go, and none of another nature', async () => {

@@ -23,6 +23,22 @@ describe('docs/audit.md', () => {
     expect(new Date(String(time)).toISOString()).toBe(time)
   })
 
+  test('shows an answer of GET /v1/audit, and names each of its filters', () => {
+    const { paths } = JSON.parse(readFileSync('docs/openapi.json', 'utf8'))
+    const { parameters, responses } = paths['/v1/audit'].get
+    const [, body = ''] = /^```json answer\n(.*?)^```/ms.exec(text) ?? []
+    const { properties } = responses['200'].content['application/json'].schema
+    const { events, ...others } = JSON.parse(body)
+    expect(Object.keys(others)).toEqual(Object.keys(properties).filter((name) => name !== 'events'))
+    for (const event of events) {
+      expect(Object.keys(properties.events.items.properties)).toEqual(
+        expect.arrayContaining(Object.keys(event)),
+      )
+    }
+    const names = parameters.map(({ name }: { name: string }) => name)
+    expect(names.filter((name: string) => !text.includes(`\`${name}\``))).toEqual([])
+  })
+
   test('names every field', () => {
     const names = new Set(Object.values(auditEvents).flatMap(({ fields }) => Object.keys(fields.properties)))
     // Those of one event stand in its example.

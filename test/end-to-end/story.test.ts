@@ -101,6 +101,14 @@ describe.skipIf(whyNoControlPlane !== undefined)('from kubectl apply to a messag
     return Buffer.from(found?.data[key] ?? '', 'base64').toString()
   }
 
+  async function audited(query: string) {
+    const url = new URL(`/v1/audit?${query}`, exchangeUrl)
+    const response = await fetch(url, { headers: { authorization: `Bearer ${apiKey}` } })
+    const text = await response.text()
+    expect(response.status, text).toBe(200)
+    return { text, events: (JSON.parse(text) as { events: readonly Record<string, unknown>[] }).events }
+  }
+
   function exchange(token: string, key = apiKey, provider = 'demo'): Promise<Response> {
     return fetch(exchangeUrl, {
       method: 'POST',
@@ -259,6 +267,20 @@ describe.skipIf(whyNoControlPlane !== undefined)('from kubectl apply to a messag
     })
     expect(operator.output()).not.toContain(jwtSecret)
     expect(tokenService.output()).not.toContain(jwtSecret)
+  })
+
+  test('the organization reads who came and who was refused, from every program, without a secret', async () => {
+    const refused = await audited('event=credential.refused&nature=refusal')
+    expect(refused.events).toContainEqual(
+      expect.objectContaining({ program: 'token-service', provider: 'demo', reason: expect.any(String) }),
+    )
+    const connected = await audited('event=client.connected')
+    expect(connected.events).toContainEqual(expect.objectContaining({ program: 'broker', protocol: 'mqtts' }))
+    const revoked = await audited('event=client.revoked')
+    expect(revoked.events).not.toEqual([])
+    const { text } = await audited('limit=200')
+    expect(text).not.toMatch(/cs_(mp|sk|pk)_|eyJ/)
+    expect(text).not.toContain(globex)
   })
 
   test('no program wrote a secret into its log', async () => {

@@ -18,6 +18,8 @@
 - { name: CLOUDSIGNAL_KEY_PREFIX, value: {{ .root.Values.keyPrefix | quote }} }
 - { name: CLOUDSIGNAL_LOG_LEVEL, value: {{ .root.Values.logLevel | quote }} }
 - { name: CLOUDSIGNAL_AUDIT, value: {{ .root.Values.audit | quote }} }
+- { name: CLOUDSIGNAL_AUDIT_KEPT, value: {{ .root.Values.auditKept.events | int64 | quote }} }
+- { name: CLOUDSIGNAL_AUDIT_KEPT_HOURS, value: {{ .root.Values.auditKept.hours | int64 | quote }} }
 - { name: CLOUDSIGNAL_METRICS_ORGANIZATIONS, value: {{ .root.Values.monitoring.organizations | int64 | quote }} }
 - { name: CLOUDSIGNAL_PROBE_HOST, value: {{ .root.Values.listenAddress | quote }} }
 - { name: CLOUDSIGNAL_PROBE_PORT, value: "9090" }

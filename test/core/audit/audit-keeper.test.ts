@@ -35,7 +35,7 @@ async function kept(organization: OrganizationId = org): Promise<readonly KeptEv
 const lost = async (): Promise<string> =>
   (await registry.metrics())
     .split('\n')
-    .filter((line) => /^cloudsignal_audit_events_not_kept_total/.test(line))
+    .filter((line) => line.startsWith('cloudsignal_audit_events_not_kept_total'))
     .join(' ')
 
 describe('what is audited is kept', () => {
@@ -95,7 +95,8 @@ describe('what is audited is kept', () => {
     await keeper.flush()
     const events = await kept()
     expect(events).toHaveLength(11)
-    expect(events.map(({ time: _, program: __, ...event }) => event).toReversed()).toEqual(lines)
+    const expected = lines.map((line) => ({ ...line, time: expect.any(String), program: 'broker' }))
+    expect(events.toReversed()).toEqual(expected)
     expect(events[0]).toMatchObject({ omitted: 40 })
   })
 })
