@@ -80,5 +80,6 @@ export const auditPanel: Panel = {
   queries: [
     [perSecond('cloudsignal_audit_events_total', 'event'), '{{event}}'],
     [`sum(${rate('cloudsignal_audit_lines_lost_total')})`, 'lines lost'],
+    [`sum(${rate('cloudsignal_audit_events_not_kept_total')})`, 'not kept for /v1/audit'],
   ],
 }
