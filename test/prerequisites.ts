@@ -5,6 +5,7 @@
  */
 import { provide, type Requirement } from './fixtures/debian-packages.ts'
 import { prepareClientTools, prepareControllers, prepareControlPlane } from './fixtures/kubernetes-tools.ts'
+import { prepareForeignKinds } from './fixtures/foreign-kinds.ts'
 import { prepareImage } from './fixtures/image.ts'
 import { prepareNodePackages } from './fixtures/node-packages.ts'
 
@@ -68,6 +69,7 @@ export async function prepareTests(): Promise<boolean> {
   }
   const controllers = hasControlPlane ? undefined : await prepareControllers(say)
   if (controllers !== undefined) say(`TESTS THAT INSTALL THE CHART WILL BE SKIPPED. ${controllers.reason}`)
+  await prepareForeignKinds(say)
   return tools === undefined
 }
 
