@@ -4,7 +4,7 @@ import { parseSealingKeys } from '#core/sealing/sealing-keys.ts'
 import { findForeignKinds } from '../fixtures/foreign-kinds.ts'
 import { type ControlPlane, startControlPlane, whyNoControlPlane } from '../fixtures/kubernetes.ts'
 import { aSealingKeyText } from '../fixtures/sealing.ts'
-import { chartDirectory, manyValues, podOf, programs, render, renderText } from './render.ts'
+import { chartDirectory, manyValues, podOf, programs, render, renderText, runHelm } from './render.ts'
 
 // In a cluster that was given they are none of our business.
 const foreignKinds = process.env['KUBECONFIG_TEST'] ? undefined : await findForeignKinds()
@@ -156,6 +156,30 @@ describe.skipIf(whyNoControlPlane !== undefined)('the chart on a real API server
         /violates PodSecurity "restricted/,
       )
     }
+  })
+
+  describe('rendered as Argo CD does it, who tells what the cluster serves and does not look into it', () => {
+    const renderedFor = async (values: object): Promise<string> => {
+      const { stdout } = await plane.kubectl(['api-versions'])
+      const served = stdout.trim().split('\n')
+      expect(served).toContain('apiregistration.k8s.io/v1')
+      const parameters = ['template', 'cs', chartDirectory, '--namespace', namespace, '--values', '-']
+      const told = served.flatMap((version) => ['--api-versions', version])
+      return runHelm([...parameters, ...told], JSON.stringify(values))
+    }
+
+    test('needs a Secret of sealing keys that is there, and says how to make it', async () => {
+      const remedy = `kubectl -n ${namespace} create secret generic cs-cloudsignal-sealing --from-literal=keys=`
+      await expect(renderedFor({})).rejects.toThrow(/sealing.secretName must name a Secret that is there/)
+      await expect(renderedFor({})).rejects.toThrow(remedy)
+      const given = { sealing: { secretName: 'cs-cloudsignal-sealing' } }
+      expect(await renderedFor(given)).toBe(await renderedFor(given))
+    })
+
+    test('runs no Redis of its own', async () => {
+      const values = { sealing: { secretName: 'keys' }, redis: { mode: 'development' } }
+      await expect(renderedFor(values)).rejects.toThrow(/redis.mode must not be development/)
+    })
   })
 
   describe('installed', () => {
