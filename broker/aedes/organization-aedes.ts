@@ -1,4 +1,5 @@
 import { Aedes } from 'aedes'
+import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
 import { ClientMessage, type Message, type RoutedMessage } from '../aedes/messages.ts'
 import type { OrganizationEmitter } from '../bus/organization-emitter.ts'
 import { LocalClaims } from '../cluster/local-claims.ts'
@@ -36,6 +37,8 @@ const never = Math.floor((2 ** 31 - 1) / 4)
 /** One organization's aedes: its publish pipeline, client registry and persistence calls, as promises. */
 export class OrganizationAedes {
   readonly persistence: SessionPersistence
+  /** The record that its persistence was configured by last. */
+  configuredBy: OrganizationRecord | undefined
   readonly #aedes: Aedes
   readonly #inside: AedesInside
 
@@ -94,7 +97,6 @@ export class OrganizationAedes {
    */
   async register(client: AedesClient, epoch: number): Promise<boolean> {
     if (client.closed || !this.#claims.granted(client, epoch)) return false
-    this.#tellClaim(client.id, epoch)
     for (let former = this.#inside.clients[client.id]; former !== undefined;) {
       const closing = former
       await new Promise<void>((resolve) => closing.close(resolve))
@@ -164,8 +166,8 @@ export class OrganizationAedes {
     return new Promise((resolve) => this.#inside.unsubscribe(filter, deliver, resolve))
   }
 
-  /** The bus sees to it that it arrives, as long as this connection is there to tell of. */
-  #tellClaim(id: string, epoch: number): void {
+  /** To the replica that has, or had, the former connection; the bus sees to it that it arrives. */
+  tellClaim(id: string, epoch: number): void {
     const topic = `$SYS/${this.#replica}/claims`
     const claim = { topic, payload: Buffer.from(`${epoch} ${id}`), qos: 0, retain: false } as const
     this.#emitter.tell(new ClientMessage(claim, this.#replica, this.#nextCounter(), id))

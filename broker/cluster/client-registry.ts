@@ -28,6 +28,8 @@ export interface Arrived {
   readonly former?: DueWill
   /** False when the id certainly has no stored session. */
   readonly mayHaveSession: boolean
+  /** Another replica has, or had, the former connection: it has to be told. */
+  readonly isElsewhere: boolean
 }
 
 /** Why nothing was taken: a record is another one by now, or there are as many connections as there may be. */

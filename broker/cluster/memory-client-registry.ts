@@ -53,7 +53,7 @@ export class MemoryClientRegistry implements ClientRegistry {
     this.#lastEpoch += 1
     const claim = { arrival, epoch: this.#lastEpoch, since: this.#now() }
     await this.confirm(claim)
-    return { claim, mayHaveSession: true, ...(former === undefined ? {} : { former }) }
+    return { claim, mayHaveSession: true, isElsewhere: false, ...(former === undefined ? {} : { former }) }
   }
 
   async confirm(claim: Claim): Promise<boolean> {

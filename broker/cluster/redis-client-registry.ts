@@ -36,29 +36,30 @@ const scriptKeys = [
   'clients:ids',
 ] as const
 
-type Judged = readonly [Arrival, Basis, ConnectionBounds]
-type Departure = readonly [
-  id: string,
-  epoch: number,
-  longestDelayMs: number | '',
-  shortestDelayMs: number | '',
-]
+interface Coming {
+  readonly arrival: Arrival
+  readonly basis: Basis
+  readonly bounds: ConnectionBounds
+}
 
-type HandedOut = readonly [] | readonly [field: string, attempts: string, will: string]
-
-interface Unfinished {
+interface Going {
   readonly claim: Claim
   readonly fate: WillFate
 }
+
+type HandedOut = readonly [] | readonly [field: string, attempts: string, will: string]
+
+/** As the script answers. */
+type Came = readonly [epoch: string, hasSession: 0 | 1, isElsewhere: 0 | 1, former: HandedOut] | NotArrived
+type Gone = 0 | readonly [dueAt: string, due: HandedOut]
 
 export class RedisClientRegistry implements ClientRegistry {
   readonly #redis: RedisConnection
   readonly #keys: RedisKeys
   readonly #replica: string
   /** What the store did not take. */
-  #unfinished: Unfinished[] = []
-  readonly #arrivals = new Map<OrganizationId, Gathering<Judged, Arrived | NotArrived>>()
-  readonly #departures = new Map<OrganizationId, Gathering<Departure, DueWill | undefined>>()
+  #unfinished: Going[] = []
+  readonly #crossings = new Map<OrganizationId, Gathering<Coming | Going, Came | Gone>>()
   #unscheduled: { readonly organization: OrganizationId; readonly at: number }[] = []
 
   constructor(redis: RedisConnection, keys: RedisKeys, replica: string) {
@@ -72,10 +73,18 @@ export class RedisClientRegistry implements ClientRegistry {
     return this.#unfinished.length > 0
   }
 
-  arrive(arrival: Arrival, basis: Basis, bounds: ConnectionBounds = {}): Promise<Arrived | NotArrived> {
-    return this.#gathering(this.#arrivals, arrival.organization, (arrivals) =>
-      this.#arriveAll(arrival.organization, arrivals),
-    ).ask([arrival, basis, bounds])
+  async arrive(arrival: Arrival, basis: Basis, bounds: ConnectionBounds = {}): Promise<Arrived | NotArrived> {
+    const { organization } = arrival
+    const came = (await this.#cross(organization, { arrival, basis, bounds })) as Came
+    if (typeof came === 'string') return came
+    const epoch = Number(came[0])
+    const former = dueWill(organization, came[3])
+    return {
+      claim: { arrival, epoch, since: Math.floor(epoch / 1_000) },
+      mayHaveSession: came[1] === 1,
+      isElsewhere: came[2] === 1,
+      ...(former === undefined ? {} : { former }),
+    }
   }
 
   async confirm({ arrival, epoch }: Claim): Promise<boolean> {
@@ -89,8 +98,12 @@ export class RedisClientRegistry implements ClientRegistry {
   }
 
   async leave(claim: Claim, fate: WillFate): Promise<DueWill | undefined> {
+    const { organization } = claim.arrival
     try {
-      return await this.#leave(claim, fate)
+      const gone = (await this.#cross(organization, { claim, fate })) as Gone
+      if (gone === 0) return undefined
+      if (gone[0] !== '') await this.#scheduleOrLater(organization, Number(gone[0]))
+      return dueWill(organization, gone[1])
     } catch {
       this.#unfinished.push({ claim, fate })
       return undefined
@@ -133,72 +146,36 @@ export class RedisClientRegistry implements ClientRegistry {
     })
   }
 
-  async #arriveAll(
+  #cross(organization: OrganizationId, crossing: Coming | Going): Promise<Came | Gone> {
+    let gathering = this.#crossings.get(organization)
+    if (gathering === undefined) {
+      gathering = new Gathering({
+        most: mostAtOnce,
+        ask: (crossings) => this.#crossAll(organization, crossings),
+        idle: () => void this.#crossings.delete(organization),
+      })
+      this.#crossings.set(organization, gathering)
+    }
+    return gathering.ask(crossing)
+  }
+
+  /** Answers in the order of the question. */
+  async #crossAll(
     organization: OrganizationId,
-    arrivals: readonly Judged[],
-  ): Promise<(Arrived | NotArrived)[]> {
+    crossings: readonly (Coming | Going)[],
+  ): Promise<(Came | Gone)[]> {
+    const going: unknown[] = []
+    const coming: unknown[] = []
+    for (const one of crossings) {
+      if ('claim' in one) going.push(departureForm(one))
+      else coming.push(arrivalForm(one, this.#keys))
+    }
     const places = scripts.sharedRecords.map((type) => this.#keys.identity(type, organization))
     places.push(this.#keys.barriers(organization))
-    const values = arrivals.flatMap(([{ id, isCleanStart, will, about }, basis, bounds]) => [
-      id,
-      isCleanStart ? '1' : '',
-      ...storedForm(will),
-      bounds.organization ?? '',
-      bounds.principal ?? '',
-      aboutForm(about),
-      basis.length,
-      ...basis.flatMap(({ type, name, version }) => [
-        type,
-        type === 'credential' ? this.#keys.credential(organization, name) : name,
-        version,
-      ]),
-    ])
-    const given = [this.#replica, claimMs, ...places, ...values]
-    const answers = await this.#run(scripts.arrive, organization, given)
-    return (answers as (readonly [string, number, HandedOut] | NotArrived)[]).map((answer, index) => {
-      if (typeof answer === 'string') return answer
-      const [epoch, hasSession, former] = answer
-      const since = Math.floor(Number(epoch) / 1_000)
-      const claim = { arrival: (arrivals[index] as Judged)[0], epoch: Number(epoch), since }
-      const due = dueWill(organization, former)
-      return { claim, mayHaveSession: hasSession === 1, ...(due === undefined ? {} : { former: due }) }
-    })
-  }
-
-  #leave({ arrival, epoch }: Claim, fate: WillFate): Promise<DueWill | undefined> {
-    const { organization, id } = arrival
-    const longest = fate.publish ? Math.floor(fate.atMostSeconds * 1_000) : ''
-    const shortest = 'atLeastSeconds' in fate ? Math.floor(fate.atLeastSeconds * 1_000) : ''
-    return this.#gathering(this.#departures, organization, (departures) =>
-      this.#leaveAll(organization, departures),
-    ).ask([id, epoch, longest, shortest])
-  }
-
-  async #leaveAll(
-    organization: OrganizationId,
-    departures: readonly Departure[],
-  ): Promise<(DueWill | undefined)[]> {
-    const values = [this.#replica, claimMs, ...departures.flat()]
-    const answers = (await this.#run(scripts.leave, organization, values)) as [string, HandedOut][]
-    const times = answers.map(([at]) => at).filter((at) => at !== '')
-    if (times.length > 0) {
-      const at = Math.min(...times.map(Number))
-      await this.#schedule(organization, at).catch(() => this.#unscheduled.push({ organization, at }))
-    }
-    return answers.map(([, handedOut]) => dueWill(organization, handedOut))
-  }
-
-  #gathering<Wanted, Answer>(
-    gatherings: Map<OrganizationId, Gathering<Wanted, Answer>>,
-    organization: OrganizationId,
-    ask: (wanted: readonly Wanted[]) => Promise<readonly Answer[]>,
-  ): Gathering<Wanted, Answer> {
-    const known = gatherings.get(organization)
-    if (known !== undefined) return known
-    const idle = (): void => void gatherings.delete(organization)
-    const gathering = new Gathering<Wanted, Answer>({ most: mostAtOnce, ask, idle })
-    gatherings.set(organization, gathering)
-    return gathering
+    const given = [this.#replica, claimMs, ...places, JSON.stringify([going, coming])]
+    const answers = (await this.#run(scripts.comeAndGo, organization, given)) as (Came | Gone)[]
+    let [went, came] = [0, going.length]
+    return crossings.map((one) => answers['claim' in one ? went++ : came++] as Came | Gone)
   }
 
   /** Tells the store what it did not take before. */
@@ -213,7 +190,7 @@ export class RedisClientRegistry implements ClientRegistry {
     const unscheduled = this.#unscheduled
     this.#unscheduled = []
     for (const entry of unscheduled) {
-      await this.#schedule(entry.organization, entry.at).catch(() => this.#unscheduled.push(entry))
+      await this.#scheduleOrLater(entry.organization, entry.at)
     }
     return wills
   }
@@ -237,6 +214,10 @@ export class RedisClientRegistry implements ClientRegistry {
     await fromRedis(() => this.#redis.zadd(this.#keys.willSchedule, 'LT', at, organization))
   }
 
+  async #scheduleOrLater(organization: OrganizationId, at: number): Promise<void> {
+    await this.#schedule(organization, at).catch(() => this.#unscheduled.push({ organization, at }))
+  }
+
   async #scan(key: string, each: (entries: ReadonlyMap<string, string>) => Promise<void>): Promise<void> {
     let cursor = '0'
     do {
@@ -250,7 +231,7 @@ export class RedisClientRegistry implements ClientRegistry {
   }
 
   #run(
-    script: typeof scripts.arrive,
+    script: typeof scripts.comeAndGo,
     organization: OrganizationId,
     values: readonly (string | number)[],
   ): Promise<unknown> {
@@ -262,6 +243,23 @@ export class RedisClientRegistry implements ClientRegistry {
   #key(organization: OrganizationId, name: 'owners' | 'wills'): string {
     return `${this.#keys.messaging(organization)}clients:${name}`
   }
+}
+
+function arrivalForm({ arrival, basis, bounds }: Coming, keys: RedisKeys): unknown[] {
+  const { id, organization, isCleanStart, will, about } = arrival
+  const records = basis.map(({ type, name, version }) => [
+    type,
+    type === 'credential' ? keys.credential(organization, name) : name,
+    version,
+  ])
+  const { organization: most = '', principal: mostOfPrincipal = '' } = bounds
+  return [id, isCleanStart, ...storedForm(will), most, mostOfPrincipal, aboutForm(about), records]
+}
+
+function departureForm({ claim, fate }: Going): unknown[] {
+  const longest = fate.publish ? Math.floor(fate.atMostSeconds * 1_000) : ''
+  const shortest = 'atLeastSeconds' in fate ? Math.floor(fate.atLeastSeconds * 1_000) : ''
+  return [claim.arrival.id, String(claim.epoch), longest, shortest]
 }
 
 const aboutForm = (about: Arrival['about']): string => JSON.stringify(about ?? {})

@@ -61,12 +61,44 @@ const script = (body: string): ReturnType<typeof redisScript> => redisScript(pre
 export const sharedRecords = ['organization', 'user', 'access-list'] as const
 
 /**
- * replica, claimMs, where the shared records and the barriers lie, (id, clean start, delay, will, most connections of
- * the organization and of the principal or '', about, count, (type, name, version)*count)*: for each `{epoch, 1 when it
- * may have a stored session, {field, attempts, will}?}`, or why nothing was taken. Of a credential the name is its key.
- * What others write is named among the values: keys have to be writable where Redis has users.
+ * replica, claimMs, where the shared records and the barriers lie, and as JSON what comes and goes:
+ *
+ *     [[[id, epoch, longest delay or '' for a will that is not published, shortest delay or '']*],
+ *      [[id, clean start, delay, will, most connections of the organization and of the principal or '', about,
+ *        [[type, name, version]*]]*]]
+ *
+ * Who goes does so first. Answers in the same order: of who went, 0 or `{due, {field, attempts, will}?}`; of who came,
+ * `{epoch, 1 when it may have a stored session, 1 when another replica has its former connection, {field, attempts,
+ * will}?}` or why nothing was taken. Of a credential the name is its key. What others write is named among the values:
+ * keys have to be writable where Redis has users. One value for all: what is said apart costs both ends more than the
+ * script does.
  */
-export const arrive = script(`
+export const comeAndGo = script(`
+local function leaveAs(id, epoch, longest, shortest)
+  local field = epoch .. ' ' .. id
+  local isOwner = epochOf(id) == epoch
+  local will = redis.call('HGET', KEYS[2], field)
+  local attempts, delay, _, record
+  if will then attempts, delay, _, record = partsOf(will) end
+  if attempts == '0' and longest ~= '' then
+    local stored = delay
+    delay = math.min(tonumber(delay), longest)
+    if shortest ~= '' then
+      delay = math.max(delay, shortest)
+      if delay > 0 then redis.call('HSET', KEYS[2], field, '0 ' .. stored .. ' ~ ' .. record) end
+    end
+    if delay > 0 then
+      redis.call('ZADD', KEYS[3], whole(now + delay), field)
+      if isOwner then give(id, epoch .. ' -') end
+      return {whole(now + delay), {}}
+    end
+    if isOwner then give(id, false) end
+    return {'', handOut(field, will, ARGV[1], ARGV[2])}
+  end
+  if attempts == '0' then drop(field) end
+  if isOwner then give(id, false) end
+  return 0
+end
 local versions = {}
 local function versionOf(type, name)
   if type == 'credential' then
@@ -85,17 +117,17 @@ local function holds(type, name, version)
   local raised = redis.call('ZSCORE', ARGV[6], name)
   return not raised or tonumber(raised) < tonumber(version)
 end
-local function fullFor(id, most, mostOfPrincipal)
-  if isConnected(redis.call('HGET', KEYS[1], id)) then return nil end
+local function fullFor(id, owner, most, mostOfPrincipal)
+  if isConnected(owner) then return nil end
   local function reaches(field, limit)
-    return limit ~= '' and tonumber(redis.call('HGET', KEYS[5], field) or '0') >= tonumber(limit)
+    return limit ~= '' and tonumber(redis.call('HGET', KEYS[5], field) or '0') >= limit
   end
   if reaches('', most) then return 'organization-full' end
   return reaches(id:match('^[^/]*'), mostOfPrincipal) and 'principal-full' or nil
 end
-local function arriveAs(id, isClean, delay, will, about)
+local function arriveAs(id, owner, isClean, delay, will, about)
   local epoch = time[1] * 1000000 + time[2]
-  local former = epochOf(id)
+  local former = owner and owner:match('^%d+')
   local handedOut = {}
   if former then
     if tonumber(former) >= epoch then epoch = tonumber(former) + 1 end
@@ -112,21 +144,22 @@ local function arriveAs(id, isClean, delay, will, about)
   give(id, epoch .. ' ' .. ARGV[1])
   redis.call('HSET', KEYS[6], id, about)
   if will ~= '' then
-    redis.call('HSET', KEYS[2], epoch .. ' ' .. id, '0 ' .. delay .. ' ' .. ARGV[1] .. ' ' .. will)
+    redis.call('HSET', KEYS[2], epoch .. ' ' .. id, '0 ' .. whole(delay) .. ' ' .. ARGV[1] .. ' ' .. will)
   end
-  return {epoch, redis.call('ZSCORE', KEYS[4], id) and 1 or 0, handedOut}
+  local isElsewhere = isConnected(owner) and owner ~= former .. ' ' .. ARGV[1]
+  return {epoch, redis.call('ZSCORE', KEYS[4], id) and 1 or 0, isElsewhere and 1 or 0, handedOut}
 end
+local departures, arrivals = unpack(cjson.decode(ARGV[7]))
 local answers = {}
-local at = 7
-while at <= #ARGV do
-  local id = ARGV[at]
-  local last = at + 7 + ARGV[at + 7] * 3
-  local reason = fullFor(id, ARGV[at + 4], ARGV[at + 5])
-  for record = at + 8, last, 3 do
-    if not holds(ARGV[record], ARGV[record + 1], ARGV[record + 2]) then reason = 'records-changed' end
+for _, departure in ipairs(departures) do answers[#answers + 1] = leaveAs(unpack(departure)) end
+for _, arrival in ipairs(arrivals) do
+  local id, isClean, delay, will, most, mostOfPrincipal, about, basis = unpack(arrival)
+  local owner = redis.call('HGET', KEYS[1], id)
+  local reason = fullFor(id, owner, most, mostOfPrincipal)
+  for _, record in ipairs(basis) do
+    if not holds(unpack(record)) then reason = 'records-changed' end
   end
-  answers[#answers + 1] = reason or arriveAs(id, ARGV[at + 1] == '1', ARGV[at + 2], ARGV[at + 3], ARGV[at + 6])
-  at = last + 1
+  answers[#answers + 1] = reason or arriveAs(id, owner, isClean, delay, will, about)
 end
 return answers`)
 
@@ -153,42 +186,6 @@ if epochOf(ARGV[1]) == ARGV[2] and isConnected(redis.call('HGET', KEYS[1], ARGV[
   redis.call('HSET', KEYS[6], ARGV[1], ARGV[3])
 end
 return 1`)
-
-/**
- * replica, claimMs, (id, epoch, longest delay or '' for a will that is not published, shortest delay or '')*:
- * `{due, {field, attempts, will}?}*`
- */
-export const leave = script(`
-local function leaveAs(id, epoch, longest, shortest)
-  local field = epoch .. ' ' .. id
-  local isOwner = epochOf(id) == epoch
-  local will = redis.call('HGET', KEYS[2], field)
-  local attempts, delay, _, record
-  if will then attempts, delay, _, record = partsOf(will) end
-  if attempts == '0' and longest ~= '' then
-    local stored = delay
-    delay = math.min(tonumber(delay), tonumber(longest))
-    if shortest ~= '' then
-      delay = math.max(delay, tonumber(shortest))
-      if delay > 0 then redis.call('HSET', KEYS[2], field, '0 ' .. stored .. ' ~ ' .. record) end
-    end
-    if delay > 0 then
-      redis.call('ZADD', KEYS[3], whole(now + delay), field)
-      if isOwner then give(id, epoch .. ' -') end
-      return {whole(now + delay), {}}
-    end
-    if isOwner then give(id, false) end
-    return {'', handOut(field, will, ARGV[1], ARGV[2])}
-  end
-  if attempts == '0' then drop(field) end
-  if isOwner then give(id, false) end
-  return {'', {}}
-end
-local answers = {}
-for at = 3, #ARGV, 4 do
-  answers[#answers + 1] = leaveAs(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
-end
-return answers`)
 
 /** replica, claimMs, how many: `{when to look again or '', how many wills there are, {field, attempts, will}...}` */
 export const takeDue = script(`

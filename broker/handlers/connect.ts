@@ -4,6 +4,7 @@ import { isTopicName, levelsOf } from '#core/access/topic-filter.ts'
 import { errorFields } from '#core/process/logger.ts'
 import { reportLogin, reportRefusal } from '../audit/report-connect.ts'
 import type { Admission } from '../admission/admission.ts'
+import type { OrganizationAedes } from '../aedes/organization-aedes.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { Session } from '../connection/session.ts'
 import type { ConnectPacket } from '../wire/packets.ts'
@@ -146,12 +147,18 @@ function readWill(attempt: Attempt): ConnectRefusal | void {
   }
 }
 
-async function openSession(attempt: Attempt): Promise<void> {
+function openSession(attempt: Attempt): Promise<void> | void {
+  const { organizationId } = attempt.admission as Admission
+  const broker = attempt.connection.options.organizations.acquire(organizationId)
+  return broker instanceof Promise
+    ? broker.then((later) => openSessionOn(attempt, later))
+    : openSessionOn(attempt, broker)
+}
+
+function openSessionOn(attempt: Attempt, broker: OrganizationAedes): void {
   const { connection, packet, clientId } = attempt
   const admission = attempt.admission as Admission
-  const { organizationId } = admission
-  const broker = await connection.options.organizations.acquire(organizationId)
-  if (connection.closed) return connection.options.organizations.release(organizationId)
+  if (connection.closed) return connection.options.organizations.release(admission.organizationId)
   const { maximumPacketSize = Infinity, topicAliasMaximum = 0 } = packet.properties ?? {}
   connection.accepts(maximumPacketSize, topicAliasMaximum)
   attempt.session = createSession(attempt, admission, broker, clientId)
@@ -184,9 +191,11 @@ async function judgeNow(attempt: Attempt, former: Session): Promise<ConnectRefus
   connection.armExpiry()
 }
 
-async function resume(attempt: Attempt): Promise<void> {
+function resume(attempt: Attempt): Promise<void> | void {
   const { connection, packet, session } = attempt
-  attempt.sessionPresent = await resumeSession(connection, session as Session, packet.clean === true)
+  return resumeSession(connection, session as Session, packet.clean === true)?.then((isPresent) => {
+    attempt.sessionPresent = isPresent
+  })
 }
 
 /** Whatever of the records has changed since they were read is looked at before anybody is told to be in. */

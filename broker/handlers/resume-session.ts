@@ -17,19 +17,20 @@ export function sessionExpiry(packet: ConnectPacket, mostSeconds: number): numbe
 
 /**
  * [MQTT-3.1.2-4] [MQTT-3.1.2-5]: a clean start forgets, otherwise the session goes on, judged by the access of
- * now. Resolves with Session Present.
+ * now. Resolves with Session Present; undefined when there is none, and nothing to do about it.
  */
-export async function resumeSession(
+export function resumeSession(
   connection: Connection,
   session: Session,
   isClean: boolean,
-): Promise<boolean> {
-  const { persistence } = session.broker
+): Promise<boolean> | undefined {
   configure(connection, session)
-  if (!session.isStored) {
-    if (session.mayHaveFormer) await persistence.endSession(session)
-    return false
-  }
+  if (session.isStored) return openStored(connection, session, isClean)
+  return session.mayHaveFormer ? session.broker.persistence.endSession(session).then(() => false) : undefined
+}
+
+async function openStored(connection: Connection, session: Session, isClean: boolean): Promise<boolean> {
+  const { persistence } = session.broker
   const { admission } = session
   const seconds = storedSeconds(session, connection.options.now())
   const opened = await persistence.openSession(session, isClean, seconds, markOf(admission))
@@ -59,6 +60,8 @@ function markOf({ source, uid, barriers }: Admission): SessionMark {
 
 /** What the organization's record allows now. */
 function configure({ options }: Connection, { broker, admission }: Session): void {
+  if (broker.configuredBy === admission.organization) return
+  broker.configuredBy = admission.organization
   const { queued, retained } = admission.organization.limits
   broker.persistence.configure({
     queued: queued ?? defaultPersistenceLimits.queued,

@@ -31,9 +31,10 @@ export async function takeOver(
     broker.unregister(connection)
     return arrived
   }
-  const { claim, former, mayHaveSession } = arrived
+  const { claim, former, mayHaveSession, isElsewhere } = arrived
   session.claim = claim
   session.mayHaveFormer = mayHaveSession
+  if (isElsewhere) broker.tellClaim(id, claim.epoch)
   // It ended while its claim was under way, and had nothing to give back.
   if (connection.closed) await leaveCluster(connection, session, 'refused')
   else if (!(await broker.register(connection, claim.epoch))) connection.close()

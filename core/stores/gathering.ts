@@ -40,10 +40,11 @@ export class Gathering<Wanted, Answer> {
   async #goOn(): Promise<void> {
     const { most, ask, idle } = this.#options
     while (this.#waiting.length > 0) {
-      const some = this.#waiting.splice(0, most)
+      const some = this.#waiting
+      this.#waiting = some.length > most ? some.splice(most) : []
       try {
         const answers = await ask(some.map(({ wanted }) => wanted))
-        for (const [index, { resolve }] of some.entries()) resolve(answers[index] as Answer)
+        for (let index = 0; index < some.length; index += 1) some[index]?.resolve(answers[index] as Answer)
       } catch (error) {
         for (const { reject } of some) reject(error)
       }

@@ -39,6 +39,59 @@ clientRegistryContract(async () => ({
   advance,
 }))
 
+describe('who comes and who goes', () => {
+  const at = (name: string) => ({
+    organization: anOrganizationId,
+    id: `user:ada/${name}`,
+    isCleanStart: true,
+  })
+  const isElsewhere = async (registry: RedisClientRegistry, name = 'a'): Promise<boolean> =>
+    (await arriveAt(registry, at(name))).isElsewhere
+
+  test('is told whether another replica has the former connection', async () => {
+    const one = new RedisClientRegistry(redis, keys, 'r1')
+    const two = new RedisClientRegistry(redis, keys, 'r2')
+    expect(await isElsewhere(one)).toBe(false)
+    expect(await isElsewhere(one)).toBe(false)
+    expect(await isElsewhere(two)).toBe(true)
+    expect(await isElsewhere(two)).toBe(false)
+    const { claim, isElsewhere: isOther } = await arriveAt(one, at('a'))
+    expect(isOther).toBe(true)
+    await one.leave(claim, { publish: false })
+    expect(await isElsewhere(two)).toBe(false)
+  })
+
+  test('of two replicas at the same moment one is told of the other', async () => {
+    const both = ['r1', 'r2'].map((name) => new RedisClientRegistry(redis, keys, name))
+    const told = await Promise.all(both.map((registry) => isElsewhere(registry)))
+    expect(told.toSorted()).toEqual([false, true])
+  })
+
+  test('has no former connection where only a will is left', async () => {
+    const one = new RedisClientRegistry(redis, keys, 'r1')
+    const { claim } = await arriveAt(one, { ...at('a'), will: aWill({ delaySeconds: 60 }) })
+    await one.leave(claim, { publish: true, atMostSeconds: 60 })
+    expect(await isElsewhere(new RedisClientRegistry(redis, keys, 'r2'))).toBe(false)
+  })
+
+  test('are one question in one moment, and who goes makes room', async () => {
+    const one = new RedisClientRegistry(redis, keys, 'r1')
+    const { claim } = await arriveAt(one, at('a'))
+    const before = await scriptsRun()
+    const [arrived] = await Promise.all([
+      one.arrive(at('b'), [], { principal: 1 }),
+      one.leave(claim, { publish: false }),
+    ])
+    expect(arrived).toMatchObject({ claim: {} })
+    expect(await one.arrive(at('c'), [], { principal: 1 })).toBe('principal-full')
+    expect((await scriptsRun()) - before).toBe(2)
+  })
+})
+
+async function scriptsRun(): Promise<number> {
+  return Number(/cmdstat_evalsha:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1])
+}
+
 describe('a replica that is gone', () => {
   const at = (name: string, delaySeconds = 0) => ({
     organization: anOrganizationId,
