@@ -5,7 +5,7 @@ import { type FoundLists, listsOf, resolveAccess } from '#core/access/access-pol
 import type { Clock } from '#core/clock.ts'
 import { longestLife } from '#core/credentials/renew-credential.ts'
 import { isTemporary, parseUsername, type Username } from '#core/credentials/username.ts'
-import { dummyVerifier, type VerifierBinding } from '#core/credentials/verifier.ts'
+import { dummyVerifier, type VerifierBinding, verifyGenerated } from '#core/credentials/verifier.ts'
 import { DomainError } from '#core/errors.ts'
 import { attributesOfConnection } from '#core/identity/attributes.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
@@ -54,8 +54,8 @@ export class Admissions {
    * By the records as they were read last, where these let the client in; otherwise by those of now. Whoever goes
    * on sees to it that the basis still holds.
    */
-  admit(claim: Claim): Promise<Admitted> {
-    return unlessUnavailable(async () => (await this.#admitAsRecalled(claim)) ?? this.#admitNow(claim))
+  admit(claim: Claim): Promise<Admitted> | Admitted {
+    return this.#admitAsRecalled(claim) ?? this.admitAgain(claim)
   }
 
   /** By the records of now. */
@@ -115,15 +115,13 @@ export class Admissions {
   }
 
   /** Undefined unless it lets the client in. */
-  async #admitAsRecalled(claim: Claim): Promise<Admitted | undefined> {
+  #admitAsRecalled(claim: Claim): Admitted | undefined {
     const name = parseUsername(claim.username)
     if (name === undefined || isTemporary(name.local) || claim.certificate !== undefined) return undefined
     const { organization, candidate } = this.#records.recall(name)
     if (organization === undefined || candidate === undefined) return undefined
-    // Verified again when it fails here, which has to be cheap.
-    if (candidate.verifiers.some(({ verifier }) => verifier.algorithm !== 'sha256')) return undefined
     const lists = this.#records.recallLists(name, listsOf(candidate.policy, organization.defaultLists))
-    const verifier = lists && (await this.#verifierOf(candidate, claim.password, name))
+    const verifier = lists && this.#generatedVerifierOf(candidate, claim.password, name)
     if (lists === undefined || verifier === undefined) return undefined
     const admitted = this.#judge(name, organization, candidate, verifier, claim.clientId, lists)
     return 'admission' in admitted ? admitted : undefined
@@ -230,6 +228,14 @@ export class Admissions {
       if (await this.#passwords.isRight(password, one.verifier, binding)) return one
     }
     return undefined
+  }
+
+  /** Verified again when it fails here: nothing that people choose is looked at, which costs too much for that. */
+  #generatedVerifierOf(candidate: Candidate, password: string, name: Username): ValidVerifier | undefined {
+    const binding = bindingOf(name)
+    return this.#validVerifiers(candidate).find(
+      ({ verifier }) => verifier.algorithm === 'sha256' && verifyGenerated(password, verifier, binding),
+    )
   }
 
   #validVerifiers({ verifiers }: Candidate): ValidVerifier[] {

@@ -103,7 +103,7 @@ export class Delivery {
 
   /** CONNACK is sent. */
   start(): void {
-    void this.#readOn()
+    if (this.#queue !== undefined) void this.#readOn()
   }
 
   /** Of a session with a queue: whatever may not have come live is looked for there. */
@@ -164,12 +164,12 @@ export class Delivery {
   }
 
   /** Nothing is sent any more. Resolves once what the client acknowledged is remembered. */
-  async close(): Promise<void> {
+  close(): Promise<void> | undefined {
     this.#isClosed = true
     clearTimeout(this.#retry)
-    this.#waiting.keep(() => false)
+    if (this.#waiting.length > 0) this.#waiting.keep(() => false)
     this.#room?.resolve()
-    await this.#queue?.close()
+    return this.#queue?.close()
   }
 
   #enqueue(outgoing: Outgoing): void {

@@ -4,6 +4,17 @@ import type { Connection } from './connection.ts'
 import { endCauses, type EndCause, type EndCauseName } from './end-cause.ts'
 import type { Session } from './session.ts'
 
+type Step = (connection: Connection, session: Session, cause: EndCauseName) => Promise<unknown> | void
+
+const endSteps: readonly Step[] = [
+  unsubscribeAll,
+  unregister,
+  leaveCluster,
+  closeDelivery,
+  closeStored,
+  releaseOrganization,
+]
+
 /**
  * Undoes what a session had: its subscriptions here, its place in aedes, its will, and its stored state when
  * it ends with the connection. Each step runs whatever became of the one before.
@@ -13,19 +24,10 @@ export async function endSession(
   session: Session,
   cause: EndCauseName,
 ): Promise<void> {
-  const { broker } = session
-  const steps: readonly (() => Promise<unknown> | void)[] = [
-    () => unsubscribeAll(connection, session),
-    () => broker.unregister(connection),
-    () => leaveCluster(connection, session, cause),
-    () => session.delivery.close(),
-    () => closeStored(session, connection.options.now()),
-    () => connection.options.organizations.release(session.admission.organizationId),
-  ]
   const failures: unknown[] = []
-  for (const step of steps) {
+  for (const step of endSteps) {
     try {
-      const waiting = step()
+      const waiting = step(connection, session, cause)
       if (waiting !== undefined) await waiting
     } catch (error) {
       failures.push(error)
@@ -42,6 +44,10 @@ async function unsubscribeEach(connection: Connection, session: Session): Promis
   for (const { topic } of session.subscriptions.all()) {
     await session.broker.unsubscribe(topic, connection.deliver)
   }
+}
+
+function unregister(connection: Connection, { broker }: Session): void {
+  broker.unregister(connection)
 }
 
 /** Gives the client id back and sees to the will, judged again by the access of now [MQTT-3.1.2-8]. */
@@ -73,12 +79,20 @@ function willFate(
     : { publish: true, atMostSeconds, atLeastSeconds }
 }
 
+function closeDelivery(_: Connection, { delivery }: Session): Promise<void> | undefined {
+  return delivery.close()
+}
+
 /** [MQTT-3.1.2-23]: the state of a session that has ended is deleted. */
-function closeStored(session: Session, now: number): Promise<void> | undefined {
+function closeStored({ options }: Connection, session: Session): Promise<void> | undefined {
   const { epoch, broker } = session
   return epoch === undefined
     ? undefined
-    : broker.persistence.closeSession(session, epoch, storedSeconds(session, now))
+    : broker.persistence.closeSession(session, epoch, storedSeconds(session, options.now()))
+}
+
+function releaseOrganization({ options }: Connection, { admission }: Session): void {
+  options.organizations.release(admission.organizationId)
 }
 
 /** How long what is stored outlives the connection: of somebody who is their credential, no longer than that. */

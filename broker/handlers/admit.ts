@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import type { Verdict } from '#core/access/verdict.ts'
-import { isTemporary, parseUsername } from '#core/credentials/username.ts'
+import { isTemporary, parseUsername, type Username } from '#core/credentials/username.ts'
 import type { Admitted } from '../admission/admission.ts'
 import type { Claim } from '../admission/admissions.ts'
 import type { Connection } from '../connection/connection.ts'
@@ -28,7 +28,7 @@ export function usernameOf(
 }
 
 /** Lets the client in by its username and password, or its certificate, or says why not: nothing is read or hashed for one who tried too often. */
-export async function admit(attempt: Attempt): Promise<ConnectRefusal | void> {
+export function admit(attempt: Attempt): Promise<ConnectRefusal | void> | ConnectRefusal | void {
   const { connection, username } = attempt
   const { throttle, admissions } = connection.options
   const { remoteAddress } = connection.transport
@@ -39,7 +39,21 @@ export async function admit(attempt: Attempt): Promise<ConnectRefusal | void> {
     const type = isTemporary(name.local) ? 'credential' : 'user'
     connection.dependsOn({ organization: name.organization, type, name: name.local })
   }
-  const refusal = letIn(attempt, await admissions.admit(claimOf(attempt)))
+  const admitted = admissions.admit(claimOf(attempt))
+  return admitted instanceof Promise
+    ? admitted.then((later) => letInOrCount(attempt, later, name))
+    : letInOrCount(attempt, admitted, name)
+}
+
+function letInOrCount(
+  attempt: Attempt,
+  admitted: Admitted,
+  name: Username | undefined,
+): ConnectRefusal | void {
+  const { connection, username } = attempt
+  const { throttle } = connection.options
+  const { remoteAddress } = connection.transport
+  const refusal = letIn(attempt, admitted)
   if (refusal === undefined) throttle.succeeded(username, remoteAddress)
   else if (isFailedGuess(refusal))
     throttle.failed(name && username, remoteAddress, refusal !== 'unknown-organization')

@@ -10,6 +10,8 @@ const idleMs = 30_000
 
 interface Entry {
   readonly broker: Promise<OrganizationAedes>
+  /** Once it is open. */
+  opened: OrganizationAedes | undefined
   users: number
   idle: NodeJS.Timeout | undefined
 }
@@ -33,12 +35,17 @@ export class OrganizationPool {
   }
 
   /** Must be followed by one `release`. Rejects with `store-unavailable`; then there is nothing to release. */
-  async acquire(organization: OrganizationId): Promise<OrganizationAedes> {
+  acquire(organization: OrganizationId): Promise<OrganizationAedes> | OrganizationAedes {
     const entry = this.#entries.get(organization) ?? this.#open(organization)
     clearTimeout(entry.idle)
     entry.users += 1
+    return entry.opened ?? this.#opened(organization, entry)
+  }
+
+  async #opened(organization: OrganizationId, entry: Entry): Promise<OrganizationAedes> {
     try {
-      return await entry.broker
+      entry.opened = await entry.broker
+      return entry.opened
     } catch (error) {
       entry.users -= 1
       if (this.#entries.get(organization) === entry) this.#entries.delete(organization)
@@ -84,7 +91,7 @@ export class OrganizationPool {
   }
 
   #open(organization: OrganizationId): Entry {
-    const entry: Entry = { broker: this.#create(organization), users: 0, idle: undefined }
+    const entry: Entry = { broker: this.#create(organization), opened: undefined, users: 0, idle: undefined }
     this.#entries.set(organization, entry)
     return entry
   }

@@ -28,6 +28,9 @@ export function encodePacket(packet: Packet, version: ProtocolVersion): Buffer {
   if (version === 5 && packet.cmd === 'disconnect' && packet.properties === undefined) {
     return Buffer.from([0xe0, 1, packet.reasonCode ?? 0])
   }
+  if (version < 5 && packet.cmd === 'connack') {
+    return Buffer.from([0x20, 2, packet.sessionPresent === true ? 1 : 0, packet.returnCode ?? 0])
+  }
   const bytes = mqttPacket.generate(packet, { protocolVersion: version })
   if (version < 5 || !acknowledgements.has(packet.cmd) || bytes[1] !== 4) return bytes
   const short = bytes.subarray(0, bytes[4] === 0 ? 4 : 5)

@@ -35,10 +35,10 @@ beforeEach(async () => {
 const access = { ...emptyPolicy, rules: [...everything] }
 const putUser = (over: Partial<UserRecord> = {}, password = 'secret'): Promise<boolean> =>
   identities.put('user', org, 'ada', aUser('ada', password, { access, ...over }))
-const claim = (local = 'ada', password = 'secret', clientId = 'c'): Promise<Admitted> =>
+const claim = async (local = 'ada', password = 'secret', clientId = 'c'): Promise<Admitted> =>
   admissions.admit({ username: `${local}@${org}`, password, clientId })
 
-async function admitted(given: Promise<Admitted>): Promise<Admission> {
+async function admitted(given: Promise<Admitted> | Admitted): Promise<Admission> {
   const result = await given
   if (!('admission' in result)) throw new Error(`refused: ${result.refusal}`)
   return result.admission
