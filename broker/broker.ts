@@ -5,11 +5,16 @@ import type { AddressRanges } from '#core/network/address-ranges.ts'
 import type { Clock } from '#core/clock.ts'
 import type { OrganizationLabels } from '#core/metrics/organization-labels.ts'
 import type { Log } from '#core/process/logger.ts'
-import { type ControlLogReader, longestStalenessMs } from '#core/stores/control-log.ts'
+import {
+  type ControlLogCatchUp,
+  type ControlLogReader,
+  longestStalenessMs,
+} from '#core/stores/control-log.ts'
 import { defaultPerSubject } from '#core/credentials/renew-credential.ts'
 import type { CredentialRenewer } from '#core/stores/credential-store.ts'
 import type { FormerPasswordMarks } from '#core/stores/former-password-marks.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
+import type { PurgeMarks } from '#core/stores/purge-marks.ts'
 import { ConnectThrottle, defaultThrottleLimits, type ThrottleLimits } from './admission/connect-throttle.ts'
 import { ClientAuthorities } from './admission/client-authorities.ts'
 import { Admissions } from './admission/admissions.ts'
@@ -27,6 +32,8 @@ import { type ControlMetrics, createControlMetrics } from './control/control-met
 import { controlLogHandler } from './control/follow-control-log.ts'
 import { SessionPurge } from './control/purge-sessions.ts'
 import { StalenessWatch } from './control/staleness-watch.ts'
+import { OrganizationPurge } from './deletion/organization-purge.ts'
+import { createPurgeMetrics, type PurgeMetrics } from './deletion/purge-metrics.ts'
 import { Denials } from './denials.ts'
 import { FormerPasswords } from './former-passwords.ts'
 import { defaultLimits, type Limits } from './limits.ts'
@@ -39,8 +46,10 @@ import { OrganizationPool } from './organizations/organization-pool.ts'
 export interface BrokerOptions {
   readonly identities: IdentityReader
   readonly credentials: CredentialRenewer
-  readonly controlLog: ControlLogReader
+  readonly controlLog: ControlLogReader & ControlLogCatchUp
   readonly formerPasswords: FormerPasswordMarks
+  /** How far what organizations have left is removed. */
+  readonly purges: PurgeMarks
   /** Where sessions and retained messages lie, and how replicas meet. */
   readonly cluster: Cluster
   readonly listeners: ListenerAddresses
@@ -64,6 +73,8 @@ export interface BrokerOptions {
   readonly serverReference?: string
   /** Nobody is served while the control log could not be read for so long. */
   readonly maxStalenessMs?: number
+  /** What an organization has left is looked for again so long after it was removed; by default twice the time above. */
+  readonly purgeSettleMs?: number
 }
 
 export interface Broker {
@@ -84,7 +95,11 @@ export interface Broker {
 
 const made = new WeakMap<
   Registry,
-  { readonly metrics: BrokerMetrics; readonly controlMetrics: ControlMetrics }
+  {
+    readonly metrics: BrokerMetrics
+    readonly controlMetrics: ControlMetrics
+    readonly purgeMetrics: PurgeMetrics
+  }
 >()
 
 /** A start that is tried again counts on: prom-client refuses a second metric of a name. */
@@ -94,6 +109,7 @@ function metricsOf({ registry, organizationLabels }: BrokerOptions) {
   const metrics = {
     metrics: createBrokerMetrics(registry, organizationLabels),
     controlMetrics: createControlMetrics(registry),
+    purgeMetrics: createPurgeMetrics(registry),
   }
   made.set(registry, metrics)
   return metrics
@@ -115,10 +131,24 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     if (batches > 0) void confirmClaims(connections, clients, log)
   })
   const purge = new SessionPurge({ identities, credentials, organizations, log })
-  const { metrics, controlMetrics } = metricsOf(options)
+  const { metrics, controlMetrics, purgeMetrics } = metricsOf(options)
+  const maxStalenessMs = options.maxStalenessMs ?? longestStalenessMs
+  const organizationPurge = new OrganizationPurge({
+    replica: options.cluster.replica,
+    identities,
+    marks: options.purges,
+    remains: options.cluster.remains,
+    isGone: (organization) => organizations.leave(organization),
+    controlLog: options.controlLog,
+    metrics: purgeMetrics,
+    settleMs: options.purgeSettleMs ?? 2 * maxStalenessMs,
+    now,
+    log,
+  })
   const authorities = new ClientAuthorities(identities, log)
+  const parts = { live, purge, organizationPurge, authorities }
   const control = await options.controlLog.follow(
-    controlLogHandler({ live, purge, authorities, metrics: controlMetrics, now }),
+    controlLogHandler({ ...parts, metrics: controlMetrics, now }),
     options.cluster.replica,
   )
   controlMetrics.staleness(() => control.staleness())
@@ -133,9 +163,11 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     })
     .catch(async (error) => {
       purge.close()
+      await organizationPurge.close()
       await control.close()
       throw error
     })
+  organizationPurge.look()
   await authorities.load()
   const passwords = new PasswordChecks(() => performance.now(), options.passwordChecks)
   const admissions = new Admissions({ identities, credentials, now, passwords })
@@ -149,7 +181,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const connections = new Set<Connection>()
   const watch = new StalenessWatch({
     staleness: () => control.staleness(),
-    mostMs: options.maxStalenessMs ?? longestStalenessMs,
+    mostMs: maxStalenessMs,
     endAll: () => {
       for (const connection of connections) if (connection.isLetIn) void connection.end('unavailable')
     },
@@ -193,6 +225,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     await wills.close()
     await membership.close()
     purge.close()
+    await organizationPurge.close()
     authorities.close()
     await control.close()
     throw error
@@ -226,6 +259,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       await closeListeners()
       await Promise.all([...connections].map((connection) => connection.end('shutting-down')))
       await wills.close()
+      await organizationPurge.close()
       await membership.close()
       purge.close()
       await control.close()

@@ -11,6 +11,7 @@ import { closeRedis, connectRedis, eachNode, untilReady } from '#core/stores/red
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialRenewer } from '#core/stores/redis-credential-store.ts'
 import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-marks.ts'
+import { RedisPurgeMarks } from '#core/stores/redis-purge-marks.ts'
 import { RedisIdentityReader } from '#core/stores/redis-identity-reader.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { createRedisMetrics } from '#core/stores/redis-metrics.ts'
@@ -96,6 +97,7 @@ await runProgram({
       credentials: new RedisCredentialRenewer(redis, keys, controlLog),
       controlLog,
       formerPasswords: new RedisFormerPasswordMarks(redis, keys),
+      purges: new RedisPurgeMarks(redis, keys),
       cluster: redisCluster(redis, replicated, keys, bus, log),
       listeners: {
         mqtts: { ...address, port: settings.mqttsPort },

@@ -10,6 +10,7 @@ import { startRedisClock } from '#core/stores/redis-clock.ts'
 import { redisTls } from '#core/redis/redis-tls.ts'
 import { closeRedis, connectRedis, eachNode } from '#core/stores/redis-connection.ts'
 import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-marks.ts'
+import { RedisPurgeMarks } from '#core/stores/redis-purge-marks.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { createRedisMetrics } from '#core/stores/redis-metrics.ts'
 import { ClusterCache } from './kubernetes/cluster-cache.ts'
@@ -146,6 +147,7 @@ export async function runOperator({
       installation: settings.installation,
       sealing,
       formerPasswords: new RedisFormerPasswordMarks(redis, keys),
+      purges: new RedisPurgeMarks(redis, keys),
       endpoints: {
         host: settings.mqttHost,
         mqttsPort: settings.mqttsPort,

@@ -113,6 +113,7 @@ async function compose(options: StandaloneOptions, shutdown: Shutdown): Promise<
     log,
     installation: 'standalone',
     formerPasswords: stores.formerPasswords,
+    purges: stores.purges,
     sealing,
     endpoints,
   })

@@ -17,8 +17,10 @@ import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
 import { MemoryFormerPasswordMarks } from '#core/stores/memory-former-password-marks.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
+import { MemoryPurgeMarks } from '#core/stores/memory-purge-marks.ts'
 import { MemoryMarks } from '#core/stores/memory-marks.ts'
 import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
+import type { PurgeMarks } from '#core/stores/purge-marks.ts'
 import type { RateLimiter } from '#core/stores/rate-limiter.ts'
 import { RedisApiKeyUses } from '#core/stores/redis-api-key-uses.ts'
 import { RedisAuditTrail } from '#core/stores/redis-audit-trail.ts'
@@ -30,6 +32,7 @@ import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-mar
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { createRedisMetrics } from '#core/stores/redis-metrics.ts'
+import { RedisPurgeMarks } from '#core/stores/redis-purge-marks.ts'
 import { RedisMarks } from '#core/stores/redis-marks.ts'
 import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
 import { RedisBus } from '../broker/bus/redis-bus.ts'
@@ -45,6 +48,7 @@ export interface Stores {
   readonly controlLog: ControlLog
   readonly keyUses: ApiKeyUses
   readonly formerPasswords: FormerPasswordMarks
+  readonly purges: PurgeMarks
   readonly marks: Marks
   readonly auditTrail: AuditTrail
   readonly cluster: Cluster
@@ -58,15 +62,21 @@ export interface Stores {
 export function memoryStores(now: Clock = systemClock): Stores {
   const controlLog = new MemoryControlLog(now)
   const barriers = new MemoryBarriers(now)
+  const credentials = new MemoryCredentialStore(controlLog, now, barriers)
+  const auditTrail = new MemoryAuditTrail(defaultTrailBounds, now)
   return {
     identities: new MemoryIdentityStore(controlLog, barriers),
-    credentials: new MemoryCredentialStore(controlLog, now, barriers),
+    credentials,
     controlLog,
     keyUses: new MemoryApiKeyUses(),
     formerPasswords: new MemoryFormerPasswordMarks(),
+    purges: new MemoryPurgeMarks(),
     marks: new MemoryMarks(now),
-    auditTrail: new MemoryAuditTrail(defaultTrailBounds, now),
-    cluster: memoryCluster(now),
+    auditTrail,
+    cluster: memoryCluster(now, (tombstone) => {
+      credentials.forgetAll(tombstone)
+      if (!tombstone.retains) auditTrail.forgetAll(tombstone.organization)
+    }),
     limiter: new MemoryRateLimiter(now),
     now,
     problem: () => undefined,
@@ -109,6 +119,7 @@ export async function redisStores(
     controlLog,
     keyUses: new RedisApiKeyUses(redis, keys),
     formerPasswords: new RedisFormerPasswordMarks(redis, keys),
+    purges: new RedisPurgeMarks(redis, keys),
     marks: new RedisMarks(redis, keys),
     auditTrail: new RedisAuditTrail(redis, keys, defaultTrailBounds, clock.now),
     cluster: redisCluster(

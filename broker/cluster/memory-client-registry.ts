@@ -118,6 +118,15 @@ export class MemoryClientRegistry implements ClientRegistry {
     return new Map(connected.map((claim) => [claim.arrival.id, claim]))
   }
 
+  /** The organization is gone: its wills wait for nothing. */
+  forgetAll(organization: OrganizationId): void {
+    for (const [key, { claim }] of this.#wills) {
+      if (claim.arrival.organization !== organization) continue
+      this.#wills.delete(key)
+      this.#forget(keyOf(claim.arrival))
+    }
+  }
+
   #forget(key: string): void {
     this.#owners.delete(key)
     this.#claims.delete(key)

@@ -4,6 +4,7 @@ import type { ClientAuthorities } from '../admission/client-authorities.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { LiveConnections } from '../connection/live-connections.ts'
 import type { ControlMetrics } from './control-metrics.ts'
+import type { OrganizationPurge } from '../deletion/organization-purge.ts'
 import type { SessionPurge } from './purge-sessions.ts'
 
 type Affected = (live: LiveConnections<Connection>, entry: ControlEntry) => readonly Connection[]
@@ -30,6 +31,7 @@ const affected: Readonly<Record<ControlEntry['type'], Affected>> = {
 export interface ControlLogHandlerOptions {
   readonly live: LiveConnections<Connection>
   readonly purge: SessionPurge
+  readonly organizationPurge: Pick<OrganizationPurge, 'look'>
   readonly authorities: Pick<ClientAuthorities, 'changed' | 'load'>
   readonly metrics: ControlMetrics
   /** The stores' time. */
@@ -40,6 +42,7 @@ export interface ControlLogHandlerOptions {
 export function controlLogHandler({
   live,
   purge,
+  organizationPurge,
   authorities,
   metrics,
   now,
@@ -50,7 +53,10 @@ export function controlLogHandler({
       const connections = affected[entry.type]?.(live, entry) ?? []
       const ended = await (entry.type === 'session' ? endAll(connections, entry) : reviewAll(connections))
       metrics.ended(ended, (now() - at) / 1_000)
-      if (entry.type === 'organization') await authorities.changed(entry.organization)
+      if (entry.type === 'organization') {
+        await authorities.changed(entry.organization)
+        organizationPurge.look()
+      }
       await purge.entry(entry)
       return ended
     },
@@ -58,6 +64,7 @@ export function controlLogHandler({
       metrics.gap()
       const ended = await reviewAll(live.all())
       await authorities.load()
+      organizationPurge.look()
       await purge.all()
       return ended
     },

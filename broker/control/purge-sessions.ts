@@ -5,7 +5,6 @@ import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { errorFields, type Log } from '#core/process/logger.ts'
 import { type ControlEntry, parseMoment } from '#core/stores/control-log.ts'
 import type { CredentialRenewer } from '#core/stores/credential-store.ts'
-import { organizationRecordName } from '#core/stores/identity-records.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { OrganizationPool } from '../organizations/organization-pool.ts'
 import type { FoundSession } from '../persistence/session-mark.ts'
@@ -46,8 +45,6 @@ export class SessionPurge {
         return this.#purge(organization, `tmp:${name}/`, isGone)
       case 'barrier':
         return this.#behindBarrier(organization, name, isGone)
-      case 'organization':
-        return this.#ofOrganization(organization)
       case 'principal':
         return this.#until(name, (at, principal) =>
           this.#purge(
@@ -68,7 +65,6 @@ export class SessionPurge {
   async all(): Promise<void> {
     const organizations = await this.#untilAnswered(() => this.#options.identities.organizations())
     for (const organization of organizations ?? []) {
-      await this.#ofOrganization(organization)
       await this.#purge(organization, '', (session) => this.#isGone(organization, session))
     }
   }
@@ -91,18 +87,6 @@ export class SessionPurge {
     await this.#purge(organization, 'agent:', (found) => isItsAgent(found) && isGone(found))
   }
 
-  async #ofOrganization(organization: OrganizationId): Promise<void> {
-    const isGone = await this.#untilAnswered(async () => {
-      const record = await this.#options.identities.get('organization', organization, organizationRecordName)
-      return record === undefined && this.#options.identities.isReady()
-    })
-    if (isGone !== true) return
-    await this.#purge(organization, '', () => true)
-    await this.#untilAnswered(async () => {
-      await (await this.#options.organizations.persistenceOf(organization)).forgetRetained()
-    })
-  }
-
   /** By the records of now. While they are not all there, nobody is gone. */
   async #isGone(organization: OrganizationId, { id, mark }: FoundSession): Promise<boolean> {
     const { identities, credentials } = this.#options
@@ -113,7 +97,10 @@ export class SessionPurge {
     ]
     if (kind === 'user') {
       const user = await identities.get('user', organization, local)
-      if (user === undefined) return identities.isReady()
+      // Of an organization that is gone users are too; what becomes of their sessions its tombstone says.
+      if (user === undefined) {
+        return (await identities.tombstoneOf(organization)) === undefined && identities.isReady()
+      }
       return mark !== undefined && mark.uid !== user.uid
     }
     if (kind === 'tmp') return (await credentials.get(organization, local)) === undefined

@@ -7,6 +7,7 @@ import { nodeOf, type RedisConnection } from '#core/stores/redis-connection.ts'
 import type { RedisKeys } from '#core/stores/redis-keys.ts'
 import { RedisSessionDirectory } from '#core/stores/redis-session-directory.ts'
 import type { SessionDirectory } from '#core/stores/session-directory.ts'
+import type { Tombstone } from '#core/stores/tombstone.ts'
 import type { Bus, Lost } from '../bus/bus.ts'
 import { noOtherReplica } from '../bus/no-other-replica.ts'
 import { OrganizationEmitter } from '../bus/organization-emitter.ts'
@@ -15,6 +16,8 @@ import { MemoryClientRegistry } from '../cluster/memory-client-registry.ts'
 import type { Membership, MembershipEvents } from '../cluster/membership.ts'
 import { RedisClientRegistry } from '../cluster/redis-client-registry.ts'
 import { RedisMembership } from '../cluster/redis-membership.ts'
+import { RedisRemains } from '../deletion/redis-remains.ts'
+import type { Remains } from '../deletion/remains.ts'
 import { MemoryPersistence } from '../persistence/memory-persistence.ts'
 import { MemorySessionDirectory } from './memory-session-directory.ts'
 import { RedisPersistence } from '../persistence/redis-persistence.ts'
@@ -33,12 +36,20 @@ export interface Cluster {
   readonly sessions: SessionDirectory
   /** Clients of all replicas, and their wills. */
   readonly clients: ClientRegistry
+  /** What organizations that are gone have left. */
+  readonly remains: Remains
   /** Takes a place among the replicas. Rejects with `store-unavailable`; then it may be called again. */
   enlist(events: MembershipEvents): Promise<Membership>
 }
 
-/** One process alone; sessions and retained messages live as long as it does. */
-export function memoryCluster(now: Clock = systemClock): Cluster {
+/**
+ * One process alone; sessions and retained messages live as long as it does. `forgetCredentials` is for those of an
+ * organization that is gone.
+ */
+export function memoryCluster(
+  now: Clock = systemClock,
+  forgetCredentials: (tombstone: Tombstone) => void = () => {},
+): Cluster {
   const persistences = new Map<OrganizationId, MemoryPersistence>()
   const clients = new MemoryClientRegistry(now)
   return {
@@ -52,6 +63,19 @@ export function memoryCluster(now: Clock = systemClock): Cluster {
     emitter: async (organization, lost) => new OrganizationEmitter(noOtherReplica, organization, lost),
     closed: async () => {},
     clients,
+    remains: {
+      async *remove(tombstones) {
+        for (const tombstone of tombstones) {
+          const { organization, retains } = tombstone
+          forgetCredentials(tombstone)
+          if (!retains) {
+            await persistences.get(organization)?.forgetAll()
+            clients.forgetAll(organization)
+          }
+          yield 1
+        }
+      },
+    },
     enlist: async () => ({ live: async () => [noOtherReplica.replica], close: async () => {} }),
   }
 }
@@ -71,6 +95,7 @@ export function redisCluster(
   return {
     replica,
     clients,
+    remains: new RedisRemains(redis, keys),
     sessions: new RedisSessionDirectory(redis, keys),
     enlist: (events) => membership.enlist(events),
     persistence: (organization) =>

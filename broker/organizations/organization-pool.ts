@@ -14,6 +14,8 @@ interface Entry {
   opened: OrganizationAedes | undefined
   users: number
   idle: NodeJS.Timeout | undefined
+  /** Nobody of the organization will come back. */
+  isGone: boolean
 }
 
 /**
@@ -58,8 +60,17 @@ export class OrganizationPool {
     if (entry === undefined) return
     entry.users -= 1
     if (entry.users > 0) return
+    if (entry.isGone) return void this.#close(organization, entry)
     entry.idle = setTimeout(() => void this.#close(organization, entry), idleMs)
     entry.idle.unref()
+  }
+
+  /** The organization is gone: closes it as soon as nobody uses it. One of its name finds nothing of it here. */
+  leave(organization: OrganizationId): void {
+    const entry = this.#entries.get(organization)
+    if (entry === undefined) return
+    entry.isGone = true
+    if (entry.users === 0) void this.#close(organization, entry)
   }
 
   async publish(organization: OrganizationId, message: Message): Promise<void> {
@@ -91,7 +102,13 @@ export class OrganizationPool {
   }
 
   #open(organization: OrganizationId): Entry {
-    const entry: Entry = { broker: this.#create(organization), opened: undefined, users: 0, idle: undefined }
+    const entry: Entry = {
+      broker: this.#create(organization),
+      opened: undefined,
+      users: 0,
+      idle: undefined,
+      isGone: false,
+    }
     this.#entries.set(organization, entry)
     return entry
   }

@@ -213,7 +213,9 @@ export class MemoryPersistence extends AsyncMemoryPersistence implements Session
     }
   }
 
-  async forgetRetained(): Promise<void> {
+  /** The organization is gone: nothing of it stays. */
+  async forgetAll(): Promise<void> {
+    for (const id of this.#sessions.keys()) await this.endSession({ id })
     this.#retained = new TopicTree<Retained>()
   }
 

@@ -220,10 +220,6 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
     return pairsOf(found).map(([id, epoch]) => foundSession(id, epoch))
   }
 
-  forgetRetained(): Promise<void> {
-    return this.#retained.forget()
-  }
-
   override async addSubscriptions(
     { id }: SessionOwner,
     subscriptions: readonly StoredSubscription[],

@@ -1,5 +1,4 @@
 import type { Cluster, Redis } from 'ioredis'
-import { fromRedis } from '#core/stores/redis-connection.ts'
 import type { Message, RoutedMessage } from '../aedes/messages.ts'
 import { messageExpiry } from '../wire/message-expiry.ts'
 import type { WritePromised } from './replicated-writes.ts'
@@ -36,11 +35,6 @@ export class RedisRetained {
     // At QoS 0 nobody waits for it.
     const stored = message.qos === 0 ? write(this.#redis) : this.#write({ write })
     if ((await stored) === 0) throw new RetainedQuotaError()
-  }
-
-  async forget(): Promise<void> {
-    const keys = ['retained', 'retained-index', 'retained-expiry'].map((name) => `${this.#prefix}${name}`)
-    await fromRedis(() => this.#redis.unlink(keys))
   }
 
   async *find(filters: readonly string[]): AsyncGenerator<Message> {

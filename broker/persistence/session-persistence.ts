@@ -187,8 +187,6 @@ export interface SessionPersistence extends PackagePersistence, GroupPersistence
   endSession(owner: SessionOwner, epoch?: string): Promise<void>
   /** Sessions whose id begins so, behind `after` ('' is the beginning), by their ids. Opens nothing. */
   findSessions(prefix: string, after: string, count: number): Promise<readonly FoundSession[]>
-  /** The organization is gone: its retained messages go. */
-  forgetRetained(): Promise<void>
 
   /** What waits after `after` ('' is the beginning), oldest first. At most `count`, fewer when they are large. */
   outgoingPage(owner: SessionOwner, after: string, count: number): Promise<QueuePage>

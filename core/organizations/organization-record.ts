@@ -31,6 +31,8 @@ export const OrganizationRecordSchema = Type.Object({
   durability: Type.Enum(['stored', 'replicated']),
   /** PEM, one each: certificates that these have issued identify users of the organization. */
   clientAuthorities: Type.Optional(Type.Array(Type.String())),
+  /** Sessions and retained messages outlive the organization. */
+  retain: Type.Optional(Type.Literal(true)),
   /** Absent: any origin. */
   webSocketOrigins: Type.Optional(Type.Array(Type.String())),
 })

@@ -133,7 +133,7 @@ export const OrganizationSpecSchema = Type.Object(
     deletionPolicy: Type.Optional(
       Type.Enum(['Delete', 'Retain'], {
         description:
-          'Whether retained messages and sessions end with the Organization (Delete, default), or wait for one of the same shortId (Retain). Nobody can connect in between.',
+          'Whether retained messages and sessions end with the Organization (Delete, default), or wait for one of the same shortId (Retain). Temporary credentials end in any case, and nobody can connect in between.',
       }),
     ),
   },

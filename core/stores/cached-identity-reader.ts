@@ -3,6 +3,7 @@ import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { ControlEntry, ControlLogReader, ControlLogSubscription } from './control-log.ts'
 import type { IdentityRecord, IdentityRecordType } from './identity-records.ts'
 import type { FoundApiKey, IdentityReader } from './identity-store.ts'
+import type { Tombstone } from './tombstone.ts'
 
 const retryMs = 1_000
 /** How far behind the control log what is remembered may be. The log is read to its end every second at least. */
@@ -93,6 +94,14 @@ export class CachedIdentityReader implements IdentityReader {
 
   organizations(): Promise<readonly OrganizationId[]> {
     return this.#reader.organizations()
+  }
+
+  tombstoneOf(organization: OrganizationId): Promise<Tombstone | undefined> {
+    return this.#reader.tombstoneOf(organization)
+  }
+
+  tombstones(): Promise<readonly Tombstone[]> {
+    return this.#reader.tombstones()
   }
 
   /** Milliseconds since the control log was read to its end: how old what is remembered may be. */

@@ -2,6 +2,7 @@ import type { ApiKeyRecord } from '#core/credentials/api-key-record.ts'
 import type { IssuedEnd } from '#core/credentials/barrier.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { IdentityRecord, IdentityRecordType } from './identity-records.ts'
+import type { Tombstone } from './tombstone.ts'
 
 /**
  * Organizations, users, access lists, providers and API keys: what the operator derives from resources and
@@ -54,6 +55,12 @@ export interface IdentityReader {
 
   /** Every organization that has a record of any type. */
   organizations(): Promise<readonly OrganizationId[]>
+
+  /** Of an organization whose record was removed; undefined while there is one, and once nobody needs it. */
+  tombstoneOf(organization: OrganizationId): Promise<Tombstone | undefined>
+
+  /** All there are, perhaps a little late in leaving out one that is no more. */
+  tombstones(): Promise<readonly Tombstone[]>
 }
 
 export interface FoundApiKey {
@@ -62,7 +69,10 @@ export interface FoundApiKey {
   readonly record: ApiKeyRecord
 }
 
-/** The operator's side. Each change becomes one entry in the control log, and repeating it does no harm. */
+/**
+ * The operator's side. Each change becomes one entry in the control log, and repeating it does no harm. In the place of
+ * an organization's own record a tombstone stands from the moment of its removal, and goes when there is a record again.
+ */
 export interface IdentityWriter extends IdentityReader {
   /**
    * Resolves with whether anything changed, once the change is in the control log. `end`: where it changes anything,
@@ -78,6 +88,9 @@ export interface IdentityWriter extends IdentityReader {
 
   /** With a record ends, for good and in the same step, what was issued under it. */
   remove(type: IdentityRecordType, organization: OrganizationId, name: string): Promise<boolean>
+
+  /** Nobody needs this tombstone any more; no other of the organization is touched. */
+  forget(tombstone: Tombstone): Promise<void>
 
   /** Names of all records of one type, damaged ones too. */
   names(type: IdentityRecordType, organization: OrganizationId): Promise<readonly string[]>

@@ -38,6 +38,11 @@ export class MemoryAuditTrail implements AuditTrail {
     return pageOf(found, limit)
   }
 
+  /** The organization is gone. */
+  forgetAll(organization: OrganizationId): void {
+    for (const key of this.#streams.keys()) if (key.startsWith(`${organization}/`)) this.#streams.delete(key)
+  }
+
   #oldest(): number {
     return this.#now() - this.#bounds.hours * 3_600_000
   }

@@ -19,6 +19,11 @@ export class MemoryBarriers {
     return at
   }
 
+  /** The organization is gone. */
+  forgetAll(organization: OrganizationId): void {
+    for (const key of this.#raised.keys()) if (key.startsWith(`${organization}/`)) this.#raised.delete(key)
+  }
+
   /** The latest of them; undefined where there is none. */
   latest(organization: OrganizationId, targets: readonly BarrierTarget[]): number | undefined {
     const raised = targets.flatMap((target) => this.#raised.get(`${organization}/${target}`) ?? [])

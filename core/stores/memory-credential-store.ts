@@ -21,6 +21,7 @@ import {
 import { MemoryBarriers } from './memory-barriers.ts'
 import { MemoryRateLimiter } from './memory-rate-limiter.ts'
 import { RateExceeded, type RateLimiter } from './rate-limiter.ts'
+import type { Tombstone } from './tombstone.ts'
 
 /** The same contract in one process. What has expired is dropped when it is met, and at each change. */
 export class MemoryCredentialStore implements CredentialStore {
@@ -112,6 +113,12 @@ export class MemoryCredentialStore implements CredentialStore {
 
   async barrierOf(organization: OrganizationId, targets: readonly BarrierTarget[]): Promise<number> {
     return this.#barriers.latest(organization, targets) ?? 0
+  }
+
+  /** The organization is gone: its credentials are, and where nothing is kept for another one of its name, so are barriers. */
+  forgetAll({ organization, retains }: Pick<Tombstone, 'organization' | 'retains'>): void {
+    this.#credentials.delete(organization)
+    if (!retains) this.#barriers.forgetAll(organization)
   }
 
   async list(

@@ -7,12 +7,15 @@ import type { IdentityRecord, IdentityRecordType } from './identity-records.ts'
 import type { FoundApiKey, IdentityWriter } from './identity-store.ts'
 import { MemoryBarriers } from './memory-barriers.ts'
 import { fingerprintOf } from './record-codec.ts'
+import type { Tombstone } from './tombstone.ts'
 
 /** The same contract in one process, for standalone and for tests. Keeps text, so that nobody shares an object. */
 export class MemoryIdentityStore implements IdentityWriter {
   readonly #texts = new Map<OrganizationId, Map<string, string>>()
   readonly #log: ControlLogWriter
   readonly #barriers: MemoryBarriers
+  readonly #tombstones = new Map<OrganizationId, Tombstone>()
+  #lastTombstone = 0
   #ready = false
 
   /** `barriers` are those of the credentials. */
@@ -91,13 +94,17 @@ export class MemoryIdentityStore implements IdentityWriter {
     const text = identityCodec(type).encode(record)
     if (texts.get(fieldOf(type, name)) === text) return false
     texts.set(fieldOf(type, name), text)
+    if (type === 'organization') this.#tombstones.delete(organization)
     await this.#tell(type, organization, name, end)
     return true
   }
 
   async remove(type: IdentityRecordType, organization: OrganizationId, name: string): Promise<boolean> {
     const texts = this.#texts.get(organization)
-    if (texts?.delete(fieldOf(type, name)) !== true) return false
+    const text = texts?.get(fieldOf(type, name))
+    if (texts === undefined || text === undefined) return false
+    texts.delete(fieldOf(type, name))
+    if (type === 'organization') this.#bury(organization, text)
     if (texts.size === 0) this.#texts.delete(organization)
     await this.#tell(type, organization, name, 'for-good')
     return true
@@ -113,6 +120,25 @@ export class MemoryIdentityStore implements IdentityWriter {
     if (target !== undefined) this.#barriers.raise(organization, target)
     await this.#log.append({ type, organization, name })
     if (target !== undefined) await this.#log.append({ type: 'barrier', organization, name: target })
+  }
+
+  #bury(organization: OrganizationId, text: string): void {
+    this.#lastTombstone = Math.max(Date.now() * 1_000, this.#lastTombstone + 1)
+    const at = Math.floor(this.#lastTombstone / 1_000)
+    const retains = identityCodec('organization').decode(text).retain === true
+    this.#tombstones.set(organization, { organization, id: String(this.#lastTombstone), at, retains })
+  }
+
+  async tombstoneOf(organization: OrganizationId): Promise<Tombstone | undefined> {
+    return this.#tombstones.get(organization)
+  }
+
+  async tombstones(): Promise<readonly Tombstone[]> {
+    return [...this.#tombstones.values()]
+  }
+
+  async forget({ organization, id }: Tombstone): Promise<void> {
+    if (this.#tombstones.get(organization)?.id === id) this.#tombstones.delete(organization)
   }
 
   async drifted(

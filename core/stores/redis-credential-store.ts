@@ -136,9 +136,13 @@ export class RedisCredentialStore extends RedisCredentialRenewer implements Cred
     keys.push(this.keys.barriers(organization))
     if (limit !== undefined) keys.push(this.keys.rate(organization, bucketOf(limit)))
     const proof = provenAt === undefined ? [] : [provenAt, ...barriersOfProof(record)]
-    const values = [ttlSeconds, text, local, room, perMinute ?? 0, ...proof]
+    const tombstone = this.keys.tombstone(organization)
+    const values = [ttlSeconds, text, local, room, perMinute ?? 0, tombstone, ...proof]
     const answer = await fromRedis(() => createCredential(this.redis, keys, values))
     if (answer === 'behind-barrier') throw behindBarrier()
+    if (answer === 'no-organization') {
+      throw new DomainError('store-unavailable', 'the organization of the credential has gone meanwhile')
+    }
     if (limit !== undefined && typeof answer === 'number') throw new RateExceeded(limit, answer / 1000)
     if (!Array.isArray(answer)) {
       throw new DomainError('credential-exists', 'the username of the new credential is taken')

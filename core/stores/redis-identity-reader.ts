@@ -6,6 +6,7 @@ import type { IdentityRecord, IdentityRecordType } from './identity-records.ts'
 import type { FoundApiKey, IdentityReader } from './identity-store.ts'
 import { fromRedis, type RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
+import { parseTombstone, type Tombstone } from './tombstone.ts'
 
 const mostAtOnce = 200
 
@@ -49,6 +50,19 @@ export class RedisIdentityReader implements IdentityReader {
   async organizations(): Promise<readonly OrganizationId[]> {
     const ids = await fromRedis(() => this.redis.smembers(this.keys.organizations))
     return ids.map(parseOrganizationId).filter((id) => id !== undefined)
+  }
+
+  async tombstoneOf(organization: OrganizationId): Promise<Tombstone | undefined> {
+    const text = await fromRedis(() => this.redis.get(this.keys.tombstone(organization)))
+    return parseTombstone(organization, text ?? '')
+  }
+
+  async tombstones(): Promise<readonly Tombstone[]> {
+    const texts = await fromRedis(() => this.redis.hgetall(this.keys.tombstones))
+    return Object.entries(texts).flatMap(([name, text]) => {
+      const organization = parseOrganizationId(name)
+      return (organization && parseTombstone(organization, text)) ?? []
+    })
   }
 
   async getMany<T extends IdentityRecordType>(

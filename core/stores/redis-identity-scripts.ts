@@ -51,6 +51,37 @@ if isChanged then redis.call('HSET', KEYS[1], ARGV[2], ARGV[3]) end`)
 
 export const removeRecord = change("redis.call('HDEL', KEYS[1], ARGV[2]) == 1")
 
+// An organization's own record has a tombstone in its place, written and removed with it: where the barriers would be.
+
+export const putOrganization = change(`redis.call('HGET', KEYS[1], ARGV[2]) ~= ARGV[3]
+if isChanged then
+  redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
+  redis.call('DEL', KEYS[3])
+end`)
+
+export const buryOrganization = change(`false
+local text = redis.call('HGET', KEYS[1], ARGV[2])
+if text then
+  isChanged = true
+  local isRead, record = pcall(cjson.decode, text)
+  local policy = isRead and type(record) == 'table' and record.retain == true and ' retain' or ' delete'
+  local time = redis.call('TIME')
+  redis.call('HDEL', KEYS[1], ARGV[2])
+  redis.call('SET', KEYS[3], string.format('%.0f', time[1] * 1000000 + time[2]) .. policy)
+end`)
+
+/** KEYS: tombstone, what else belongs to the operator there, fence. ARGV: term, tombstone. Leaves nothing where nothing else is. */
+export const forgetTombstone = fenced(`
+if redis.call('GET', KEYS[1]) ~= ARGV[2] then return 0 end
+redis.call('DEL', KEYS[1])
+if redis.call('EXISTS', unpack(KEYS, 2, #KEYS - 1)) == 0 then redis.call('DEL', KEYS[#KEYS]) end
+return 1`)
+
+/** KEYS: index, fence. ARGV: term, field, value that it has. */
+export const dropField = fenced(`
+if redis.call('HGET', KEYS[1], ARGV[2]) ~= ARGV[3] then return 0 end
+return redis.call('HDEL', KEYS[1], ARGV[2])`)
+
 /** KEYS: outbox, fence. ARGV: term, entry. */
 export const settleEntry = fenced(`
 return redis.call('HDEL', KEYS[1], ARGV[2])`)

@@ -11,8 +11,12 @@ import { fromRedis, type RedisConnection } from './redis-connection.ts'
 import { RedisIdentityReader } from './redis-identity-reader.ts'
 import {
   addMember,
+  buryOrganization,
+  dropField,
+  forgetTombstone,
   markOnce,
   moveIndex,
+  putOrganization,
   putRecord,
   raiseFence,
   removeMember,
@@ -22,6 +26,7 @@ import {
 } from './redis-identity-scripts.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import type { redisScript } from './redis-script.ts'
+import { formatTombstone, type Tombstone } from './tombstone.ts'
 
 /** Of a leader: what was written in a higher term is not touched, and the write rejects with `superseded`. */
 export type TermOfWriter = () => number
@@ -66,15 +71,26 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
   ): Promise<boolean> {
     await this.#all(addMember, [this.keys.organizations], organization)
     if (type === 'api-key') await this.#index(organization, name, (record as FoundApiKey['record']).lookup)
+    const script = type === 'organization' ? putOrganization : putRecord
     const text = identityCodec(type).encode(record)
-    return this.#change(putRecord, { type, organization, name }, text, end)
+    return this.#change(script, { type, organization, name }, text, end)
   }
 
   async remove(type: IdentityRecordType, organization: OrganizationId, name: string): Promise<boolean> {
     if (type === 'api-key') await this.#index(organization, name, undefined)
-    const changed = await this.#change(removeRecord, { type, organization, name }, '', 'for-good')
+    const script = type === 'organization' ? buryOrganization : removeRecord
+    const changed = await this.#change(script, { type, organization, name }, '', 'for-good')
     await this.#forgetIfEmpty(organization)
     return changed
+  }
+
+  async forget(tombstone: Tombstone): Promise<void> {
+    const { organization } = tombstone
+    const text = formatTombstone(tombstone)
+    const others = identityRecordTypes.map((type) => this.keys.identity(type, organization))
+    const keys = [this.keys.tombstone(organization), this.keys.identityOutbox(organization), ...others]
+    await this.#in(organization, forgetTombstone, keys, text)
+    await this.#all(dropField, [this.keys.tombstones], organization, text)
   }
 
   names(type: IdentityRecordType, organization: OrganizationId): Promise<readonly string[]> {
@@ -133,6 +149,7 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
     end: IssuedEnd | undefined,
   ): Promise<boolean> {
     const keys = [this.keys.identity(type, organization), this.keys.identityOutbox(organization)]
+    if (type === 'organization') keys.push(this.keys.tombstone(organization))
     const barriers = issuedEnds.flatMap((each) => barrierOfRecord(type, name, each) ?? [])
     if (barriers.length > 0) keys.push(this.keys.barriers(organization))
     const raised = end && barrierOfRecord(type, name, end)
@@ -146,8 +163,17 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
   async #tell(organization: OrganizationId, entry: string): Promise<void> {
     const type = controlEntryTypes.find((each) => entry.startsWith(`${each}/`))
     if (type === undefined) return
+    if (type === 'organization') await this.#listTombstone(organization)
     await this.#log.append({ type, organization, name: entry.slice(type.length + 1) })
     await this.#in(organization, settleEntry, [this.keys.identityOutbox(organization)], entry)
+  }
+
+  /** Whoever hears that an organization has changed has to find its tombstone. */
+  async #listTombstone(organization: OrganizationId): Promise<void> {
+    const tombstone = await this.tombstoneOf(organization)
+    const entry =
+      tombstone === undefined ? ['', '', organization] : [organization, formatTombstone(tombstone), '']
+    await this.#all(moveIndex, [this.keys.tombstones], ...entry)
   }
 
   async #forgetIfEmpty(organization: OrganizationId): Promise<void> {

@@ -17,6 +17,10 @@ export interface RedisKeys {
   identityOutbox(organization: OrganizationId): string
   /** Highest term of a leader that wrote in the slot of an organization, or of what belongs to none. */
   identityFence(organization: OrganizationId | undefined): string
+  /** String that stands for the record of an organization which is gone: see `tombstone.ts`. */
+  tombstone(organization: OrganizationId): string
+  /** Hash: organization to its tombstone. */
+  readonly tombstones: string
   /** Set of organizations that have records. */
   readonly organizations: string
   /** Hash: digest of an API key to `<organization> <name>`. */
@@ -45,6 +49,14 @@ export interface RedisKeys {
   controlEnded(position: string): string
   /** String that expires by itself: when a user last signed in by a password that was rotated, in ms. */
   formerPassword(organization: OrganizationId, local: string): string
+  /** Prefix of everything of an organization. */
+  own(organization: OrganizationId): string
+  /** Glob that finds everything of these organizations, and may find what is of others. */
+  patternOf(organizations: readonly OrganizationId[]): string
+  /** Hash: organization that is gone to how far brokers are with what it has left. */
+  readonly purges: string
+  /** String that expires by itself: the replica that removes what organizations have left. */
+  readonly purger: string
   /** Prefix of everything that the broker keeps of an organization. */
   messaging(organization: OrganizationId): string
   /** Channel on which one replica of the broker is told what concerns it alone. */
@@ -68,6 +80,8 @@ export function redisKeys(prefix: string = defaultKeyPrefix): RedisKeys {
     identityOutbox: (organization) => `${prefix}:{${organization}}:id:outbox`,
     identityFence: (organization) =>
       organization === undefined ? `${shared}:id:fence` : `${prefix}:{${organization}}:id:fence`,
+    tombstone: (organization) => `${prefix}:{${organization}}:id:tombstone`,
+    tombstones: `${shared}:id:tombstones`,
     organizations: `${shared}:id:organizations`,
     apiKeys: `${shared}:id:api-keys`,
     epoch: `${shared}:id:epoch`,
@@ -85,6 +99,13 @@ export function redisKeys(prefix: string = defaultKeyPrefix): RedisKeys {
     controlApplied: `${shared}:mq:control:applied`,
     controlEnded: (position) => `${shared}:mq:control:ended:${position}`,
     formerPassword: (organization, local) => `${prefix}:{${organization}}:mq:former-password:${local}`,
+    own: (organization) => `${prefix}:{${organization}}:`,
+    patternOf: (organizations) => {
+      const named = organizations.length === 1 ? organizations[0] : 'org_*'
+      return `${prefix.replaceAll(/[\\*?[\]^-]/g, String.raw`\$&`)}:{${named}}:*`
+    },
+    purges: `${shared}:mq:purges`,
+    purger: `${shared}:mq:purger`,
     messaging: (organization) => `${prefix}:{${organization}}:mq:`,
     busInbox: (replica) => `${shared}:mq:bus:${replica}`,
     replicas: `${shared}:mq:replicas`,

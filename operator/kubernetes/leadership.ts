@@ -17,7 +17,14 @@ import { Upkeep } from './upkeep.ts'
 
 export interface LeadershipOptions extends Pick<
   ReconcilerOptions,
-  'installation' | 'endpoints' | 'formerPasswords' | 'keyUses' | 'sealing' | 'sweepLimits' | 'longestHoldMs'
+  | 'installation'
+  | 'endpoints'
+  | 'formerPasswords'
+  | 'keyUses'
+  | 'purges'
+  | 'sealing'
+  | 'sweepLimits'
+  | 'longestHoldMs'
 > {
   readonly cache: ClusterCache
   readonly host: KubernetesHost
@@ -179,6 +186,7 @@ export class Leadership {
       )
     }
     await this.#sweep.run()
+    await this.#reconcilers.forgetGone()
   }
 
   #enqueueAll(): string[] {

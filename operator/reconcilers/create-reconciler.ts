@@ -42,6 +42,8 @@ export function createReconciler<K extends ResourceKindName, Facts>(
   }
 }
 
+const lookAgainMs = 500
+
 class ReconcileLoop<K extends ResourceKindName, Facts> {
   readonly #kind: KindReconciler<K, Facts>
   readonly #parts: ReconcilerParts
@@ -104,8 +106,29 @@ class ReconcileLoop<K extends ResourceKindName, Facts> {
       resource !== undefined && this.#kind.retains?.(resource) === true
         ? this.#retain(of)
         : await this.#removeOrLeave(of, resource)
-    if (resource !== undefined) await this.#parts.host.removeFinalizer(this.#kind.kind, resource)
+    if (resource === undefined) return isLeft ? { mustSweep: true } : {}
+    if (!isLeft && (await this.#mustWait(resource))) return { againAfterMs: lookAgainMs }
+    await this.#parts.host.removeFinalizer(this.#kind.kind, resource)
     return isLeft ? { mustSweep: true } : {}
+  }
+
+  /** Until others have done what the end of the object takes, and no longer than it may be held. */
+  async #mustWait(resource: ResourceOf[K]): Promise<boolean> {
+    if (this.#kind.awaits === undefined) return false
+    try {
+      const awaited = await this.#kind.awaits(resource)
+      if (awaited === undefined) return false
+      if (!this.#isHeldTooLong(resource)) {
+        await this.#report(resource, awaited, statusWithoutReadiness(resource))
+        return true
+      }
+    } catch (error) {
+      if (!this.#isHeldTooLong(resource)) throw error
+    }
+    const message =
+      'What it has left is not removed yet. Brokers remove it when they can; nobody gets at it until then.'
+    this.#parts.host.event(this.#kind.kind, resource, { type: 'Warning', reason: 'PurgeLeft', message })
+    return false
   }
 
   #retain(of: ResourceName): false {

@@ -5,6 +5,7 @@ import type { ApiKeyUses } from '#core/stores/api-key-uses.ts'
 import type { FormerPasswordMarks } from '#core/stores/former-password-marks.ts'
 import type { SealingKeys } from '#core/sealing/sealing-keys.ts'
 import type { IdentityWriter } from '#core/stores/identity-store.ts'
+import { isPurged, type PurgeMarks } from '#core/stores/purge-marks.ts'
 import { accessListReconciler } from './access-list.ts'
 import { apiKeyReconciler } from './api-key.ts'
 import { createReconciler } from './create-reconciler.ts'
@@ -38,6 +39,8 @@ export interface ReconcilerOptions {
   readonly endpoints: Endpoints
   /** Who still uses a password that was rotated. */
   readonly formerPasswords: Pick<FormerPasswordMarks, 'lastUse'>
+  /** How far brokers are with what Organizations have left. */
+  readonly purges: Pick<PurgeMarks, 'all' | 'of' | 'hasBroker'>
   /** For secrets of providers; without them a provider that has any is refused. */
   readonly sealing: SealingKeys | undefined
   /** How long a deleted object is held while its record can not be removed; five minutes by default. */
@@ -62,6 +65,8 @@ export interface Reconcilers {
   findDrift(): Promise<readonly ResourceAddress[]>
   /** Removes records that no object stands for; many at once only when `isConfirmed` says yes to their token. */
   sweepOrphans(isConfirmed?: (token: string) => boolean): Promise<SweepOutcome>
+  /** Forgets Organizations that are gone and have left nothing. To be called now and then. */
+  forgetGone(): Promise<void>
 }
 
 /** Objects before those that refer to them. Any order ends the same; in this one nothing waits for another. */
@@ -76,12 +81,13 @@ export const reconcileOrder = [
 const usualHoldMs = 300_000
 
 export function createReconcilers(options: ReconcilerOptions): Reconcilers {
-  const { host, store, now, log, installation, endpoints, formerPasswords, keyUses, sealing } = options
+  const { host, store, now, log, installation, endpoints, formerPasswords, keyUses, purges, sealing } =
+    options
   const limits = options.sweepLimits ?? usualLimits
   const finder = createOrganizationFinder(host, installation)
   const ledger = new RecordLedger(store)
   const kinds = {
-    Organization: organizationReconciler({ host, store, ledger, finder }),
+    Organization: organizationReconciler({ host, store, purges, ledger, finder }),
     AccessList: accessListReconciler(host, finder),
     IdentityProvider: identityProviderReconciler({ host, store, finder, sealing }),
     ApiKey: apiKeyReconciler(host, finder, keyUses),
@@ -109,6 +115,15 @@ export function createReconcilers(options: ReconcilerOptions): Reconcilers {
       MqttUser: createReconciler(kinds.MqttUser, parts),
     },
     findDrift: async () => (await ledger.drifted()).map(objectOf),
+    async forgetGone() {
+      const marks = await purges.all()
+      for (const tombstone of await store.tombstones()) {
+        const mark = marks.get(tombstone.organization)
+        const isOver = mark?.state === 'settled' && isPurged(mark, tombstone) && !tombstone.retains
+        const isStale = (await store.tombstoneOf(tombstone.organization))?.id !== tombstone.id
+        if (isOver || isStale) await store.forget(tombstone)
+      }
+    },
     sweepOrphans: (isConfirmed = () => false) =>
       sweepOrphans({ host, store, ledger, claimOf, limits, doubts, history, now, log }, isConfirmed),
   }

@@ -45,6 +45,9 @@ export interface KindReconciler<K extends ResourceKindName, Facts> {
   /** What has to go beside the object's own record once that is gone. */
   afterRemoval?(address: RecordAddress<RecordTypeOf[K]>): Promise<void>
 
+  /** What a deleted object waits for once its record is gone; undefined when there is nothing, or nobody who does it. */
+  awaits?(resource: ResourceOf[K]): Promise<Readiness | undefined>
+
   /** See Reconciler. */
   dependents(of: ResourceName): readonly ResourceAddress[]
 }

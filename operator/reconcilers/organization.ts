@@ -4,6 +4,8 @@ import { durationSeconds } from '#core/resources/fields.ts'
 import { defaultTtl, type Organization } from '#core/resources/organization.ts'
 import { identityRecordTypes, organizationRecordName } from '#core/stores/identity-records.ts'
 import type { IdentityWriter } from '#core/stores/identity-store.ts'
+import { isPurged, type PurgeMarks } from '#core/stores/purge-marks.ts'
+import type { Tombstone } from '#core/stores/tombstone.ts'
 import { missingListRefusal } from './access-readiness.ts'
 import { type FoundAuthorities, readClientAuthorities } from './client-authorities.ts'
 import type { ResourceHost } from './host.ts'
@@ -16,7 +18,8 @@ import { addressOf, membersOf, namesOf } from './references.ts'
 
 export interface OrganizationParts {
   readonly host: ResourceHost
-  readonly store: Pick<IdentityWriter, 'names'>
+  readonly store: Pick<IdentityWriter, 'names' | 'tombstoneOf'>
+  readonly purges: Pick<PurgeMarks, 'of' | 'hasBroker'>
   readonly ledger: RecordLedger
   readonly finder: OrganizationFinder
 }
@@ -25,6 +28,8 @@ export interface OrganizationFacts {
   readonly id: OrganizationId
   /** The one that has the short id. */
   readonly holder: Organization
+  /** Of one that had the short id and is gone, while brokers have not removed what it has left. */
+  readonly former: Tombstone | undefined
   readonly listRefusal: Readiness | undefined
   readonly authorities: FoundAuthorities
 }
@@ -32,9 +37,14 @@ export interface OrganizationFacts {
 export function organizationReconciler({
   host,
   store,
+  purges,
   ledger,
   finder,
 }: OrganizationParts): KindReconciler<'Organization', OrganizationFacts> {
+  const unpurged = async (id: OrganizationId): Promise<Tombstone | undefined> => {
+    const tombstone = await store.tombstoneOf(id)
+    return tombstone === undefined || isPurged(await purges.of(id), tombstone) ? undefined : tombstone
+  }
   const holdsClaim = (organization: Organization): boolean =>
     isSame(finder.holderOf(finder.idOf(organization)), organization)
   return {
@@ -55,6 +65,7 @@ export function organizationReconciler({
       return {
         id,
         holder: finder.holderOf(id) ?? organization,
+        former: await unpurged(id),
         authorities: await readClientAuthorities(host, organization),
         listRefusal: missingListRefusal(host, organization, namesOf(organization.spec.defaultAccessListRefs)),
       }
@@ -72,18 +83,33 @@ export function organizationReconciler({
       }
     },
 
+    async awaits(organization) {
+      if (!holdsClaim(organization) || (await unpurged(finder.idOf(organization))) === undefined)
+        return undefined
+      return (await purges.hasBroker()) ? notReady('Purging', purging('it')) : undefined
+    },
+
     dependents: (of) => organizationDependents(host, finder, of),
   }
 }
 
+const lookAgainMs = 500
+
+const purging = (whose: string): string =>
+  `a broker removes what ${whose} has left: connections, credentials, and sessions and messages where deletionPolicy says so`
+
 function decideOrganization(
   organization: Organization,
-  { id, holder, listRefusal, authorities }: OrganizationFacts,
+  { id, holder, former, listRefusal, authorities }: OrganizationFacts,
 ): Decision<'Organization'> {
   if (!isSame(holder, organization)) {
     const { namespace, name } = holder.metadata
     const message = `Organization ${namespace}/${name} is older and holds ${id}: make a new one with another shortId`
     return { record: 'release', ready: notReady('ShortIdConflict', message), status: {} }
+  }
+  if (former !== undefined) {
+    const ready = notReady('Purging', purging(`the former Organization of ${id}`))
+    return { record: 'keep', ready, status: { shortId: id }, againAfterMs: lookAgainMs }
   }
   const suspended =
     organization.spec.suspended === true
@@ -125,6 +151,7 @@ function organizationRecord(
     willOnExpiry: spec.willOnExpiry ?? 'publish',
     durability: spec.durability ?? 'stored',
     ...(clientAuthorities.length === 0 ? {} : { clientAuthorities: [...clientAuthorities] }),
+    ...(spec.deletionPolicy === 'Retain' ? { retain: true } : {}),
     ...(spec.webSocketOrigins === undefined ? {} : { webSocketOrigins: spec.webSocketOrigins }),
   }
 }

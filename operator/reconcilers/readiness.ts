@@ -22,6 +22,7 @@ import { findCondition, setCondition } from '../runtime/conditions.ts'
  * - `SecretUnusable`         what stands there can not be what it is for
  * - `SecretConflict`         a Secret of the name to be generated is there and belongs to somebody else
  * - `SealingKeyMissing`      the operator has no key to seal a secret with
+ * - `Purging`                what it, or one before it of the same short id, has left is being removed by brokers
  * - `StoreUnavailable`       Redis could not be written; it is tried again
  */
 export const readyReasons = [
@@ -43,6 +44,7 @@ export const readyReasons = [
   'SecretUnusable',
   'SecretConflict',
   'SealingKeyMissing',
+  'Purging',
   'StoreUnavailable',
 ] as const
 export type ReadyReason = (typeof readyReasons)[number]

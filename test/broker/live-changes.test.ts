@@ -209,6 +209,8 @@ describe('a user who is deleted', () => {
       findApiKey: (secret) => identities.findApiKey(secret),
       isReady: () => identities.isReady(),
       organizations: () => identities.organizations(),
+      tombstoneOf: (organization) => identities.tombstoneOf(organization),
+      tombstones: () => identities.tombstones(),
       recall: () => undefined,
       versionOf: () => undefined,
     }
@@ -226,6 +228,7 @@ describe('a user who is deleted', () => {
         gap = () => handler.gap()
         return { staleness: () => 0, close: async () => {} }
       },
+      caughtUp: async () => [],
     }
     const own = await startTestBroker({ identities, controlLog: deaf })
     const ada = await connectClient(`mqtt://127.0.0.1:${own.port}`, 'ada')
@@ -250,6 +253,8 @@ test('a revocation that meets a store which does not answer is carried out once 
     findApiKey: (secret) => identities.findApiKey(secret),
     isReady: () => identities.isReady(),
     organizations: () => identities.organizations(),
+    tombstoneOf: (organization) => identities.tombstoneOf(organization),
+    tombstones: () => identities.tombstones(),
     recall: () => undefined,
     count: (...parameters) => identities.count(...parameters),
     versionOf: () => undefined,

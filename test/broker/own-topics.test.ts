@@ -287,6 +287,7 @@ describe('what begins with $cloudsignal/ and is nothing', () => {
 test('a renewal that the control log has not told of is found when the old end comes', async () => {
   const deaf: BrokerOptions['controlLog'] = {
     follow: async () => ({ staleness: () => 0, close: async () => {} }),
+    caughtUp: async () => [],
   }
   const own = await startTestBroker({
     controlLog: deaf,

@@ -123,6 +123,46 @@ export function describeIdentityStore(name: string, create: () => Promise<Identi
       expect(await store.organizations()).toEqual([])
     })
 
+    test('an organization that is removed leaves a tombstone, until there is one again', async () => {
+      const { store } = await create()
+      await store.put('organization', org, 'organization', anOrganization())
+      await store.put('organization', anotherOrganizationId, 'organization', anOrganization({ retain: true }))
+      expect([await store.tombstoneOf(org), await store.tombstones()]).toEqual([undefined, []])
+      const before = Date.now() - 1_000
+      for (const each of [org, anotherOrganizationId])
+        await store.remove('organization', each, 'organization')
+      const [tombstone, other] = [
+        await store.tombstoneOf(org),
+        await store.tombstoneOf(anotherOrganizationId),
+      ]
+      expect(tombstone).toMatchObject({ organization: org, retains: false })
+      expect(tombstone?.at).toBeGreaterThan(before)
+      expect(other?.retains).toBe(true)
+      expect(await store.tombstones()).toEqual(expect.arrayContaining([tombstone, other]))
+      await store.put('user', org, 'ada', user)
+      await store.remove('user', org, 'ada')
+      expect(await store.remove('organization', org, 'organization')).toBe(false)
+      expect(await store.tombstoneOf(org)).toEqual(tombstone)
+      await store.put('organization', org, 'organization', anOrganization())
+      expect([await store.tombstoneOf(org), await store.tombstones()]).toEqual([undefined, [other]])
+    })
+
+    test('a tombstone is forgotten when somebody says so, and never another one of the organization', async () => {
+      const { store } = await create()
+      const bury = async () => {
+        await store.put('organization', org, 'organization', anOrganization())
+        await store.remove('organization', org, 'organization')
+        return (await store.tombstones())[0] ?? Promise.reject(new Error('there is no tombstone'))
+      }
+      const former = await bury()
+      const tombstone = await bury()
+      expect(tombstone.id).not.toBe(former.id)
+      await store.forget(former)
+      expect(await store.tombstones()).toEqual([tombstone])
+      await store.forget(tombstone)
+      expect([await store.tombstoneOf(org), await store.tombstones()]).toEqual([undefined, []])
+    })
+
     test('an API key is found by its secret, and by no other text', async () => {
       const { store } = await create()
       const secret = generateSecret('sk')

@@ -109,6 +109,7 @@ const scenarios: Readonly<
     user('keyless', { passwordSecretRef: { name: 'keyless' } }),
   ],
   SecretConflict: ['MqttUser crowded', secret('crowded-mqtt', { password: 'somebody’s' }), user('crowded')],
+  Purging: ['Organization heir', manifest('Organization', 'heir', { shortId: 'ccccddddeeee' })],
   SealingKeyMissing: [
     'IdentityProvider legacy',
     secret('legacy', { secret: 'x'.repeat(32) }),
@@ -160,6 +161,8 @@ describe.skipIf(whyNoControlPlane !== undefined)('the operator under the rights 
 
   test('gives every reason for which an object is not ready, with what to do, and no other', async () => {
     const entries = Object.entries(scenarios)
+    // One of the short id of `heir` was deleted, and no broker runs.
+    await cluster.redis.set(redisKeys().tombstone('org_ccccddddeeee'), '1 delete')
     await cluster.apply(...entries.flatMap(([, [, ...objects]]) => objects as object[]))
     const expected = new Map(
       entries.map(([reason, [name]]) => [name, `${reason === 'Synced' ? 'True' : 'False'} ${reason}`]),

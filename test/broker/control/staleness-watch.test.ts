@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { ControlLogReader } from '#core/stores/control-log.ts'
+import type { BrokerOptions } from '../../../broker/broker.ts'
 import { connectClient, everything, startTestBroker, type TestBroker } from '../../fixtures/broker.ts'
 import { eventually } from '../../fixtures/eventually.ts'
 
@@ -9,8 +9,9 @@ describe('a replica that could not read the control log', () => {
   let staleness = 0
   let own: TestBroker
   let url: string
-  const controlLog: ControlLogReader = {
+  const controlLog: BrokerOptions['controlLog'] = {
     follow: async () => ({ staleness: () => staleness, close: async () => {} }),
+    caughtUp: async () => [],
   }
 
   beforeEach(async () => {

@@ -9,6 +9,7 @@ import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { RedisMarks } from '#core/stores/redis-marks.ts'
+import { RedisPurgeMarks } from '#core/stores/redis-purge-marks.ts'
 import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
 import { RedisClientRegistry } from '../../../broker/cluster/redis-client-registry.ts'
 import { RedisPersistence } from '../../../broker/persistence/redis-persistence.ts'
@@ -19,6 +20,7 @@ import { describeCredentialStore } from '../../contracts/credential-store.ts'
 import { describeGroupPersistence } from '../../contracts/groups.ts'
 import { describeIdentityStore } from '../../contracts/identity-store.ts'
 import { describeMarks } from '../../contracts/marks.ts'
+import { describePurgeMarks } from '../../contracts/purge-marks.ts'
 import { describeRateLimiter } from '../../contracts/rate-limiter.ts'
 import { describeRetainedMessages } from '../../contracts/retained-messages.ts'
 import { describeSessionPersistence } from '../../contracts/session-persistence.ts'
@@ -78,6 +80,40 @@ describeApiKeyUses('uses of API keys, as the token service', async () => {
   return new RedisApiKeyUses(as('token-service'), keys)
 })
 
+describePurgeMarks('marks of purges, as the broker', async () => {
+  await empty()
+  return new RedisPurgeMarks(as('broker'), keys)
+})
+
+test('marks of purges, and whether a broker lives, are read as the operator', async () => {
+  await empty()
+  const marks = new RedisPurgeMarks(as('operator'), keys)
+  const tombstone = { organization: anOrganizationId, id: '1', at: 0, retains: false }
+  await new RedisPurgeMarks(as('broker'), keys).mark(tombstone, 'purged', 5)
+  expect(await marks.of(anOrganizationId)).toEqual({ tombstone: '1', state: 'purged', at: 5 })
+  expect((await marks.all()).size).toBe(1)
+  expect(await marks.hasBroker()).toBe(false)
+  await admin.zadd(keys.replicas, Date.now() + 60_000, 'r1')
+  expect(await marks.hasBroker()).toBe(true)
+  await admin.zadd(keys.replicas, Date.now() - 60_000, 'r1')
+  expect(await marks.hasBroker()).toBe(false)
+  await expect(marks.mark(tombstone, 'settled', 6)).rejects.toMatchObject({ code: 'store-unavailable' })
+})
+
+test('the lease of who purges is one replica’s, until that gives it back or its time is over', async () => {
+  await empty()
+  const marks = new RedisPurgeMarks(as('broker'), keys)
+  expect(await marks.lease('r1', 60_000)).toBe(true)
+  expect(await marks.lease('r1', 60_000)).toBe(true)
+  expect(await marks.lease('r2', 60_000)).toBe(false)
+  await marks.release('r2')
+  expect(await marks.lease('r2', 60_000)).toBe(false)
+  await marks.release('r1')
+  expect(await marks.lease('r2', 1)).toBe(true)
+  await pause(20)
+  expect(await marks.lease('r1', 60_000)).toBe(true)
+})
+
 describeControlLog('the control log, as the broker', async () => {
   await empty()
   await admin.zadd(keys.replicas, Date.now() + 60_000, 'r1')
@@ -135,6 +171,9 @@ describe('a user of Redis', () => {
     ['operator', 'hset', mq, 'a', 'b'],
     ['operator', 'get', tmp],
     ['operator', 'zadd', keys.credentialsOf(anOrganizationId, 'exchange'), '1', 'x'],
+    ['operator', 'hset', keys.purges, 'a', 'b'],
+    ['operator', 'scan', '0'],
+    ['token-service', 'scan', '0'],
     ['operator', 'publish', `cs:{${anOrganizationId}}:mq:bus`, 'x'],
     ['token-service', 'hset', id, 'ada', '{}'],
     ['token-service', 'hset', mq, 'a', 'b'],

@@ -8,6 +8,7 @@ import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
 import { MemoryMarks } from '#core/stores/memory-marks.ts'
+import { MemoryPurgeMarks } from '#core/stores/memory-purge-marks.ts'
 import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
 import { describeApiKeyUses } from '../../contracts/api-key-uses.ts'
 import { describeAuditTrail } from '../../contracts/audit-trail.ts'
@@ -15,6 +16,7 @@ import { describeControlLog } from '../../contracts/control-log.ts'
 import { describeCredentialStore } from '../../contracts/credential-store.ts'
 import { describeIdentityStore } from '../../contracts/identity-store.ts'
 import { describeMarks } from '../../contracts/marks.ts'
+import { describePurgeMarks } from '../../contracts/purge-marks.ts'
 import { describeRateLimiter } from '../../contracts/rate-limiter.ts'
 
 function recordingLog(): { log: ControlEntry[]; writer: ControlLogWriter } {
@@ -42,6 +44,8 @@ describeCredentialStore('the credential store in memory', async () => {
 })
 
 describeApiKeyUses('uses of API keys in memory', async () => new MemoryApiKeyUses())
+
+describePurgeMarks('marks of purges in memory', async () => new MemoryPurgeMarks())
 
 describeMarks('marks in memory', async () => {
   let now = 1_700_000_000_000
