@@ -227,6 +227,7 @@ describe.skipIf(whyNoControlPlane !== undefined)('the chart on a real API server
         ['patch', 'apikeys.cloudsignal.app:status', 'default'],
         ['patch', 'mqttusers.cloudsignal.app:status', 'default'],
         ['patch', 'organizations.cloudsignal.app', 'default'],
+        ['patch', 'identityproviders.cloudsignal.app', 'default'],
         ['create', 'secrets', 'default'],
         ['patch', 'secrets', 'default'],
         ['create', 'events.events.k8s.io', 'default'],

@@ -23,7 +23,7 @@ owns them. It changes a Secret only to rotate the password that it generated int
   verbs: [get, list, watch]
 # Finalizers, and the short id of an Organization.
 - apiGroups: [cloudsignal.app]
-  resources: [organizations, mqttusers]
+  resources: [organizations, identityproviders, mqttusers]
   verbs: [patch]
 - apiGroups: [cloudsignal.app]
   resources:
