@@ -283,6 +283,116 @@ describe.skipIf(whyNoControlPlane !== undefined)('from kubectl apply to a messag
     expect(text).not.toContain(globex)
   })
 
+  describe('an identity provider', () => {
+    const patch = (name: string, spec: object): Promise<unknown> =>
+      cluster.plane.kubectl([
+        'patch',
+        'identityprovider',
+        name,
+        '--namespace=default',
+        '--type=merge',
+        `--patch=${JSON.stringify({ spec })}`,
+      ])
+    const remove = (kind: string, name: string): Promise<unknown> =>
+      cluster.plane.kubectl(['delete', kind, name, '--namespace=default', '--wait=false'])
+    const exchanged = async (token: string, provider: string): Promise<Credential> => {
+      const response = await exchange(token, apiKey, provider)
+      expect(response.status).toBe(200)
+      return (await response.json()) as Credential
+    }
+    const codeOf = async (response: Response): Promise<unknown> =>
+      ((await response.json()) as { code?: unknown }).code
+    let stranger: TestClient
+    beforeAll(async () => {
+      const demo = await cluster.get<{ spec: object }>('identityprovider', 'default', 'demo')
+      const metadata = { name: 'second', namespace: 'default' }
+      const object = { apiVersion: 'cloudsignal.app/v1alpha1', kind: 'IdentityProvider', metadata }
+      await cluster.apply({ ...object, spec: demo?.spec })
+      await cluster.ready('identityprovider', 'default', 'second', 'True Synced')
+      const token = await issuer.tokenFor('stranger')
+      stranger = await connect('mqtts of 1', await exchanged(token, 'second'), 5)
+    })
+
+    test('that is suspended ends what was exchanged there on every replica, for good, and exchanges nothing', async () => {
+      const token = await issuer.tokenFor('alice')
+      const credential = await exchanged(token, 'demo')
+      const alices = [await connect('mqtts of 0', credential, 5), await connect('wss of 1', credential, 4)]
+      await patch('demo', { suspended: true })
+      await eventually('her connections are closed', () => alices.every((alice) => alice.closed()))
+      expect(alices[0]?.goodbyes).toEqual([0x98])
+      await cluster.ready('identityprovider', 'default', 'demo', 'False Suspended')
+      expect(await codeOf(await exchange(token))).toBe('provider_suspended')
+      await patch('demo', { suspended: false })
+      await cluster.ready('identityprovider', 'default', 'demo', 'True Synced')
+      await expect(connect('mqtts of 0', credential, 5)).rejects.toMatchObject({ code: 0x86 })
+      await eventually('a new token is exchanged', async () => {
+        return (await exchange(await issuer.tokenFor('alice'))).status === 200
+      })
+      expect(await codeOf(await exchange(token))).toBe('token_revoked')
+      expect(stranger.closed()).toBe(false)
+    })
+
+    test('that accepts less ends what was exchanged, and judges the same token anew', async () => {
+      const token = await issuer.tokenFor('alice')
+      const alice = await connect('mqtts of 0', await exchanged(token, 'demo'), 5)
+      await patch('demo', { allowAnonymous: true })
+      await cluster.ready('identityprovider', 'default', 'demo', 'True Synced')
+      expect(alice.closed()).toBe(false)
+      await patch('demo', { allowAnonymous: false })
+      await eventually('her connection is closed', () => alice.closed())
+      await connect('mqtts of 1', await exchanged(token, 'demo'), 5)
+      expect(stranger.closed()).toBe(false)
+    })
+
+    test('whose Secret is missing exchanges nothing and ends nothing; deleted, it ends all', async () => {
+      const jwtSecret = await secret('default', 'supabase-jwt', 'secret')
+      const claims = providerSamples.supabase.claims(Math.floor(Date.now() / 1000))
+      const token = await signShared(jwtSecret, claims)
+      const carol = await connect('mqtts of 0', await exchanged(token, 'supabase-legacy'), 5)
+      await remove('secret', 'supabase-jwt')
+      await cluster.ready('identityprovider', 'default', 'supabase-legacy', 'False SecretNotFound')
+      const refused = await exchange(token, apiKey, 'supabase-legacy')
+      expect([refused.status, await codeOf(refused)]).toEqual([503, 'provider_unavailable'])
+      expect(carol.closed()).toBe(false)
+      await remove('identityprovider', 'supabase-legacy')
+      await eventually('the connection is closed', () => carol.closed())
+      expect(await codeOf(await exchange(token, apiKey, 'supabase-legacy'))).toBe('provider_not_found')
+      expect(stranger.closed()).toBe(false)
+    })
+
+    test('that is deleted and made anew by that name takes new tokens', async () => {
+      const token = await issuer.tokenFor('alice')
+      const alice = await connect('wss of 0', await exchanged(token, 'demo'), 5)
+      const demo = await cluster.get<{ metadata: object; spec: object }>(
+        'identityprovider',
+        'default',
+        'demo',
+      )
+      await cluster.plane.kubectl([
+        'delete',
+        'identityprovider',
+        'demo',
+        '--namespace=default',
+        '--timeout=30s',
+      ])
+      await eventually('her connection is closed', () => alice.closed())
+      const metadata = { name: 'demo', namespace: 'default' }
+      await cluster.apply({
+        apiVersion: 'cloudsignal.app/v1alpha1',
+        kind: 'IdentityProvider',
+        metadata,
+        spec: demo?.spec,
+      })
+      await cluster.ready('identityprovider', 'default', 'demo', 'True Synced')
+      const again = await eventually('a new token is exchanged', async () => {
+        const response = await exchange(await issuer.tokenFor('alice'))
+        return response.status === 200 ? ((await response.json()) as Credential) : undefined
+      })
+      const newcomer = await connect('mqtts of 1', again, 5)
+      expect([newcomer.closed(), stranger.closed()]).toEqual([false, false])
+    })
+  })
+
   test('no program wrote a secret into its log', async () => {
     const { password } = await permanent('default', 'backend')
     const logs = [...replicas.map(({ program }) => program), tokenService, operator].map((program) =>

@@ -78,10 +78,10 @@ describe.skipIf(whyNoControlPlane !== undefined)('an operator that is killed aft
       })
       const access = [{ effect: 'allow', actions: ['publish'], topics: ['a'] }]
       const rotation = { interval: '1h', overlap: '10m' }
-      await this.#create('Organization', 'acme', { shortId: 'k7xm4pqr2n5t' })
-      await this.#create('AccessList', 'devices', { organizationRef, rules: access })
-      await this.#create('ApiKey', 'key', { organizationRef, type: 'secret', scopes: ['exchange'] })
-      await this.#create('MqttUser', 'ada', { organizationRef, access, rotation })
+      await this.create('Organization', 'acme', { shortId: 'k7xm4pqr2n5t' })
+      await this.create('AccessList', 'devices', { organizationRef, rules: access })
+      await this.create('ApiKey', 'key', { organizationRef, type: 'secret', scopes: ['exchange'] })
+      await this.create('MqttUser', 'ada', { organizationRef, access, rotation })
     }
 
     operate(diesAfter?: number): Promise<'died' | 'finished'> {
@@ -147,7 +147,7 @@ describe.skipIf(whyNoControlPlane !== undefined)('an operator that is killed aft
       return new Set(entries.map(([, fields]) => `${fields[1]} ${fields[5]}`))
     }
 
-    async #create(kind: Parameters<typeof resourceTypeOf>[0], name: string, spec: object): Promise<void> {
+    async create(kind: Parameters<typeof resourceTypeOf>[0], name: string, spec: object): Promise<void> {
       const metadata = { name, namespace: this.namespace }
       await api.create<Manifest>(resourceTypeOf(kind), {
         apiVersion: 'cloudsignal.app/v1alpha1',
@@ -256,6 +256,25 @@ describe.skipIf(whyNoControlPlane !== undefined)('an operator that is killed aft
         expect(await world.get('MqttUser', 'ada'), where).toBeUndefined()
         expect(await world.store.names('user', org), where).toEqual([])
         expect(await world.store.names('access-list', org), where).toEqual(['devices'])
+      },
+    )
+    expect(calls).toBeGreaterThan(2)
+  })
+
+  test('while a provider is deleted ends what it issued, and tells everybody', async () => {
+    const calls = await killEverywhere(
+      'provider',
+      async (world) => {
+        const oidc = { issuer: 'https://issuer.example.com', audience: ['app'] }
+        await world.create('IdentityProvider', 'login', { organizationRef, type: 'oidc', oidc })
+        await world.operate()
+        await world.delete('IdentityProvider', 'login')
+      },
+      async (world, where) => {
+        expect(await world.get('IdentityProvider', 'login'), where).toBeUndefined()
+        expect(await world.store.names('provider', org), where).toEqual([])
+        expect(await redis.zrange(world.keys.barriers(org), 0, -1), where).toEqual(['provider:login'])
+        expect([...(await world.told())], where).toContain('barrier provider:login')
       },
     )
     expect(calls).toBeGreaterThan(2)

@@ -11,6 +11,7 @@ import {
   anOrganization,
   anOrganizationId,
   anotherOrganizationId,
+  aProvider,
   aUser,
 } from '../../fixtures/records.ts'
 import { type ConnectedRedis, startConnectedRedis } from '../../fixtures/connected-redis.ts'
@@ -123,6 +124,57 @@ describe('a writer of an earlier term', () => {
     expect(await current.organizations()).toEqual([])
     await current.takeOver()
     expect(log).toHaveLength(2)
+  })
+
+  describe('that died after it ended what a provider had issued, before anybody was told,', () => {
+    const dying = (): RedisIdentityStore =>
+      new RedisIdentityStore(redis, keys, { append: () => Promise.reject(new Error('killed')) }, () => 6)
+    const told = (): string[] => log.map(({ type, name }) => `${type} ${name}`).toSorted()
+    const raised = async (target: string): Promise<boolean> =>
+      (await redis.zscore(keys.barriers(org), target)) !== null
+    beforeEach(async () => {
+      await old.put('provider', org, 'login', aProvider())
+      log.length = 0
+    })
+
+    test.each<[string, string, (store: RedisIdentityStore) => Promise<boolean>]>([
+      ['removed its record', 'provider:login', (store) => store.remove('provider', org, 'login')],
+      [
+        'suspended it',
+        'provider:login',
+        (store) => store.put('provider', org, 'login', aProvider({ closed: 'suspended' }), 'for-good'),
+      ],
+      [
+        'made it accept less',
+        'terms:login',
+        (store) => store.put('provider', org, 'login', aProvider({ settings: {} }), 'judged-anew'),
+      ],
+    ])('and %s: whoever takes over tells it, and so does the same one when it tries again', async (...of) => {
+      const [, target, write] = of
+      await expect(write(dying())).rejects.toThrow('killed')
+      expect(await raised(target)).toBe(true)
+      const at = await redis.zscore(keys.barriers(org), target)
+      expect(await write(old)).toBe(true)
+      expect(told()).toEqual([`barrier ${target}`, 'provider login'])
+      expect(await redis.zscore(keys.barriers(org), target)).toBe(at)
+      expect(await redis.exists(keys.identityOutbox(org))).toBe(0)
+      log.length = 0
+      await old.put('provider', org, 'login', aProvider({ ttl: 77 }))
+      log.length = 0
+      await expect(write(dying())).rejects.toThrow('killed')
+      await current.takeOver()
+      expect(told()).toEqual([`barrier ${target}`, 'provider login'])
+      expect(await redis.exists(keys.identityOutbox(org))).toBe(0)
+    })
+
+    test('and hung before: nothing ends by its word', async () => {
+      await current.takeOver()
+      await expect(old.remove('provider', org, 'login')).rejects.toMatchObject(superseded)
+      await expect(
+        old.put('provider', org, 'login', aProvider({ ttl: 77 }), 'for-good'),
+      ).rejects.toMatchObject(superseded)
+      expect([await redis.exists(keys.barriers(org)), log]).toEqual([0, []])
+    })
   })
 
   test('is told from one of the present term, and from who has no term', async () => {
