@@ -23,6 +23,8 @@ export interface ArrivalOptions {
 /** A TCP connection on its way to its protocol: counted, and bounded in time, until somebody takes it. */
 export class Arrival {
   readonly socket: Socket
+  /** Of a proxy, before what the peer itself says. */
+  headerBytes = 0
   #address: string
   readonly #options: ArrivalOptions
   #isCounted: boolean
@@ -64,8 +66,10 @@ export class Arrival {
     return this.#isCounted
   }
 
+  /** Counted only where the peer has said something: health checks of load balancers come and go. */
   drop(why: Dropped): void {
-    this.#options.dropped(why)
+    const isFault = why === 'handshake-timeout' || this.socket.bytesRead > this.headerBytes
+    if (isFault || why === 'too-many') this.#options.dropped(why)
     this.#leave()
     this.socket.destroy()
   }

@@ -52,6 +52,7 @@ function readHeader(arrival: Arrival, pass: (arrival: Arrival) => void): void {
     socket.off('readable', look)
     socket.off('end', ended)
     if (header === 'malformed') return arrival.drop('proxy-header')
+    arrival.headerBytes = header.length
     if (header.address !== undefined && !arrival.speaksFor(header.address)) return
     if (read.length > header.length) socket.unshift(read.subarray(header.length))
     pass(arrival)

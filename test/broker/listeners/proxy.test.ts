@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { Registry } from 'prom-client'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import type { AuditEvent } from '#core/audit/audit-event.ts'
 import { AddressRanges } from '#core/network/address-ranges.ts'
@@ -22,8 +22,12 @@ let registry: Registry
 const events: AuditEvent[] = []
 const sockets: Socket[] = []
 
-beforeEach(async () => {
+beforeAll(async () => {
   certificate = await makeCertificate()
+})
+afterAll(() => certificate.remove())
+
+beforeEach(async () => {
   registry = new Registry()
   events.length = 0
   const plain = { host: '127.0.0.1', port: 0 }
@@ -43,7 +47,6 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const socket of sockets.splice(0)) socket.destroy()
   await broker.stop()
-  await certificate.remove()
 })
 
 function dial(name: Name, localAddress: string): Socket {
@@ -96,6 +99,62 @@ describe.each(['mqtt', 'mqtts', 'ws', 'wss'] as const)('behind a load balancer, 
   ])('a client is known by the address that it comes from, in %s', async (_name, chunks) => {
     expect(await connackAfter(name, balancer, chunks)).toBe(accepted)
     expect(addresses()).toEqual(['203.0.113.9'])
+  })
+
+  test.each([
+    ['version 1', proxyV1()],
+    ['version 2', proxyV2({ tlvs: tlv(4, 3) })],
+  ])('a header of %s may be cut at every byte', async (_name, header) => {
+    const cuts = Array.from({ length: header.length - 1 }, (_, index) => index + 1)
+    for (let at = 0; at < cuts.length; at += 10) {
+      const answers = cuts
+        .slice(at, at + 10)
+        .map((cut) =>
+          connackAfter(
+            name,
+            balancer,
+            [header.subarray(0, cut), header.subarray(cut)],
+            connectBytes(4, { clientId: `c${cut}` }),
+          ),
+        )
+      expect(new Set(await Promise.all(answers))).toEqual(new Set([accepted]))
+    }
+    expect(new Set(addresses())).toEqual(new Set(['203.0.113.9']))
+  })
+
+  test('a header that lies about its length swallows the client, or leaves what is none', async () => {
+    const full = proxyV2({ tlvs: tlv(0xea, 9) })
+    for (const length of [24 + 50, 12]) {
+      const lie = Buffer.from(full)
+      lie.writeUInt16BE(length, 14)
+      expect(await connackAfter(name, balancer, [lie])).toBe('')
+    }
+    expect(events.filter(({ event }) => event === 'client.connected')).toEqual([])
+  })
+
+  test('a header with 4 KB of what nobody knows is skipped', async () => {
+    const header = proxyV2({ tlvs: Buffer.concat([tlv(0xf7, 2_000), tlv(0x30, 2_000)]) })
+    expect(await connackAfter(name, balancer, [header])).toBe(accepted)
+    expect(addresses()).toEqual(['203.0.113.9'])
+  })
+
+  test.each([
+    ['says nothing', balancer, Buffer.alloc(0)],
+    ['says that it is for itself', balancer, proxyV2({ command: 0 })],
+    ['says so in version 1', balancer, Buffer.from('PROXY UNKNOWN\r\n')],
+    ['is not trusted and says nothing', stranger, Buffer.alloc(0)],
+  ])('a health check that %s, and goes, is no fault', async (_what, from, bytes) => {
+    for (const leave of [(socket: Socket) => socket.end(), (socket: Socket) => socket.resetAndDestroy()]) {
+      const socket = dial(name, from)
+      await once(socket, 'connect')
+      if (bytes.length > 0) socket.write(bytes)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      leave(socket)
+      socket.resume()
+      await once(socket, 'close')
+    }
+    expect(await connackAfter(name, balancer, [proxyV1()])).toBe(accepted)
+    expect(await registry.metrics()).not.toMatch(/connections_dropped_total\{.*\} [1-9]/)
   })
 
   test('a header for the balancer itself leaves its own address', async () => {

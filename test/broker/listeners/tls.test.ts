@@ -1,15 +1,19 @@
 import { once } from 'node:events'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions, type PeerCertificate } from 'node:tls'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { makeCertificate, type TestCertificate } from '../../fixtures/certificates.ts'
 import { connectClient, everything, startTestBroker, type TestBroker } from '../../fixtures/broker.ts'
 
 let broker: TestBroker
 let certificate: TestCertificate
 
-beforeEach(async () => {
+beforeAll(async () => {
   certificate = await makeCertificate()
+})
+afterAll(() => certificate.remove())
+
+beforeEach(async () => {
   const address = { host: '127.0.0.1', port: 0, cert: certificate.cert, key: certificate.key }
   broker = await startTestBroker({
     listeners: { mqtts: address, wss: address },
@@ -21,7 +25,6 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await broker.stop()
-  await certificate.remove()
 })
 
 /** The certificate that the broker shows, or why there is no handshake. */
