@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net'
 import { openAudit } from '#core/audit/program-audit.ts'
 import { systemClock } from '#core/clock.ts'
 import { listenError, startProbeServer } from '#core/process/probe-server.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { Log } from '#core/process/logger.ts'
 import { type ProgramContext, runProgram } from '#core/process/program.ts'
 import { programRegistry } from '#core/metrics/program-registry.ts'
@@ -23,6 +24,7 @@ import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
 import { RedisSessionDirectory } from '#core/stores/redis-session-directory.ts'
 import { findClusterAccess } from '../kubernetes/cluster-access.ts'
 import { type App, buildApp } from './app.ts'
+import { finishRevocations } from './finish-revocations.ts'
 import { type Settings, settings, shutdownMs } from './settings.ts'
 import { ClusterClient } from './users/cluster-client.ts'
 import { KubernetesUsers } from './users/kubernetes-users.ts'
@@ -78,11 +80,12 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
     'Time since the control log was read to its end; while it is long, records are read from Redis each time',
     () => identities.staleness() / 1_000,
   )
+  const credentials = new RedisCredentialStore(redis, keys, controlLog)
   const userResources = settings.usersApi ? await openUsers(settings, log, shutdown) : undefined
   const app = buildApp({
     ...(userResources === undefined ? {} : { userResources }),
     identities,
-    credentials: new RedisCredentialStore(redis, keys, controlLog),
+    credentials,
     control: controlLog,
     sessions: new RedisSessionDirectory(redis, keys),
     keyUses: new RedisApiKeyUses(redis, keys),
@@ -111,6 +114,8 @@ async function run({ settings, log, shutdown }: ProgramContext<Settings>): Promi
       ...(settings.wssUrl === '' ? {} : { wss: settings.wssUrl }),
     },
   })
+  const finish = (organization: OrganizationId): Promise<void> => credentials.finishRevocations(organization)
+  void finishRevocations({ identities, finish, log, signal: shutdown.signal })
   // From the first moment on; while Redis is away the answer is 503.
   shutdown.add('http', () => app.close())
   const port = await listen(app, settings.httpPort, settings.httpHost)

@@ -62,7 +62,7 @@ export interface CredentialStore extends CredentialRenewer {
 
   /**
    * Ends it now and says so in the control log, also when it was gone already; and that its principal is gone, when it
-   * was the last one of that.
+   * was the last one of that. What ended in between is told when it is revoked again.
    */
   revoke(organization: OrganizationId, local: string): Promise<Revoked>
 

@@ -119,3 +119,16 @@ for _, index in ipairs(KEYS) do
   until missing == 0 or #batch == 0
 end
 return answer`)
+
+/**
+ * Keys: the credential, the hash of what is untold, and perhaps the sets that list it. Values: its name, its principal or
+ * '', and how many seconds the hash lives. The answer: whether it was there, and perhaps when it went and of whom it was.
+ */
+export const removeCredential = redisScript(`${clockLua}
+local removed = redis.call('DEL', KEYS[1])
+for i = 3, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
+if ARGV[2] ~= '' then
+  redis.call('HSET', KEYS[2], ARGV[1], ms(clock()) .. ' ' .. ARGV[2])
+  redis.call('EXPIRE', KEYS[2], ARGV[3])
+end
+return { removed, redis.call('HGET', KEYS[2], ARGV[1]) }`)

@@ -8,7 +8,7 @@ import {
 import { DomainError } from '#core/errors.ts'
 import type { Principal } from '#core/identity/principal.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
-import { type ControlLogWriter, formatMoment } from './control-log.ts'
+import { type ControlLogWriter, formatMoment, type Moment, parseMoment } from './control-log.ts'
 import {
   comparePositions,
   type CredentialPage,
@@ -34,6 +34,7 @@ import {
   listCredentials,
   raiseBarrier,
   readCredential,
+  removeCredential,
 } from './redis-credential-scripts.ts'
 import { RedisRateLimiter } from './redis-rate-limiter.ts'
 import type { RedisKeys } from './redis-keys.ts'
@@ -41,6 +42,8 @@ import type { RedisKeys } from './redis-keys.ts'
 const codec = recordCodec('credential', CredentialRecordSchema)
 /** Longer than anything lives. */
 const endlessSeconds = 1e9
+/** A process that ended comes back within that time, or another one. */
+const untoldSeconds = 86_400
 
 /** What a broker needs: it reads credentials and prolongs them. */
 export class RedisCredentialRenewer implements CredentialRenewer {
@@ -165,15 +168,25 @@ export class RedisCredentialStore extends RedisCredentialRenewer implements Cred
   }
 
   async revoke(organization: OrganizationId, local: string): Promise<Revoked> {
-    const key = this.keys.credential(organization, local)
-    const text = await fromRedis(() => this.redis.get(key))
+    const text = await fromRedis(() => this.redis.get(this.keys.credential(organization, local)))
     // One that can not be read has to go all the same; what lists it ends by itself.
     const record = text === null ? undefined : decodeOrNothing(text)
-    const revoked = await this.#end(organization, local, record)
-    if (record === undefined || !(await this.#isGone(organization, record.principal))) return revoked
-    const name = formatMoment({ at: timeOfPosition(revoked.positions[0] ?? ''), of: record.principal })
-    const position = await this.log.append({ type: 'principal', organization, name })
-    return { ...revoked, positions: [...revoked.positions, position] }
+    const { wasThere, untold } = await this.#remove(organization, local, record)
+    const positions = [await this.log.append({ type: 'credential', organization, name: local })]
+    if (untold === undefined) return { wasThere, positions }
+    const principal = untold.of as Principal
+    if (await this.#isGone(organization, principal)) {
+      const name = formatMoment({ at: untold.at, of: principal })
+      positions.push(await this.log.append({ type: 'principal', organization, name }))
+    }
+    await fromRedis(() => this.redis.hdel(this.keys.untold(organization), local))
+    return { wasThere: true, positions }
+  }
+
+  /** Tells of what was revoked by a process that ended before it had told all of it. */
+  async finishRevocations(organization: OrganizationId): Promise<void> {
+    const untold = await fromRedis(() => this.redis.hgetall(this.keys.untold(organization)))
+    for (const local of Object.keys(untold)) await this.revoke(organization, local)
   }
 
   async list(
@@ -197,8 +210,30 @@ export class RedisCredentialStore extends RedisCredentialRenewer implements Cred
   /** Nothing of it lives. One that stands for nobody but itself goes with its credential. */
   async #isGone(organization: OrganizationId, principal: Principal): Promise<boolean> {
     if (principal.startsWith('tmp:')) return false
-    const { credentials } = await this.list(organization, { principals: [principal], limit: 1 })
-    return credentials.length === 0
+    let after: CredentialPosition | undefined
+    do {
+      const page = { principals: [principal], limit: 100, ...(after === undefined ? {} : { after }) }
+      const { credentials, next } = await this.list(organization, page)
+      // A page of those behind a barrier is empty, and not the last one.
+      if (credentials.length > 0) return false
+      after = next
+    } while (after !== undefined)
+    return true
+  }
+
+  /** In one step with a note of what is still to be told, and of whom; that is there too where it was removed before. */
+  async #remove(
+    organization: OrganizationId,
+    local: string,
+    record: IssuedCredential | undefined,
+  ): Promise<{ readonly wasThere: boolean; readonly untold: Moment | undefined }> {
+    const key = this.keys.credential(organization, local)
+    const sets = record === undefined ? [] : this.keysOf(organization, local, record).slice(1)
+    const keys = [key, this.keys.untold(organization), ...sets]
+    const values = [local, record?.principal ?? '', untoldSeconds]
+    const answer = await fromRedis(() => removeCredential(this.redis, keys, values))
+    const [removed, note = ''] = answer as [number, string?]
+    return { wasThere: removed === 1, untold: parseMoment(note) }
   }
 
   async #read(
@@ -218,24 +253,18 @@ export class RedisCredentialStore extends RedisCredentialRenewer implements Cred
     return read.filter((one) => barriersOf(one).every((target) => one.issuedAt > (raised.get(target) ?? 0)))
   }
 
-  /** It leaves the sets last: one that could not be told is found there, and told, again. */
+  /** Others of its principal live. It leaves the sets last: one that could not be told is found there, and told, again. */
   async #end(
     organization: OrganizationId,
     local: string,
-    record: Pick<CredentialRecord, 'principal' | 'kind'> | undefined,
-  ): Promise<Revoked> {
-    const removed = await fromRedis(() => this.redis.del(this.keys.credential(organization, local)))
-    const position = await this.log.append({ type: 'credential', organization, name: local })
-    const revoked = { wasThere: removed === 1, positions: [position] }
-    if (record === undefined) return revoked
-    const [, ...sets] = this.keysOf(organization, local, record)
+    record: Pick<CredentialRecord, 'principal' | 'kind'>,
+  ): Promise<void> {
+    const [key, ...sets] = this.keysOf(organization, local, record)
+    await fromRedis(() => this.redis.del(key))
+    await this.log.append({ type: 'credential', organization, name: local })
     await fromRedis(() => Promise.all(sets.map((set) => this.redis.zrem(set, local))))
-    return revoked
   }
 }
-
-/** Redis' time, in ms. */
-const timeOfPosition = (position: string): number => Number(position.split('-')[0])
 
 function positionsOf(answer: readonly string[]): CredentialPosition[] {
   const positions: CredentialPosition[] = []

@@ -31,6 +31,8 @@ export interface RedisKeys {
   credential(organization: OrganizationId, local: string): string
   /** Sorted set: local parts of the live credentials of a principal or a kind, by when they end; ends with the last. */
   credentialsOf(organization: OrganizationId, of: Principal | CredentialKind): string
+  /** Hash that ends by itself: credentials that were revoked, of which not all has been told in the control log. */
+  untold(organization: OrganizationId): string
   /** String that expires by itself: when a bucket of a rate limit is full again. */
   rate(organization: OrganizationId | undefined, bucket: string): string
   /** String that expires by itself: when an API key was last used, in ms. */
@@ -87,6 +89,7 @@ export function redisKeys(prefix: string = defaultKeyPrefix): RedisKeys {
     epoch: `${shared}:id:epoch`,
     credential: (organization, local) => `${prefix}:{${organization}}:tmp:${local}`,
     credentialsOf: (organization, of) => `${prefix}:{${organization}}:tmp:of:${of}`,
+    untold: (organization) => `${prefix}:{${organization}}:tmp:untold`,
     rate: (organization, bucket) =>
       organization === undefined
         ? `${shared}:tmp:rate:${bucket}`

@@ -164,6 +164,21 @@ export function describeCredentialStore(name: string, create: () => Promise<Cred
       expect(parseMoment(told()[0]?.name ?? '')?.of).toBe(record.principal)
     })
 
+    test('what a barrier ended is nothing of a principal, and does not hide what came after it', async () => {
+      const { store, log, pass } = await create()
+      const told = (): ControlEntry[] => log.filter(({ type }) => type === 'principal')
+      await store.create(org, 'tmp_1', record, 60)
+      await store.create(org, 'tmp_2', record, 70)
+      await store.raiseBarrier(org, `principal:${record.principal}`)
+      await pass(5)
+      await store.create(org, 'tmp_3', record, 80)
+      await store.create(org, 'tmp_4', record, 80)
+      await store.revoke(org, 'tmp_3')
+      expect(told()).toEqual([])
+      await store.revoke(org, 'tmp_4')
+      expect(told()).toHaveLength(1)
+    })
+
     test('one that stands for nobody but itself is told of once', async () => {
       const { store, log } = await create()
       await store.create(org, 'tmp_1', { ...record, kind: 'anonymous', principal: 'tmp:tmp_1' }, 60)

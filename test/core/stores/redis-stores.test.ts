@@ -128,6 +128,57 @@ describe('on Redis', () => {
     expect(left).toBeLessThan(86_400_000 + 61_000)
   })
 
+  describe('a revocation that a process did not live to tell all of', () => {
+    const record = aCredential('tmp_1', 'secret', { principal: 'sub:ada' })
+    const interrupted = async (toldBefore: number) => {
+      const keys = freshKeys()
+      const { log, writer } = recordingLog()
+      const store = new RedisCredentialStore(redis, keys, writer)
+      await store.create(anOrganizationId, 'tmp_1', record, 60)
+      const dying: ControlLogWriter = {
+        append: (entry) =>
+          log.length < toldBefore ? writer.append(entry) : Promise.reject(new Error('died')),
+      }
+      const revoking = new RedisCredentialStore(redis, keys, dying).revoke(anOrganizationId, 'tmp_1')
+      await expect(revoking).rejects.toThrow('died')
+      expect(log.map(({ type }) => type)).toEqual(['credential', 'principal'].slice(0, toldBefore))
+      const note = await redis.hget(keys.untold(anOrganizationId), 'tmp_1')
+      log.length = 0
+      return { store, log, note, untold: keys.untold(anOrganizationId) }
+    }
+
+    test.each([0, 1])('after %i entries is told by whoever revokes it again, and once', async (before) => {
+      const { store, log, note, untold } = await interrupted(before)
+      expect(await redis.ttl(untold)).toBeGreaterThan(3_600)
+      const { wasThere, positions } = await store.revoke(anOrganizationId, 'tmp_1')
+      expect(wasThere).toBe(true)
+      expect(positions).toHaveLength(2)
+      expect(log).toMatchObject([
+        { type: 'credential', name: 'tmp_1' },
+        { type: 'principal', name: note },
+      ])
+      expect(note).toMatch(/^\d{13} sub:ada$/)
+      expect(await redis.exists(untold)).toBe(0)
+      expect((await store.revoke(anOrganizationId, 'tmp_1')).wasThere).toBe(false)
+    })
+
+    test('is finished by the next one that starts', async () => {
+      const { store, log, untold } = await interrupted(1)
+      await store.finishRevocations(anOrganizationId)
+      expect(log.map(({ type }) => type)).toEqual(['credential', 'principal'])
+      await store.finishRevocations(anOrganizationId)
+      expect(log).toHaveLength(2)
+      expect(await redis.exists(untold)).toBe(0)
+    })
+
+    test('ends no session of somebody who has come back meanwhile', async () => {
+      const { store, log } = await interrupted(1)
+      await store.create(anOrganizationId, 'tmp_2', record, 60)
+      await store.finishRevocations(anOrganizationId)
+      expect(log.map(({ type }) => type)).toEqual(['credential'])
+    })
+  })
+
   test('an audit trail ends by itself, and is trimmed to its hours where more comes', async () => {
     const keys = freshKeys()
     let ahead = 0
