@@ -4,47 +4,11 @@ import { parseSealingKeys } from '#core/sealing/sealing-keys.ts'
 import { findForeignKinds } from '../fixtures/foreign-kinds.ts'
 import { type ControlPlane, startControlPlane, whyNoControlPlane } from '../fixtures/kubernetes.ts'
 import { aSealingKeyText } from '../fixtures/sealing.ts'
-import { chartDirectory, manyValues, podOf, programs, render, renderText, runHelm } from './render.ts'
+import { chartDirectory, podOf, programs, render, renderText, runHelm } from './render.ts'
+import { foreignMatrix, valueMatrix } from './value-matrix.ts'
 
 // In a cluster that was given they are none of our business.
 const foreignKinds = process.env['KUBECONFIG_TEST'] ? undefined : await findForeignKinds()
-
-const withUsersApi = {
-  tokenService: { usersApi: { enabled: true } },
-  monitoring: { dashboards: { enabled: true } },
-}
-const withForeignKinds = {
-  monitoring: { monitors: { enabled: true }, rules: { enabled: true } },
-  broker: { tls: { certManager: { enabled: true, issuerRef: { name: 'ca' } } } },
-}
-const withMoreOfForeignKinds = {
-  monitoring: {
-    monitors: {
-      enabled: true,
-      labels: { release: 'prometheus' },
-      interval: '1m30s',
-      scrapeTimeout: '10s',
-    },
-    rules: {
-      enabled: true,
-      labels: { release: 'prometheus' },
-      alertLabels: { team: 'messaging' },
-      runbookUrl: 'https://runbooks.example.com/mqtt',
-    },
-  },
-  broker: {
-    host: 'mqtt.example.com',
-    tls: {
-      certManager: {
-        enabled: true,
-        issuerRef: { name: 'letsencrypt', kind: 'ClusterIssuer' },
-        dnsNames: ['mqtt.example.org'],
-        duration: '2160h',
-        renewBefore: '360h',
-      },
-    },
-  },
-}
 
 describe.skipIf(whyNoControlPlane !== undefined)('the chart on a real API server', () => {
   const namespace = `chart-${randomUUID().slice(0, 8)}`
@@ -62,7 +26,6 @@ describe.skipIf(whyNoControlPlane !== undefined)('the chart on a real API server
   })
   afterAll(() => plane?.stop())
 
-  const many = { ...manyValues, operator: { ...manyValues.operator, namespaces: teams } }
   const dryRun = ['apply', '--server-side', '--dry-run=server', '-f', '-']
 
   const accepts = async (values: object): Promise<void> => {
@@ -73,45 +36,9 @@ describe.skipIf(whyNoControlPlane !== undefined)('the chart on a real API server
     expect(lines.filter((line) => !line.endsWith('serverside-applied (server dry run)'))).toEqual([])
   }
 
-  const hosts = ['redis-0.redis:6379', 'redis-1.redis:6379']
-  test.each([
-    ['by default', {}],
-    ['with many values', many],
-    ['with a Redis of its own', { redis: { mode: 'development' } }],
-    [
-      'with Sentinels, and a user of Redis for each program',
-      {
-        redis: {
-          mode: 'sentinel',
-          hosts,
-          sentinelMaster: 'mqtt',
-          secretName: 'redis',
-          users: {
-            operator: { name: 'operator', passwordKey: 'operator' },
-            broker: { name: 'broker', passwordKey: 'broker' },
-            tokenService: { name: 'token-service', passwordKey: 'token-service' },
-            sentinel: { name: 'watcher', passwordKey: 'sentinel' },
-          },
-        },
-      },
-    ],
-    ['with the Users API and dashboards', withUsersApi],
-    ['with a Redis Cluster, TLS and no password', { redis: { mode: 'cluster', hosts, secretName: '' } }],
-    [
-      'with everything that scales, and nothing that is counted twice',
-      {
-        broker: { autoscaling: { enabled: true }, service: { type: 'NodePort' } },
-        tokenService: { autoscaling: { enabled: true } },
-        networkPolicy: { enabled: true },
-        podDisruptionBudget: { enabled: false },
-        rbac: { aggregate: false },
-      },
-    ],
-    [
-      'on OpenShift',
-      { podSecurityContext: { runAsUser: null, runAsGroup: null, fsGroup: null }, crds: { install: false } },
-    ],
-  ])('is accepted object for object, without a warning, %s', async (_, values: object) => accepts(values))
+  test.each(valueMatrix(teams))('is accepted object for object, without a warning, %s', async (_, values) =>
+    accepts(values),
+  )
 
   describe.skipIf(foreignKinds === undefined)('with the kinds of Prometheus and cert-manager', () => {
     beforeAll(async () => {
@@ -120,10 +47,7 @@ describe.skipIf(whyNoControlPlane !== undefined)('the chart on a real API server
       await plane.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s'])
     })
 
-    test.each([
-      ['as they are by default', withForeignKinds],
-      ['with all that can be said of them', withMoreOfForeignKinds],
-    ])('is accepted object for object, without a warning, %s', async (_, values: object) => {
+    test.each(foreignMatrix)('is accepted object for object, without a warning, %s', async (_, values) => {
       const kinds = (await render(values, namespace)).map(({ kind }) => kind)
       for (const kind of ['PodMonitor', 'ServiceMonitor', 'PrometheusRule', 'Certificate']) {
         expect(kinds).toContain(kind)
@@ -137,7 +61,7 @@ describe.skipIf(whyNoControlPlane !== undefined)('the chart on a real API server
       ['PrometheusRule', { groups: [{ name: 'none', rules: [{ alert: 'None' }] }] }, /expr/],
       ['Certificate', { usages: ['everything'] }, /usages/],
     ])('is refused when its %s is not what that kind is', async (kind, change, expected) => {
-      const object = (await render(withForeignKinds, namespace)).find((one) => one.kind === kind)
+      const object = (await render(foreignMatrix[0]?.[1], namespace)).find((one) => one.kind === kind)
       const changed = { ...object, spec: { ...object?.spec, ...change } }
       await expect(plane.kubectl(dryRun, JSON.stringify(changed))).rejects.toThrow(expected)
     })

@@ -12,8 +12,10 @@ import {
   programs,
   render,
   type RenderedObject,
+  renderText,
   runHelm,
 } from './render.ts'
+import { foreignMatrix, valueMatrix } from './value-matrix.ts'
 
 const byDefault = await render()
 const withMany = await render(manyValues)
@@ -21,6 +23,19 @@ const withMany = await render(manyValues)
 describe('the chart', () => {
   test('passes helm lint, strictly', async () => {
     await expect(runHelm(['lint', '--strict', chartDirectory])).resolves.toContain('0 chart(s) failed')
+  })
+
+  test('makes something of each of its templates, with values whose objects are held against an API server', async () => {
+    const directory = `${chartDirectory}/templates`
+    const templates = readdirSync(directory, { recursive: true, encoding: 'utf8' })
+    const made = new Set<string>()
+    for (const [, values] of [...valueMatrix(['team-a']), ...foreignMatrix]) {
+      const text = await renderText(values)
+      for (const [, path = ''] of text.matchAll(/^# Source: cloudsignal\/templates\/(.+)$/gm)) made.add(path)
+    }
+    const expected = templates.filter((path) => path.endsWith('.yaml'))
+    expect(expected.length).toBeGreaterThan(20)
+    expect(expected.filter((path) => !made.has(path))).toEqual([])
   })
 
   test('installs the kinds of crds/ unchanged, and keeps them when it is uninstalled', () => {
