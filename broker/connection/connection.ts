@@ -37,6 +37,8 @@ import type { DeliveryTerms } from './subscriptions.ts'
 import { IncomingAliases } from './topic-aliases.ts'
 
 const retireLookMs = 10
+/** Aedes' own clients count here; ours tell from the message itself. */
+const noDuplicates: Record<string, number> = Object.freeze(Object.create(null))
 
 /**
  * One client, from its first byte to its last. Packets are handled strictly one after the other. Nothing that
@@ -45,7 +47,7 @@ const retireLookMs = 10
 export class Connection implements TransportReceiver, AedesClient, DeliveryTarget {
   readonly options: ConnectionOptions
   readonly transport: Transport
-  readonly duplicates: Record<string, number> = Object.create(null)
+  readonly duplicates = noDuplicates
   /** What aedes calls with each message that matches a subscription. */
   readonly deliver: Deliver
   /** Set once CONNECT was accepted. */

@@ -16,6 +16,22 @@ interface Outgoing {
   readonly deadline?: number
 }
 
+/** What is on its way to the client. */
+class Tracked {
+  readonly inflight = new Map<number, Outgoing | 'released'>()
+  /** Names of released messages, by packet id. */
+  readonly released = new Map<number, string | undefined>()
+  readonly waiting: WaitingList<Outgoing>
+  /** Names of what is waiting or under way. */
+  readonly names = new Set<string>()
+  /** Packet ids of messages of the queue that were sent before and are not read yet. */
+  readonly reserved = new Set<number>()
+
+  constructor(expired: (outgoing: Outgoing) => void) {
+    this.waiting = new WaitingList(expired)
+  }
+}
+
 /** A session with more than this waiting here reads on from its queue. */
 const mostWaitingOfQueue = 1_000
 const messagesPerPage = 200
@@ -31,14 +47,8 @@ export class Delivery {
   #queue: SessionQueue | undefined
   /** Otherwise what comes live is not in the queue: that holds copies that came by groups only. */
   readonly #isAllQueued: boolean
-  readonly #inflight = new Map<number, Outgoing | 'released'>()
-  /** Names of released messages, by packet id. */
-  readonly #released = new Map<number, string | undefined>()
-  readonly #waiting = new WaitingList<Outgoing>((outgoing) => this.#tooLate(outgoing))
-  /** Names of what is waiting or under way. */
-  readonly #names = new Set<string>()
-  /** Packet ids of messages of the queue that were sent before and are not read yet. */
-  readonly #reserved = new Set<number>()
+  /** Made for who is given something: many only publish. */
+  #tracked: Tracked | undefined
   #nextId = 1
   #unsentBytes = 0
   #isFilling = false
@@ -63,10 +73,11 @@ export class Delivery {
     if (terms.qos === 0) return this.#sendNow(message, terms)
     if (this.#queue === undefined || !this.#isAllQueued) return this.#enqueue({ message, terms })
     const name = messageName(message)
-    if (!this.#queue.takesLive(name) || this.#names.has(name)) return this.#fillWindow()
+    if (!this.#queue.takesLive(name) || this.#all.names.has(name)) return this.#fillWindow()
     const { maxWaiting, dropAboveBytes } = this.#options.limits
     const most = Math.min(mostWaitingOfQueue, maxWaiting)
-    if (this.#waiting.length >= most || this.#waiting.bytes > dropAboveBytes) return this.#fallBehind()
+    if (this.#all.waiting.length >= most || this.#all.waiting.bytes > dropAboveBytes)
+      return this.#fallBehind()
     this.#enqueue({ message, terms, name })
   }
 
@@ -79,7 +90,7 @@ export class Delivery {
 
   /** The client has not acknowledged all that it is to get. */
   get isBusy(): boolean {
-    return this.#waiting.length > 0 || this.#inflight.size > 0
+    return this.#tracked !== undefined && (this.#all.waiting.length > 0 || this.#all.inflight.size > 0)
   }
 
   /** Nothing is sent any more. */
@@ -97,7 +108,7 @@ export class Delivery {
 
   /** From `start` on sends what waited while the client was away; `sent` are the packet ids that are taken. */
   resume(sent: readonly SentMessage[]): void {
-    for (const { messageId } of sent) this.#reserved.add(messageId)
+    for (const { messageId } of sent) this.#all.reserved.add(messageId)
     this.#queue?.fallBehind()
   }
 
@@ -120,7 +131,7 @@ export class Delivery {
 
   /** Access has changed: what waits is sent as it says now, or not at all. */
   judgeAgain(): void {
-    this.#waiting.keep((outgoing) => {
+    this.#tracked?.waiting.keep((outgoing) => {
       if (this.#termsFor(outgoing.message as RoutedMessage, outgoing.name) !== undefined) return true
       if (outgoing.name !== undefined) this.#forget(outgoing.name, 0)
       return false
@@ -129,7 +140,7 @@ export class Delivery {
 
   /** Whether this is what its message waits for (MQTT 5 §4.3); true of a packet id that is not under way. */
   awaits(cmd: 'puback' | 'pubrec' | 'pubcomp', messageId: number): boolean {
-    const outgoing = this.#inflight.get(messageId)
+    const outgoing = this.#all.inflight.get(messageId)
     if (outgoing === undefined) return true
     // A PUBREC that comes again is answered again.
     if (outgoing === 'released') return cmd !== 'puback'
@@ -138,11 +149,11 @@ export class Delivery {
 
   /** PUBACK, or PUBCOMP for the last step of QoS 2. False for a packet id that is not under way. */
   acknowledged(messageId: number): boolean {
-    const outgoing = this.#inflight.get(messageId)
+    const outgoing = this.#all.inflight.get(messageId)
     if (outgoing === undefined) return false
-    this.#inflight.delete(messageId)
-    const name = outgoing === 'released' ? this.#released.get(messageId) : outgoing.name
-    this.#released.delete(messageId)
+    this.#all.inflight.delete(messageId)
+    const name = outgoing === 'released' ? this.#all.released.get(messageId) : outgoing.name
+    this.#all.released.delete(messageId)
     if (name !== undefined) this.#forget(name, messageId)
     this.#fillWindow()
     return true
@@ -153,13 +164,13 @@ export class Delivery {
    * remembered. False for a packet id that is not under way.
    */
   received(messageId: number): boolean {
-    const outgoing = this.#inflight.get(messageId)
+    const outgoing = this.#all.inflight.get(messageId)
     if (outgoing === undefined) return false
     const release = (): void => this.#options.target.acknowledge('pubrel', messageId)
     if (outgoing === 'released' || outgoing.name === undefined || this.#queue === undefined) release()
     else this.#queue.write({ kind: 'received', name: outgoing.name, messageId }, release)
-    if (outgoing !== 'released') this.#released.set(messageId, outgoing.name)
-    this.#inflight.set(messageId, 'released')
+    if (outgoing !== 'released') this.#all.released.set(messageId, outgoing.name)
+    this.#all.inflight.set(messageId, 'released')
     return true
   }
 
@@ -167,14 +178,19 @@ export class Delivery {
   close(): Promise<void> | undefined {
     this.#isClosed = true
     clearTimeout(this.#retry)
-    if (this.#waiting.length > 0) this.#waiting.keep(() => false)
+    this.#tracked?.waiting.keep(() => false)
     this.#room?.resolve()
     return this.#queue?.close()
   }
 
+  get #all(): Tracked {
+    this.#tracked ??= new Tracked((outgoing) => this.#tooLate(outgoing))
+    return this.#tracked
+  }
+
   #enqueue(outgoing: Outgoing): void {
     const { maxWaiting, disconnectAboveBytes } = this.#options.limits
-    if (this.#waiting.length >= maxWaiting || this.#waiting.bytes > disconnectAboveBytes) {
+    if (this.#all.waiting.length >= maxWaiting || this.#all.waiting.bytes > disconnectAboveBytes) {
       return this.#options.target.end('too-slow')
     }
     this.#wait(outgoing)
@@ -182,8 +198,8 @@ export class Delivery {
   }
 
   #wait(outgoing: Outgoing): void {
-    if (outgoing.name !== undefined) this.#names.add(outgoing.name)
-    this.#waiting.push(outgoing)
+    if (outgoing.name !== undefined) this.#all.names.add(outgoing.name)
+    this.#all.waiting.push(outgoing)
   }
 
   #tooLate({ name }: Outgoing): void {
@@ -192,7 +208,7 @@ export class Delivery {
 
   /** What waits here is in the queue, and is read from there when its turn comes. */
   #fallBehind(): void {
-    this.#waiting.keep(({ name }) => name === undefined || !this.#names.delete(name))
+    this.#all.waiting.keep(({ name }) => name === undefined || !this.#all.names.delete(name))
     this.#queue?.fallBehind()
     this.#fillWindow()
   }
@@ -202,8 +218,8 @@ export class Delivery {
     if (this.#isFilling) return
     this.#isFilling = true
     try {
-      while (this.#inflight.size < this.#window && !this.#isBlocked()) {
-        const outgoing = this.#waiting.shift()
+      while (this.#all.inflight.size < this.#window && !this.#isBlocked()) {
+        const outgoing = this.#all.waiting.shift()
         if (outgoing === undefined) break
         this.#sendTracked(outgoing)
       }
@@ -211,7 +227,7 @@ export class Delivery {
       this.#isFilling = false
     }
     if (this.#isBlocked()) this.#retryLater()
-    else if (this.#queue?.isBehind === true && this.#waiting.length < messagesPerPage) void this.#readOn()
+    else if (this.#queue?.isBehind === true && this.#all.waiting.length < messagesPerPage) void this.#readOn()
     if (this.#room !== undefined && this.#hasRoom()) {
       this.#room.resolve()
       this.#room = undefined
@@ -221,8 +237,8 @@ export class Delivery {
   #sendTracked(outgoing: Outgoing): void {
     const { message, name } = outgoing
     const messageId = outgoing.messageId ?? this.#takeId()
-    this.#reserved.delete(messageId)
-    this.#inflight.set(messageId, outgoing)
+    this.#all.reserved.delete(messageId)
+    this.#all.inflight.set(messageId, outgoing)
     if (this.#queue === undefined) return this.#sendPublish(outgoing, messageId)
     this.#unsentBytes += message.payload.length
     // The queue learns the packet id first: after a crash a message of QoS 2 under another one is another one.
@@ -256,17 +272,18 @@ export class Delivery {
 
   /** All is read: ids of messages that are gone are free. */
   #freeReserved(): void {
-    const taken = this.#waiting.messageIds
-    for (const messageId of this.#reserved) if (!taken.has(messageId)) this.#reserved.delete(messageId)
+    const taken = this.#all.waiting.messageIds
+    for (const messageId of this.#all.reserved)
+      if (!taken.has(messageId)) this.#all.reserved.delete(messageId)
   }
 
   #takeQueued({ name, message, messageId, isReleased }: QueuedMessage): void {
-    if (this.#names.has(name)) return
+    if (this.#all.names.has(name)) return
     if (isReleased && messageId !== undefined) {
-      this.#names.add(name)
-      this.#reserved.delete(messageId)
-      this.#inflight.set(messageId, 'released')
-      this.#released.set(messageId, name)
+      this.#all.names.add(name)
+      this.#all.reserved.delete(messageId)
+      this.#all.inflight.set(messageId, 'released')
+      this.#all.released.set(messageId, name)
       return this.#options.target.acknowledge('pubrel', messageId)
     }
     const terms = message && this.#termsFor(message, name)
@@ -286,7 +303,7 @@ export class Delivery {
   }
 
   #forget(name: string, messageId: number): void {
-    this.#names.delete(name)
+    this.#all.names.delete(name)
     this.#queue?.write({ kind: 'done', name, messageId })
   }
 
@@ -295,7 +312,7 @@ export class Delivery {
   }
 
   #hasRoom(): boolean {
-    return this.#isClosed || (this.#waiting.length < messagesPerPage && !this.#isBlocked())
+    return this.#isClosed || (this.#all.waiting.length < messagesPerPage && !this.#isBlocked())
   }
 
   #retryLater(): void {
@@ -308,7 +325,7 @@ export class Delivery {
   }
 
   #takeId(): number {
-    while (this.#inflight.has(this.#nextId) || this.#reserved.has(this.#nextId)) {
+    while (this.#all.inflight.has(this.#nextId) || this.#all.reserved.has(this.#nextId)) {
       this.#nextId = (this.#nextId % 65_535) + 1
     }
     const id = this.#nextId
