@@ -5,6 +5,8 @@ import type { OrganizationRecord } from '#core/organizations/organization-record
 
 interface Compiled {
   readonly defaults: readonly string[]
+  /** The lists as they were found last. */
+  found: FoundLists
   readonly lists: readonly unknown[]
   readonly access: Access
 }
@@ -23,18 +25,21 @@ export class AccessMemo {
     found: FoundLists,
     attributes: Attributes,
   ): Access {
-    const names = listsOf(policy, defaultLists)
     const known = this.#compiled.get(policy)
+    if (known?.defaults === defaultLists && known.found === found) return known.access
+    const names = listsOf(policy, defaultLists)
     if (
       known?.defaults === defaultLists &&
       known.lists.length === names.length &&
       names.every((name, index) => found.get(name) === known.lists[index])
     ) {
+      known.found = found
       return known.access
     }
     const access = resolveAccess(policy, defaultLists, found, attributes)
     const lists = names.map((name) => found.get(name))
-    if (!dependsOnClient(policy, lists)) this.#compiled.set(policy, { defaults: defaultLists, lists, access })
+    if (!dependsOnClient(policy, lists))
+      this.#compiled.set(policy, { defaults: defaultLists, found, lists, access })
     return access
   }
 }

@@ -7,6 +7,7 @@ import { isTemporary, type Username } from '#core/credentials/username.ts'
 import type { Verifier } from '#core/credentials/verifier.ts'
 import type { Attributes } from '#core/identity/attributes.ts'
 import { type Principal, userPrincipal } from '#core/identity/principal.ts'
+import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
 import type { CredentialReader } from '#core/stores/credential-store.ts'
 import { organizationRecordName } from '#core/stores/identity-records.ts'
@@ -45,8 +46,22 @@ export interface Known {
   readonly candidate: Candidate | undefined
 }
 
+/** Both of them are there. */
+export type Found = Pick<Facts, 'organization' | 'candidate'>
+
+/** All that decides on somebody. */
+export interface Facts {
+  readonly organization: OrganizationRecord
+  readonly candidate: Candidate
+  readonly lists: FoundLists
+  /** What all that was made of. */
+  readonly basis: Basis
+}
+
 /** The records that admission looks at, as they are or as they were read last. */
 export class AdmissionRecords {
+  /** Of each user, for as long as the records are the same ones. */
+  readonly #recalled = new WeakMap<UserRecord, Facts>()
   readonly #identities: IdentityReader
   readonly #credentials: CredentialReader
 
@@ -63,21 +78,42 @@ export class AdmissionRecords {
     return { organization, candidate }
   }
 
+  async readFacts(name: Username, { organization, candidate }: Found): Promise<Facts> {
+    const lists = await this.readLists(name, listsOf(candidate.policy, organization.defaultLists))
+    return { organization, candidate, lists, basis: this.#basisOf(name, organization, candidate, lists) }
+  }
+
   readLists({ organization }: Username, names: readonly string[]): Promise<FoundLists> {
     return this.#identities.getMany('access-list', organization, names)
   }
 
-  /** Temporary credentials are not remembered: each is used a few times at most. */
-  recall({ organization, local }: Username): Known {
-    const user = this.#identities.recall('user', organization, local)
-    return {
-      organization: this.#identities.recall('organization', organization, organizationRecordName),
-      candidate: user === undefined ? undefined : userCandidate(local, user),
-    }
+  /**
+   * Undefined unless all of them are remembered. Temporary credentials are not: each is used a few times at most.
+   */
+  recallFacts(name: Username): Facts | undefined {
+    const { organization: id, local } = name
+    const organization = this.#identities.recall('organization', id, organizationRecordName)
+    const user = this.#identities.recall('user', id, local)
+    if (organization === undefined || user === undefined) return undefined
+    const known = this.#recalled.get(user)
+    if (known?.organization === organization && this.#areStill(id, known.lists)) return known
+    const candidate = userCandidate(local, user)
+    const lists = this.#recallLists(id, listsOf(candidate.policy, organization.defaultLists))
+    if (lists === undefined) return undefined
+    const basis = this.#basisOf(name, organization, candidate, lists)
+    const facts = { organization, candidate, lists, basis }
+    this.#recalled.set(user, facts)
+    return facts
   }
 
-  /** Undefined unless all of them are remembered. */
-  recallLists({ organization }: Username, names: readonly string[]): FoundLists | undefined {
+  #areStill(organization: OrganizationId, lists: FoundLists): boolean {
+    for (const [name, list] of lists) {
+      if (this.#identities.recall('access-list', organization, name) !== list) return false
+    }
+    return true
+  }
+
+  #recallLists(organization: OrganizationId, names: readonly string[]): FoundLists | undefined {
     const found = new Map<string, NonNullable<ReturnType<FoundLists['get']>>>()
     for (const name of names) {
       const list = this.#identities.recall('access-list', organization, name)
@@ -88,7 +124,7 @@ export class AdmissionRecords {
   }
 
   /** Versions of all that a decision was made of. */
-  basisOf(
+  #basisOf(
     { local }: Username,
     organization: OrganizationRecord,
     candidate: Candidate,

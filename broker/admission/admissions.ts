@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import type { Access } from '#core/access/access.ts'
-import { type FoundLists, listsOf, resolveAccess } from '#core/access/access-policy.ts'
+import { listsOf, resolveAccess } from '#core/access/access-policy.ts'
 import type { Clock } from '#core/clock.ts'
 import { longestLife } from '#core/credentials/renew-credential.ts'
 import { isTemporary, parseUsername, type Username } from '#core/credentials/username.ts'
@@ -16,7 +16,14 @@ import type { PublishRates } from '../connection/publish-rate.ts'
 import type { ConnectionBounds } from '../cluster/client-registry.ts'
 import type { Standing, WillAuthor } from '../cluster/stored-will.ts'
 import { AccessMemo } from './access-memo.ts'
-import { AdmissionRecords, type Candidate, type Known, type ValidVerifier } from './admission-records.ts'
+import {
+  AdmissionRecords,
+  type Candidate,
+  type Facts,
+  type Found,
+  type Known,
+  type ValidVerifier,
+} from './admission-records.ts'
 import type { Admission, Admitted, Proof, Refusal } from './admission.ts'
 import { proofOf } from './client-certificate.ts'
 import { PasswordChecks, TooManyPasswords } from './password-checks.ts'
@@ -78,7 +85,7 @@ export class Admissions {
       if ('refusal' in still) return still
       if (candidate.uid !== former.uid) return refused('wrong-password')
       const clientId = former.attributes['client_id'] ?? ''
-      return this.#letIn(name, organization, candidate, still, clientId)
+      return this.#letIn(name, { organization, candidate }, still, clientId)
     })
   }
 
@@ -100,7 +107,8 @@ export class Admissions {
       throw new DomainError('store-unavailable', 'the records are still on their way')
     }
     if (known.candidate.uid !== uid) return undefined
-    const admitted = await this.#letIn(name, known.organization, known.candidate, anyProof, clientId)
+    const { organization: record, candidate } = known
+    const admitted = await this.#letIn(name, { organization: record, candidate }, anyProof, clientId)
     return 'admission' in admitted ? admitted.admission.access : undefined
   }
 
@@ -118,12 +126,10 @@ export class Admissions {
   #admitAsRecalled(claim: Claim): Admitted | undefined {
     const name = parseUsername(claim.username)
     if (name === undefined || isTemporary(name.local) || claim.certificate !== undefined) return undefined
-    const { organization, candidate } = this.#records.recall(name)
-    if (organization === undefined || candidate === undefined) return undefined
-    const lists = this.#records.recallLists(name, listsOf(candidate.policy, organization.defaultLists))
-    const verifier = lists && this.#generatedVerifierOf(candidate, claim.password, name)
-    if (lists === undefined || verifier === undefined) return undefined
-    const admitted = this.#judge(name, organization, candidate, verifier, claim.clientId, lists)
+    const facts = this.#records.recallFacts(name)
+    const verifier = facts && this.#generatedVerifierOf(facts.candidate, claim.password, name)
+    if (facts === undefined || verifier === undefined) return undefined
+    const admitted = this.#judge(name, facts, verifier, claim.clientId)
     return 'admission' in admitted ? admitted : undefined
   }
 
@@ -138,7 +144,7 @@ export class Admissions {
     const proven = certificate === undefined ? verifier : this.#byCertificate(certificate, name, organization)
     if (proven === undefined) return refused('wrong-password')
     if ('refusal' in proven) return proven
-    return this.#letIn(name, organization, candidate, proven, clientId)
+    return this.#letIn(name, { organization, candidate }, proven, clientId)
   }
 
   #byCertificate(
@@ -170,24 +176,15 @@ export class Admissions {
     return refused((await this.#records.isReady()) ? refusal : 'unavailable')
   }
 
-  async #letIn(
-    name: Username,
-    organization: OrganizationRecord,
-    candidate: Candidate,
-    proof: Proof,
-    clientId: string,
-  ): Promise<Admitted> {
-    const lists = await this.#records.readLists(name, listsOf(candidate.policy, organization.defaultLists))
-    return this.#judge(name, organization, candidate, proof, clientId, lists)
+  async #letIn(name: Username, found: Found, proof: Proof, clientId: string): Promise<Admitted> {
+    return this.#judge(name, await this.#records.readFacts(name, found), proof, clientId)
   }
 
   #judge(
     name: Username,
-    organization: OrganizationRecord,
-    candidate: Candidate,
+    { organization, candidate, lists, basis }: Facts,
     proof: Proof,
     clientId: string,
-    lists: FoundLists,
   ): Admitted {
     const { issuedAt, principal, policy, uid } = candidate
     const expiresAt = smaller(candidate.expiresAt, proof.notAfter)
@@ -212,7 +209,7 @@ export class Admissions {
       ...(expiresAt === undefined ? {} : { expiresAt }),
       ...(issuedAt === undefined ? {} : lifeOf(organization, { ...candidate, issuedAt })),
     }
-    return { admission, basis: this.#records.basisOf(name, organization, candidate, lists) }
+    return { admission, basis }
   }
 
   /** Which of the candidate's verifiers accepts the password. Takes as long when there is no candidate. */
