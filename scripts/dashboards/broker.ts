@@ -29,10 +29,10 @@ export const broker: Dashboard = {
         queries: [[`sum(${rate('cloudsignal_broker_connects_refused_total')})`, '']],
       },
       {
-        title: 'Replicas',
+        title: 'Pods',
         unit: 'short',
         isNumber: true,
-        queries: [[`count(cloudsignal_build_info${selected('program="broker"')})`, '']],
+        queries: [[`count(count by (pod) (cloudsignal_build_info${selected('program="broker"')}))`, '']],
       },
       {
         title: 'Certificate ends in',
@@ -74,7 +74,7 @@ export const broker: Dashboard = {
       {
         title: 'Organizations with clients',
         unit: 'short',
-        queries: [[`cloudsignal_broker_organizations${selected()}`, '{{pod}}']],
+        queries: [[`cloudsignal_broker_organizations${selected()}`, '{{pod}} {{worker}}']],
       },
       {
         title: 'Replicas that send their clients away',
@@ -138,7 +138,7 @@ export const broker: Dashboard = {
         title: 'How old the knowledge of revocations is',
         about: 'After a minute without, a replica sends its clients away.',
         unit: 's',
-        queries: [[`cloudsignal_broker_control_log_staleness_seconds${selected()}`, '{{pod}}']],
+        queries: [[`cloudsignal_broker_control_log_staleness_seconds${selected()}`, '{{pod}} {{worker}}']],
       },
       {
         title: 'From an entry of the control log to its reading',
@@ -210,6 +210,20 @@ export const broker: Dashboard = {
         ],
       },
     ],
-    Process: processRow,
+    Process: [
+      ...processRow,
+      {
+        title: 'Workers',
+        about: 'Where a pod has several: docs/scaling.md.',
+        unit: 'short',
+        queries: [
+          [`sum by (pod) (cloudsignal_broker_workers${selected()}) or vector(0)`, '{{pod}}'],
+          [
+            `sum(increase(cloudsignal_broker_worker_restarts_total${selected()}[$__rate_interval])) or vector(0)`,
+            'replaced',
+          ],
+        ],
+      },
+    ],
   },
 }

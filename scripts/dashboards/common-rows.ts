@@ -6,7 +6,7 @@ export const redisRow: readonly Panel[] = [
     title: 'Redis answers',
     about: '1 while it does',
     unit: 'short',
-    queries: [[`cloudsignal_redis_up${selected()}`, '{{pod}}']],
+    queries: [[`cloudsignal_redis_up${selected()}`, '{{pod}} {{worker}}']],
   },
   {
     title: 'Time of a small command',
@@ -17,7 +17,7 @@ export const redisRow: readonly Panel[] = [
     title: 'Connections to Redis',
     about: '1 while it is open',
     unit: 'short',
-    queries: [[`cloudsignal_redis_connection_ready${selected()}`, '{{pod}} {{connection}}']],
+    queries: [[`cloudsignal_redis_connection_ready${selected()}`, '{{pod}} {{worker}} {{connection}}']],
   },
   {
     title: 'Commands that Redis refused or left, connections that ended',
@@ -35,20 +35,20 @@ export const processRow: readonly Panel[] = [
     title: 'CPU',
     about: 'A process uses one core at most, and a little beside it.',
     unit: 'percentunit',
-    queries: [[rate('process_cpu_seconds_total'), '{{pod}}']],
+    queries: [[rate('process_cpu_seconds_total'), '{{pod}} {{worker}}']],
   },
   {
     title: 'Delay of the event loop',
     about: 'All but one in a hundred turns were late by no more than this.',
     unit: 's',
-    queries: [[`nodejs_eventloop_lag_p99_seconds${selected()}`, '{{pod}}']],
+    queries: [[`nodejs_eventloop_lag_p99_seconds${selected()}`, '{{pod}} {{worker}}']],
   },
   {
     title: 'Memory',
     unit: 'bytes',
     queries: [
-      [`process_resident_memory_bytes${selected()}`, '{{pod}}'],
-      [`nodejs_heap_size_used_bytes${selected()}`, 'heap of {{pod}}'],
+      [`process_resident_memory_bytes${selected()}`, '{{pod}} {{worker}}'],
+      [`nodejs_heap_size_used_bytes${selected()}`, 'heap of {{pod}} {{worker}}'],
     ],
   },
   {
@@ -59,7 +59,7 @@ export const processRow: readonly Panel[] = [
   {
     title: 'Open file descriptors',
     unit: 'short',
-    queries: [[`process_open_fds${selected()}`, '{{pod}}']],
+    queries: [[`process_open_fds${selected()}`, '{{pod}} {{worker}}']],
   },
   {
     title: 'Versions',

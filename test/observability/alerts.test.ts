@@ -147,6 +147,12 @@ describe.skipIf(whyNoPrometheus !== undefined)('promtool', () => {
     await check(Object.fromEntries(alerts.map((alert) => [alert.alert, testsOf(alert)])))
   })
 
+  test('sees it fire for one of several workers of a broker, which each say what they are', async () => {
+    const joined = alerts.filter(({ expr }) => expr.includes('group_left (program)'))
+    expect(joined.length).toBeGreaterThan(2)
+    await check(Object.fromEntries(joined.map((alert) => [alert.alert, [ofWorkers(alert)]])))
+  })
+
   test('would see one that does not fire, and one that says something else', async () => {
     const [first] = alerts
     const other = { ...first, annotations: { ...first?.annotations, summary: 'Something else' } } as Alert
@@ -155,6 +161,27 @@ describe.skipIf(whyNoPrometheus !== undefined)('promtool', () => {
     await expect(check({ CloudSignalBrokerAbsent: testsOf(other) })).rejects.toThrow('Something else')
   })
 })
+
+/** The series that are a reason come from worker 1, beside which there are others. */
+function ofWorkers(alert: Alert): object {
+  const found = alertCases[alert.alert]
+  if (found === undefined) throw new Error(`no case of ${alert.alert}`)
+  const of = (worker: string, only = ''): readonly object[] =>
+    seriesOf(found.fires)
+      .filter(({ series }) => series.startsWith(only))
+      .map(({ series, values }) => ({ series: series.replace(/}$/, `,worker="${worker}"}`), values }))
+  const expected = {
+    exp_labels: { ...alert.labels, ...found.labels, worker: '1' },
+    exp_annotations: { ...alert.annotations, description: found.says },
+  }
+  const others = ['2', 'supervisor'].flatMap((worker) => of(worker, 'cloudsignal_build_info'))
+  return {
+    name: alert.alert,
+    interval: '1m',
+    input_series: [...of('1'), ...others],
+    alert_rule_test: [{ eval_time: found.after, alertname: alert.alert, exp_alerts: [expected] }],
+  }
+}
 
 function seriesOf(series: Series): readonly { readonly series: string; readonly values: string }[] {
   return Object.entries(series).map(([name, values]) => ({ series: name, values }))

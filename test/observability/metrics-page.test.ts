@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
+import { Registry } from 'prom-client'
 import { describe, expect, test } from 'vitest'
 import { actions } from '#core/access/access-rule.ts'
 import { credentialKinds } from '#core/credentials/credential-record.ts'
+import { silentLog } from '#core/process/logger.ts'
 import { providerTypes } from '#core/resources/identity-provider.ts'
 import { resourceKindNames } from '#core/resources/index.ts'
 import { controlEntryTypes } from '#core/stores/control-log.ts'
@@ -11,6 +13,7 @@ import type { WillOutcome } from '../../broker/cluster/will-publisher.ts'
 import type { RefreshRefusal } from '../../broker/handlers/refresh-credential.ts'
 import { droppedEarly } from '../../broker/listeners/arrival.ts'
 import { type BrokerMetrics, dropReasons } from '../../broker/metrics.ts'
+import { Supervisor } from '../../broker/workers/supervisor.ts'
 import type { ApiErrorCode } from '../../kubernetes/api-error.ts'
 import { readyReasons } from '../../operator/reconcilers/readiness.ts'
 import type { ReconcileOutcome } from '../../operator/runtime/controller.ts'
@@ -119,6 +122,14 @@ describe('the page of metrics', async () => {
       }),
     )
     expect(rows.filter((row) => row.values.length > 0 && !looked.has(row))).toEqual([])
+  })
+
+  test('tells what the supervisor of workers counts', async () => {
+    const registry = new Registry()
+    expect(new Supervisor({ count: 1, program: 'none', log: silentLog, registry })).toBeDefined()
+    const counted = (await registry.getMetricsAsJSON()).map(({ name, type, help }) => ({ name, type, help }))
+    const told = metrics.filter(({ servedBy }) => servedBy.includes('its supervisor'))
+    expect(told.map(({ name, type, help }) => ({ name, type, help }))).toEqual(counted)
   })
 
   test('tells which metrics no dashboard and no alert uses', async () => {

@@ -1,4 +1,7 @@
+import { readFile } from 'node:fs/promises'
+import { parse } from 'yaml'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { blockOf, readPage } from '../docs/page-blocks.ts'
 import { whyNoControlPlane } from '../fixtures/kubernetes.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import {
@@ -111,6 +114,29 @@ describe.skipIf(whyNoControlPlane !== undefined)('what the running programs serv
       expect(Number(took?.value[1])).toBeLessThan(1)
     })
 
+    test('is what the rule for autoscaling by connections asks for, one number for each pod of the broker', async () => {
+      const [rule] = await adapterRules()
+      const { connectionsMetric } = await autoscalingDefaults()
+      expect(await prometheus.query(rule?.seriesQuery ?? '')).not.toEqual([])
+      expect(rule?.seriesQuery.split('{')[0]).toBe(connectionsMetric)
+      const labels = Object.entries(rule?.resources.overrides ?? {}).map(([label, { resource }]) => [
+        label,
+        resource,
+      ])
+      expect(labels).toEqual([
+        ['namespace', 'namespace'],
+        ['pod', 'pod'],
+      ])
+      const asked = (rule?.metricsQuery ?? '')
+        .replaceAll('<<.Series>>', connectionsMetric)
+        .replaceAll('<<.LabelMatchers>>', 'namespace="messaging",pod=~"broker-0|broker-1"')
+        .replaceAll('<<.GroupBy>>', 'pod')
+      const found = await prometheus.query(asked)
+      expect(found.map(({ metric }) => metric)).toEqual([{ pod: 'broker-0' }])
+      const all = await prometheus.query('sum(cloudsignal_broker_connections)')
+      expect(found[0]?.value[1]).toBe(all[0]?.value[1])
+    })
+
     test.each(readDashboards())('is data for every query of the dashboard $title', async ({ queries }) => {
       const missing = new Set(queries)
       await eventually(`data for ${[...missing].join('\n')}`, async () => {
@@ -125,6 +151,28 @@ describe.skipIf(whyNoControlPlane !== undefined)('what the running programs serv
     })
   })
 })
+
+interface AdapterRule {
+  readonly seriesQuery: string
+  readonly resources: { readonly overrides: Readonly<Record<string, { readonly resource: string }>> }
+  readonly metricsQuery: string
+}
+
+/** What docs/scaling.md tells to give to prometheus-adapter. */
+async function adapterRules(): Promise<readonly AdapterRule[]> {
+  const { blocks } = await readPage('scaling.md')
+  const values = parse(blockOf(blocks, 'yaml')) as {
+    readonly rules: { readonly custom: readonly AdapterRule[] }
+  }
+  return values.rules.custom
+}
+
+async function autoscalingDefaults(): Promise<{ readonly connectionsMetric: string }> {
+  const values = parse(await readFile('charts/cloudsignal/values.yaml', 'utf8')) as {
+    readonly broker: { readonly autoscaling: { readonly connectionsMetric: string } }
+  }
+  return values.broker.autoscaling
+}
 
 const inCluster = observedPrograms.filter((program) => program !== 'standalone')
 
