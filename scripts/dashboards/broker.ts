@@ -170,6 +170,19 @@ export const broker: Dashboard = {
       },
       auditPanel,
     ],
+    'Organizations that are gone': [
+      {
+        title: 'To be removed',
+        about: 'Sessions, messages and credentials of deleted Organizations are there still.',
+        unit: 'short',
+        queries: [[`max(cloudsignal_broker_purges_waiting${selected()})`, 'organizations']],
+      },
+      {
+        title: 'Removed keys',
+        unit: 'cps',
+        queries: [[`sum(${rate('cloudsignal_broker_purged_keys_total')})`, 'keys']],
+      },
+    ],
     Redis: [
       ...redisRow,
       {
