@@ -62,9 +62,9 @@ async function codeOf(
   socket.on('data', (bytes: Buffer) => parser.parse(bytes))
   socket.on('error', () => {})
   await once(socket, 'secureConnect')
+  const reused = socket.isSessionReused()
   socket.write(connectBytes(4, { clientId: 'resuming', password: undefined as never }))
   const connack = await eventually('it is answered', () => packets.find(({ cmd }) => cmd === 'connack'))
-  const reused = socket.isSessionReused()
   socket.destroy()
   return {
     reused,
