@@ -1,10 +1,9 @@
 import { readFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { extname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventually } from '../fixtures/eventually.ts'
 import { type Chromium, missingForChromium, startChromium } from '../fixtures/chromium.ts'
+import { type Served, servePages } from '../fixtures/served-pages.ts'
 import { IntegrationWorld } from './integration-world.ts'
 import { blockOf, readPage } from './page-blocks.ts'
 
@@ -38,7 +37,7 @@ describe.skipIf(missing !== undefined)('in Chromium', () => {
   })
 
   test('a page that breaks its own policy is noticed', async () => {
-    const server = await serve(() => ({
+    const server = await servePages(() => ({
       type: 'text/html',
       body: '<style>p { color: red }</style><p>x',
       policy: "default-src 'none'",
@@ -55,8 +54,8 @@ describe.skipIf(missing !== undefined)('in Chromium', () => {
       await readPage('integrations/browser.md'),
       await readPage('integrations/client.md'),
     ]
-    const server = await serve(fileOf(join(world.directory, 'public')))
-    const elsewhere = await serve(fileOf(join(world.directory, 'public')))
+    const server = await servePages(fileOf(join(world.directory, 'public')))
+    const elsewhere = await servePages(fileOf(join(world.directory, 'public')))
     const here = (text: string): string => text.replaceAll('https://www.example.com', server.url)
     await world.apply(here(blockOf(page.blocks, 'yaml')))
     const key = await world.key('website')
@@ -93,12 +92,6 @@ describe.skipIf(missing !== undefined)('in Chromium', () => {
   })
 })
 
-interface Served {
-  readonly type: string
-  readonly body: string | Buffer
-  readonly policy?: string
-}
-
 const types: Readonly<Record<string, string>> = {
   '.html': 'text/html',
   '.mjs': 'text/javascript',
@@ -111,28 +104,3 @@ const fileOf =
     const type = types[extname(path)]
     return type === undefined ? undefined : { type, body: await readFile(join(directory, path)) }
   }
-
-async function serve(
-  answer: (path: string) => Served | undefined | Promise<Served | undefined>,
-): Promise<{ url: string; close: () => Promise<void> }> {
-  const server: Server = createServer((request, response) => {
-    void Promise.resolve(answer(request.url ?? '/')).then((served) => {
-      if (served === undefined) return response.writeHead(request.url === '/favicon.ico' ? 204 : 404).end()
-      const { type, body, policy } = served
-      response.writeHead(200, {
-        'content-type': type,
-        ...(policy === undefined ? {} : { 'content-security-policy': policy }),
-      })
-      return response.end(body)
-    })
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve())
-        server.closeAllConnections()
-      }),
-  }
-}
