@@ -84,6 +84,14 @@ describe('the chart', () => {
         ]) as string[],
       },
     ])
+    // Which public authorities sign.
+    const outside = { certManager: { ...tls.certManager, serviceNames: false } }
+    const [certificate] = ofKind(
+      await render({ broker: { host: 'mqtt.example.com', tls: outside } }),
+      'Certificate',
+    )
+    expect(certificate?.spec?.['dnsNames']).toEqual(['mqtt.example.com', 'mqtt.example.org'])
+    await expect(render({ broker: { tls: outside } })).rejects.toThrow(/broker.host must be given/)
     const withoutIssuer = render({ broker: { tls: { certManager: { enabled: true } } } })
     await expect(withoutIssuer).rejects.toThrow(/issuerRef.name must name an issuer/)
   })

@@ -135,6 +135,7 @@ const bad: Readonly<Record<string, unknown>> = {
   '/broker/service/mqttsPort': 0,
   '/broker/service/externalTrafficPolicy': 'local',
   '/broker/tls/certManager/issuer': 'ca',
+  '/broker/tls/certManager/serviceNames': 'no',
   '/broker/tls/certManager/duration': '90d',
   '/broker/ingress/host': 'ws_example',
   '/broker/autoscaling/minReplicas': 0,
