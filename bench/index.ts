@@ -8,6 +8,7 @@ import { exchange } from './scenarios/exchange.ts'
 import { failover } from './scenarios/failover.ts'
 import { fanout } from './scenarios/fanout.ts'
 import { memory } from './scenarios/memory.ts'
+import { memoryTls } from './scenarios/memory-tls.ts'
 import { overload } from './scenarios/overload.ts'
 import { qos0 } from './scenarios/qos0.ts'
 import { qos1 } from './scenarios/qos1.ts'
@@ -19,6 +20,7 @@ import { redisMemory } from './scenarios/redis-memory.ts'
 import { retained } from './scenarios/retained.ts'
 import { revoke } from './scenarios/revoke.ts'
 import { shared } from './scenarios/shared.ts'
+import { sparse } from './scenarios/sparse.ts'
 import { tls } from './scenarios/tls.ts'
 
 /** Every scenario, in the order of the table. A new one is a file in scenarios/ and a line here. */
@@ -31,8 +33,10 @@ export const scenarios: readonly Scenario[] = [
   crossPersistent,
   shared,
   tls,
+  sparse,
   retained,
   memory,
+  memoryTls,
   connect,
   acl,
   exchange,

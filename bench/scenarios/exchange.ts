@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { startIssuer } from '../../test/fixtures/issuer.ts'
 import { compare, type Measurement, rounded, withRatioPerCpu } from '../compare.ts'
 import { exchangeRequests, loadHttp } from '../http-load.ts'
-import { startUsage } from '../process-usage.ts'
+import { peakResidentBytesOf, startUsage } from '../process-usage.ts'
 import type { BothSides, Figures, Scenario } from '../scenario.ts'
 import { signTokens } from '../services/exchange-tokens.ts'
 import { type BenchTokenService, startTokenService } from '../services/token-service.ts'
@@ -36,12 +36,13 @@ export const exchange: Scenario = {
         conns: connections,
         rate: half,
       })
+      const resident = await peakResidentBytesOf(contest.service.processes['service'] ?? 0)
       await contest.service.stop()
       const other = await held(bench, await aContest(bench, issuer, 'RS256'))
       return {
         ...figures,
         p99_ms: load.due_p99us / 1000,
-        note: `ES256; p99 at ${half}/s; RS256, which jose verifies twice as fast: ${other.ratio}x, ${other.ratio_per_cpu}x by CPU`,
+        note: `ES256; p99 at ${half}/s; at most ${Math.round(resident / 1e6)} MB resident; RS256, which jose verifies twice as fast: ${other.ratio}x, ${other.ratio_per_cpu}x by CPU`,
       }
     } finally {
       await issuer.close()
