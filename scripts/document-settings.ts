@@ -29,8 +29,9 @@ const text = `# Settings
 Environment variables, read once at the start. A variable that begins with \`CLOUDSIGNAL_\` and is none of these, and a value
 that can not be used, end the program with all that is wrong. \`node broker/main.ts --help\` says the same of one program.
 
-The chart sets many of them ([values](../charts/cloudsignal/README.md#values)); the others go into \`operator.extraEnv\`,
-\`broker.extraEnv\` and \`tokenService.extraEnv\`. With \`npm start\` there are options instead: \`npm start -- --help\`.
+The chart has a value for nearly all of them, and says why for the others
+([values](../charts/cloudsignal/README.md#values)); \`operator.extraEnv\`, \`broker.extraEnv\` and
+\`tokenService.extraEnv\` take any. With \`npm start\` there are options instead: \`npm start -- --help\`.
 
 ${sections.map(([title, settings]) => `## ${title}\n\n${tableOf(settings)}`).join('\n')}`
 

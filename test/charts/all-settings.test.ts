@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { readSettings } from '#core/process/settings.ts'
 import { brokerSettings } from '../../broker/settings.ts'
@@ -11,15 +12,15 @@ const settings = {
   'token-service': tokenServiceSettings,
 } as const
 
-/** Settings that no value of the chart sets, each with the reason. */
-const withoutValue: Readonly<Record<string, string>> = {
-  CLOUDSIGNAL_OPERATOR_KUBECONFIG: 'a pod talks to the API server of its own cluster, by its service account',
-  CLOUDSIGNAL_TOKEN_SERVICE_KUBECONFIG:
-    'a pod talks to the API server of its own cluster, by its service account',
-  CLOUDSIGNAL_OPERATOR_IDENTITY: 'the host name of a pod is its name, and no two have the same',
-  CLOUDSIGNAL_BROKER_MQTT_PORT:
-    'passwords would cross the network in the clear; the Service has no port for it',
-}
+/** Settings that no value of the chart sets, each with the reason: a table of its README. */
+const withoutValue = new Map(
+  readFileSync('charts/cloudsignal/README.md', 'utf8')
+    .split('\n')
+    .flatMap((line) => {
+      const [, names = '', reason = ''] = /^\| (`CLOUDSIGNAL_[^|]+) \| ([^|]+) \|$/.exec(line) ?? []
+      return [...names.matchAll(/\w+/g)].map(([name]) => [name, reason] as const)
+    }),
+)
 
 /** What each pod decides for itself, whatever the values are. */
 const decidedByChart: Readonly<Record<string, string>> = {
@@ -53,7 +54,7 @@ describe.each(programs)('of the settings of the %s', (program) => {
   const rendered = environment(withMany, program)
 
   test('each has a value in the chart, or a reason why it has none', () => {
-    const known = names.filter((name) => withoutValue[name] === undefined)
+    const known = names.filter((name) => !withoutValue.has(name))
     expect(
       Object.keys(rendered)
         .filter((name) => name.startsWith('CLOUDSIGNAL_'))
@@ -98,8 +99,9 @@ test('the exceptions are settings that there are', () => {
   const names = new Set(
     programs.flatMap((program) => Object.values(settings[program]).map(({ name }) => name)),
   )
-  const exceptions = [...Object.keys(withoutValue), ...Object.keys(decidedByChart)]
+  const exceptions = [...withoutValue.keys(), ...Object.keys(decidedByChart)]
   expect(exceptions.filter((name) => !names.has(name))).toEqual([])
+  expect([...withoutValue.values()].filter((reason) => reason.length < 20)).toEqual([])
 })
 
 test('one limit of a person is counted by token service and broker alike', () => {

@@ -127,6 +127,7 @@ export const manyValues = {
     },
     autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 30, targetConnections: 5000 },
     workers: 'auto',
+    resources: { limits: { cpu: 4 } },
     proxyProtocolFrom: ['10.3.0.0/16', '192.0.2.7', '2001:db8::/32'],
     expiryNoticeSeconds: 600,
     maxStalenessSeconds: 30,

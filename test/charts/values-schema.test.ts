@@ -205,6 +205,7 @@ describe('a value that is wrong', () => {
       },
       /broker.autoscaling needs/,
     ],
+    [{ broker: { workers: 'auto' } }, /broker.workers auto needs broker.resources.limits.cpu/],
     [{ broker: { ingress: { enabled: true } } }, /ingress.host of the broker/],
     [{ tokenService: { ingress: { enabled: true, host: 'a.b' } } }, /ingress.tlsSecretName of the token-/],
     [{ broker: { tls: { certManager: { enabled: true } } } }, /issuerRef.name must name an issuer/],

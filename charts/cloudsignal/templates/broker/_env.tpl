@@ -1,5 +1,8 @@
 {{- define "cloudsignal.env.broker" -}}
 {{- $broker := .root.Values.broker -}}
+{{- if and (eq (toString $broker.workers) "auto") (not (hasKey (default dict $broker.resources.limits) "cpu")) -}}
+{{- fail "broker.workers auto needs broker.resources.limits.cpu: without it there is a worker for each core of the node" -}}
+{{- end -}}
 {{ include "cloudsignal.commonEnv" . }}
 - { name: CLOUDSIGNAL_BROKER_HOST, value: {{ .root.Values.listenAddress | quote }} }
 - { name: CLOUDSIGNAL_BROKER_MQTTS_PORT, value: "8883" }
