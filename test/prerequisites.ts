@@ -34,6 +34,12 @@ const prometheus: Requirement = {
   package: 'prometheus',
   why: 'it reads the metrics, and its promtool the rules',
 }
+/** The chart is not installed on a whole cluster without it. */
+const iproute: Requirement = {
+  program: 'ip',
+  package: 'iproute2',
+  why: 'a node of a cluster, and each pod on it, has a network of its own',
+}
 /** Only for a control plane of our own; without it, tests on a real API server are skipped. */
 const etcd: Requirement = {
   program: 'etcd',
@@ -52,12 +58,12 @@ export async function prepareTests(): Promise<boolean> {
     ...(await provide([chromium], say)),
     ...(await provide([postgres], say)),
     ...(await provide([prometheus], say)),
+    ...(await provide([iproute], say)),
   ]
   const left = [...(await provide(wanted, say)), ...optional]
   for (const [, problem] of left) say(problem)
-  const blocking = left.filter(
-    ([requirement]) => ![chromium, etcd, postgres, prometheus].includes(requirement),
-  )
+  const spared = [chromium, etcd, postgres, prometheus, iproute]
+  const blocking = left.filter(([requirement]) => !spared.includes(requirement))
   if (blocking.length > 0) return false
   const tools = await prepareClientTools()
   if (tools !== undefined) say(tools.reason)

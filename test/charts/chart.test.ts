@@ -21,8 +21,17 @@ const byDefault = await render()
 const withMany = await render(manyValues)
 
 describe('the chart', () => {
-  test('passes helm lint, strictly', async () => {
-    await expect(runHelm(['lint', '--strict', chartDirectory])).resolves.toContain('0 chart(s) failed')
+  test.each([...valueMatrix(['team-a']), ...foreignMatrix])(
+    'passes helm lint, strictly, %s',
+    async (_, values) => {
+      const linted = runHelm(['lint', '--strict', chartDirectory, '--values', '-'], JSON.stringify(values))
+      await expect(linted).resolves.toContain('0 chart(s) failed')
+    },
+  )
+
+  test('does not pass it with a value that it does not know', async () => {
+    const linted = runHelm(['lint', '--strict', chartDirectory, '--values', '-'], '{"brokers":{}}')
+    await expect(linted).rejects.toThrow(/brokers/)
   })
 
   test('makes something of each of its templates, with values whose objects are held against an API server', async () => {

@@ -50,14 +50,14 @@ export const valueMatrix = (namespaces: readonly string[]): readonly NamedValues
 /** Values with which it makes objects of other projects' kinds too. */
 export const foreignMatrix: readonly NamedValues[] = [
   [
-    'as they are by default',
+    'with monitors, rules and a Certificate',
     {
       monitoring: { monitors: { enabled: true }, rules: { enabled: true } },
       broker: { tls: { certManager: { enabled: true, issuerRef: { name: 'ca' } } } },
     },
   ],
   [
-    'with all that can be said of them',
+    'with all that can be said of monitors, rules and a Certificate',
     {
       monitoring: {
         monitors: {
