@@ -50,7 +50,7 @@ export interface Extension extends Pick<IssueBounds, 'perMinute'> {
 export interface CredentialStore extends CredentialRenewer {
   /**
    * Never overwrites: rejects with `credential-exists` when the local part is taken, with `behind-barrier` when the
-   * proof is, and with RateExceeded when too many are issued to the principal.
+   * proof is, with `judge-changed` when who judged it was changed meanwhile, and with RateExceeded when too many are issued to the principal.
    */
   create(
     organization: OrganizationId,
@@ -99,6 +99,20 @@ export interface IssueBounds {
   readonly perMinute?: number
   /** When the proof of the identity was issued, in ms since the epoch: before that no barrier counts. */
   readonly provenAt?: number
+  readonly judgedBy?: Judge
+}
+
+/** The provider's record by which somebody was judged: nothing is issued once that is another. */
+export interface Judge {
+  readonly provider: string
+  /** As IdentityReader.versionOf has it. */
+  readonly version: string | undefined
+  /** By the store's clock, before it was read: it may have changed since. */
+  readonly readAt: number
+}
+
+export function judgeChanged(): DomainError {
+  return new DomainError('judge-changed', 'the identity provider was changed while the identity was judged')
 }
 
 export function behindBarrier(): DomainError {

@@ -14,6 +14,8 @@ import {
   type ListedCredential,
   behindBarrier,
   type IssueBounds,
+  type Judge,
+  judgeChanged,
   subjectLimit,
   type Raised,
   type Revoked,
@@ -50,12 +52,13 @@ export class MemoryCredentialStore implements CredentialStore {
     local: string,
     record: CredentialRecord,
     ttlSeconds: number,
-    { replace = false, most = Infinity, perMinute, provenAt = Infinity }: IssueBounds = {},
+    { replace = false, most = Infinity, perMinute, provenAt = Infinity, judgedBy }: IssueBounds = {},
   ): Promise<IssuedCredential> {
     const live = this.#live(organization)
     if (live.has(local)) {
       throw new DomainError('credential-exists', 'the username of the new credential is taken')
     }
+    if (judgedBy !== undefined && this.#hasChanged(organization, judgedBy)) throw judgeChanged()
     if (provenAt <= (await this.barrierOf(organization, barriersOfProof(record)))) throw behindBarrier()
     await this.#takeOne(organization, record.principal, perMinute)
     const room = replace ? 0 : most - 1
@@ -144,6 +147,12 @@ export class MemoryCredentialStore implements CredentialStore {
     const limit = subjectLimit(principal, perMinute)
     const { waitMs } = await this.#limiter.take(organization, [limit])
     if (waitMs > 0) throw new RateExceeded(limit, waitMs)
+  }
+
+  /** Another record of a provider that lets in fewer people has a barrier. */
+  #hasChanged(organization: OrganizationId, { provider, readAt }: Judge): boolean {
+    const raised = this.#barriers.latest(organization, [`provider:${provider}`, `terms:${provider}`])
+    return raised !== undefined && raised >= readAt
   }
 
   #live(organization: OrganizationId): Map<string, IssuedCredential> {

@@ -46,15 +46,20 @@ return text`)
 /**
  * Keys: the credential, its principal's set, its kind's set, the barriers, perhaps the bucket of the principal. Values:
  * seconds, record, name, how many others may live on (-1: all), how many a minute, where the tombstone of the organization
- * would stand, and perhaps when the proof was issued and the barriers that it may be behind. The answer: the head of the text, then the names that have to make room; or how
- * long to wait, in microseconds.
+ * would stand, where its providers do, name and version of the one that judged the proof or nothing, and perhaps when the
+ * proof was issued and the barriers that it may be behind. The answer: the head of the text, then the names that have to
+ * make room; or how long to wait, in microseconds; or why nothing is issued.
  */
 export const createCredential = redisScript(`${indexing}${bucketLua}
 if redis.call('EXISTS', KEYS[1]) == 1 then return false end
 if redis.call('EXISTS', ARGV[6]) == 1 then return 'no-organization' end
-for i = 8, #ARGV do
+if ARGV[8] ~= '' then
+  local judge = redis.call('HGET', ARGV[7], ARGV[8])
+  if not judge or redis.sha1hex(judge) ~= ARGV[9] then return 'judge-changed' end
+end
+for i = 11, #ARGV do
   local raised = redis.call('ZSCORE', KEYS[4], ARGV[i])
-  if raised and tonumber(ARGV[7]) <= tonumber(raised) then return 'behind-barrier' end
+  if raised and tonumber(ARGV[10]) <= tonumber(raised) then return 'behind-barrier' end
 end
 if KEYS[5] then
   local now = micros()

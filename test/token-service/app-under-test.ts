@@ -9,6 +9,7 @@ import type { ControlEntry } from '#core/stores/control-log.ts'
 import { defaultTrailBounds } from '#core/stores/audit-trail.ts'
 import { MemoryAuditTrail } from '#core/stores/memory-audit-trail.ts'
 import { MemoryApiKeyUses } from '#core/stores/memory-api-key-uses.ts'
+import { MemoryBarriers } from '#core/stores/memory-barriers.ts'
 import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
 import { MemoryCredentialStore } from '#core/stores/memory-credential-store.ts'
 import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
@@ -66,8 +67,9 @@ export async function startApp(over: Partial<AppDependencies> = {}): Promise<App
   const control: ControlEntry[] = []
   const log = new MemoryControlLog()
   await log.follow({ entry: (entry) => void control.push(entry), gap() {} })
-  const identities = new MemoryIdentityStore(log)
-  const credentials = new MemoryCredentialStore(log, () => now)
+  const barriers = new MemoryBarriers(() => now)
+  const identities = new MemoryIdentityStore(log, barriers)
+  const credentials = new MemoryCredentialStore(log, () => now, barriers)
   const secretKey = generateSecret('sk')
   const publishableKey = generateSecret('pk')
   await addOrganization(identities, anOrganizationId)

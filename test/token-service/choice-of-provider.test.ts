@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { guardedFetch } from '../../token-service/verifier/guarded-fetch.ts'
 import { startIssuer } from '../fixtures/issuer.ts'
 import { anOrganizationId, anotherOrganizationId, anApiKey } from '../fixtures/records.ts'
 import { generateSecret } from '#core/credentials/secret.ts'
@@ -118,6 +119,36 @@ describe('an identity provider that is closed', () => {
     const renewed = await service.post(`/v1/tokens/${username}/refresh`, { password }, '')
     expect(renewed.status).toBe(503)
     expect((await service.post('/v1/revocations', { user_id: 'user-1' })).status).toBe(200)
+  })
+})
+
+describe('an identity provider that goes while a token is judged by it', () => {
+  test.each<[string, () => Promise<unknown>]>([
+    ['deleted', () => service.identities.remove('provider', anOrganizationId, 'oidc')],
+    [
+      'narrowed',
+      () => {
+        const record = { ...aProviderOf(service.issuer), ttl: 120 }
+        return service.identities.put('provider', anOrganizationId, 'oidc', record, 'judged-anew')
+      },
+    ],
+  ])('issues nothing: %s', async (_what, change) => {
+    let act: (() => Promise<unknown>) | undefined = change
+    const fetchDocument = guardedFetch({ allowPrivateIssuers: true })
+    const own = await startApp({
+      fetchDocument: async (...request) => {
+        await act?.()
+        act = undefined
+        return fetchDocument(...request)
+      },
+    })
+    await service.close()
+    service = own
+    // As if the clock of the issuer went ahead: the token is younger than any barrier.
+    const iat = Math.floor(own.now() / 1000) + 2
+    const request = { token: await own.token({ iat }), provider: 'oidc' }
+    expect(await own.exchange(request)).toMatchObject({ status: 503, body: { code: 'service_unavailable' } })
+    expect((await own.credentials.list(anOrganizationId, { limit: 10 })).credentials).toEqual([])
   })
 })
 

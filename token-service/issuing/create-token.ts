@@ -36,7 +36,7 @@ export async function createToken(
   const bounds = {
     replace: request.replace === true,
     most: mostPerSubject,
-    ...(person === undefined ? {} : { provenAt: person.identity.issuedAt * 1000 }),
+    ...(person === undefined ? {} : { provenAt: person.identity.issuedAt * 1000, judgedBy: person.judgedBy }),
   }
   const created = await issueCredential(credentials, caller.organization, grant, ttlSeconds, bounds)
   if (person !== undefined) {

@@ -2,6 +2,7 @@ import type { Clock } from '#core/clock.ts'
 import type { Attributes } from '#core/identity/attributes.ts'
 import type { ProviderRecord } from '#core/identity/provider-record.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { Judge } from '#core/stores/credential-store.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import { ProblemError } from '../problems.ts'
 import type { LiveChecks } from '../live-checks/live-checks.ts'
@@ -36,6 +37,7 @@ export interface ProvenIdentity {
   readonly provider: string
   readonly record: ProviderRecord
   readonly identity: Identity
+  readonly judgedBy: Judge
 }
 
 const longestToken = 16 * 1024
@@ -58,6 +60,7 @@ async function judge(
   { token, provider: name, byIssuer = false, onProvider }: IdentityProof,
 ): Promise<ProvenIdentity> {
   if (token.length > longestToken) throw new ProblemError('token_too_large')
+  const readAt = now()
   const candidates =
     byIssuer && name === undefined
       ? await candidatesByIssuer(identities, organization, token)
@@ -69,7 +72,8 @@ async function judge(
       const chosen = { organization, record }
       const identity = await verifyToken(token, chosen, keys, now)
       await liveChecks.check(chosen, token, identity)
-      return { provider, record, identity }
+      const judgedBy = { provider, version: identities.versionOf(record), readAt }
+      return { provider, record, identity, judgedBy }
     } catch (error) {
       failure ??= error
     }

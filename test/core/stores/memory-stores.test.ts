@@ -18,6 +18,7 @@ import { describeIdentityStore } from '../../contracts/identity-store.ts'
 import { describeMarks } from '../../contracts/marks.ts'
 import { describePurgeMarks } from '../../contracts/purge-marks.ts'
 import { describeRateLimiter } from '../../contracts/rate-limiter.ts'
+import { aCredential, anOrganizationId } from '../../fixtures/records.ts'
 
 function recordingLog(): { log: ControlEntry[]; writer: ControlLogWriter } {
   const log: ControlEntry[] = []
@@ -42,6 +43,24 @@ describeCredentialStore('the credential store in memory', async () => {
     pass: async (ms) => void (now += ms),
   }
 })
+
+test.each(['provider:clerk', 'terms:clerk'] as const)(
+  'in memory nothing is issued on the word of a provider that ended what it had issued since it was read: %s',
+  async (target) => {
+    const credentials = new MemoryCredentialStore(new MemoryControlLog(), () => 100)
+    await credentials.raiseBarrier(anOrganizationId, target)
+    const issue = (provider: string, readAt: number): Promise<unknown> => {
+      const local = `tmp_${provider}_${readAt}`
+      const judgedBy = { provider, version: undefined, readAt }
+      return credentials.create(anOrganizationId, local, aCredential(local, 'x', { provider }), 60, {
+        judgedBy,
+      })
+    }
+    await expect(issue('clerk', 100)).rejects.toMatchObject({ code: 'judge-changed' })
+    await issue('clerk', 101)
+    await issue('firebase', 1)
+  },
+)
 
 describeApiKeyUses('uses of API keys in memory', async () => new MemoryApiKeyUses())
 

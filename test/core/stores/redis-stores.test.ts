@@ -26,7 +26,14 @@ import { describeMarks } from '../../contracts/marks.ts'
 import { describeRateLimiter } from '../../contracts/rate-limiter.ts'
 import { type ConnectedRedis, startConnectedRedis } from '../../fixtures/connected-redis.ts'
 import { eventually } from '../../fixtures/eventually.ts'
-import { aCredential, anApiKey, anOrganization, anOrganizationId, aUser } from '../../fixtures/records.ts'
+import {
+  aCredential,
+  anApiKey,
+  anOrganization,
+  anOrganizationId,
+  aProvider,
+  aUser,
+} from '../../fixtures/records.ts'
 import { startRedisServer } from '../../fixtures/redis-server.ts'
 
 let place: ConnectedRedis
@@ -114,6 +121,34 @@ describe('on Redis', () => {
   })
 
   const org = anOrganizationId
+
+  test('nothing is issued on the word of a provider whose record is another by now, or gone', async () => {
+    const [keys, { writer }] = [freshKeys(), recordingLog()]
+    const identities = new RedisIdentityStore(redis, keys, writer)
+    const credentials = new RedisCredentialStore(redis, keys, writer)
+    const version = async (): Promise<string | undefined> => {
+      const found = await identities.get('provider', org, 'clerk')
+      return found && identities.versionOf(found)
+    }
+    const issue = async (known: string | undefined, provider = 'clerk'): Promise<unknown> => {
+      const local = `tmp_${randomUUID()}`
+      const judgedBy = { provider, version: known, readAt: 0 }
+      const bounds = { judgedBy, provenAt: Date.now() + 60_000 }
+      return credentials.create(org, local, aCredential(local, 'x', { provider }), 60, bounds)
+    }
+    const changed = { code: 'judge-changed' }
+    await identities.put('provider', org, 'clerk', aProvider())
+    const first = await version()
+    expect(first).toBeDefined()
+    await issue(first)
+    await expect(issue(first, 'other')).rejects.toMatchObject(changed)
+    await identities.put('provider', org, 'clerk', aProvider({ ttl: 90 }), 'judged-anew')
+    await expect(issue(first)).rejects.toMatchObject(changed)
+    const second = await version()
+    await issue(second)
+    await identities.remove('provider', org, 'clerk')
+    await expect(issue(second)).rejects.toMatchObject(changed)
+  })
 
   test('when a former password was used last is kept for a day longer than the password, and of each user alone', async () => {
     const keys = freshKeys()
