@@ -272,13 +272,19 @@ describe.skipIf(whyNoControlPlane !== undefined)('the operator against a real AP
     const [password, key] = [await passwordOf('sensor-01-mqtt'), await secretOf('backend-api-key')]
     const record = await cluster.store.get('user', org, 'sensor_01')
     await operator.kill()
-    await cluster.plane.kubectl(['delete', 'identityprovider', 'login', '-n', namespace])
+    await cluster.plane.kubectl(['delete', 'identityprovider', 'login', '-n', namespace, '--wait=false'])
+    expect(await cluster.store.get('provider', org, 'login')).toBeDefined()
+    entries.length = 0
     operator = cluster.startOperator()
     await operator.logged('everything is in the store')
     expect(await passwordOf('sensor-01-mqtt')).toBe(password)
     expect(await secretOf('backend-api-key')).toEqual(key)
     expect(await cluster.store.get('user', org, 'sensor_01')).toEqual(record)
     expect(await cluster.store.get('provider', org, 'login')).toBeUndefined()
+    expect(await cluster.get('identityprovider', namespace, 'login')).toBeUndefined()
+    await eventually('brokers hear that what it issued has ended', () =>
+      entries.some(({ type, name }) => type === 'barrier' && name === 'provider:login'),
+    )
   })
 
   test('after a flush of Redis everything is there again, with the same passwords', async () => {
