@@ -17,7 +17,7 @@ import { startWorldServer, type WorldServer } from '../fixtures/world-server.ts'
 /** Processes at a time: most of the time they wait for the Lease of one that was killed. */
 const atOnce = 4
 const someCalls: Readonly<Record<string, readonly number[]>> = {
-  create: [2, 5, 8],
+  create: [3, 7],
   rotate: [2],
   delete: [1],
   provider: [1],
@@ -33,7 +33,8 @@ function isOfReconcile({ method, path, isWatch }: Asked): boolean {
   return method !== 'GET' || /\/(secrets|customresourcedefinitions)\/[^?]/.test(path)
 }
 
-describe.skipIf(whyNoControlPlane !== undefined)('the process of an operator that is killed', () => {
+const options = { concurrent: !hasLongFaults }
+describe.skipIf(whyNoControlPlane !== undefined)('the process of an operator that is killed', options, () => {
   let server: WorldServer
   const programs = new Set<RunningProgram>()
 

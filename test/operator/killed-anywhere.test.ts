@@ -51,7 +51,11 @@ describe.skipIf(whyNoControlPlane !== undefined)('an operator that is killed aft
     }
   }
 
-  test.each(killScenarios)('$title', async (scenario) => {
-    expect(await killEverywhere(scenario)).toBeGreaterThan(leastCalls[scenario.name] ?? Infinity)
-  })
+  test.each(killScenarios)(
+    '$title',
+    async (scenario) => {
+      expect(await killEverywhere(scenario)).toBeGreaterThan(leastCalls[scenario.name] ?? Infinity)
+    },
+    60_000,
+  )
 })
