@@ -1,8 +1,11 @@
-import { describe, expect, test } from 'vitest'
+import { decodeJwt } from 'jose'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { JsonObject } from '../../../token-service/verifier/compact-token.ts'
 import { IssuerKeys } from '../../../token-service/verifier/issuer-keys.ts'
 import { TokenRefused } from '../../../token-service/verifier/token-refused.ts'
 import { verifyToken } from '../../../token-service/verifier/verify-token.ts'
+import { type FirebaseEmulator, startFirebaseEmulator } from '../../fixtures/firebase-emulator.ts'
+import { installedPackages } from '../../fixtures/node-packages.ts'
 import { forgeToken, jwksOf, signWith } from '../../fixtures/issuer.ts'
 import { anOrganizationId, aProvider } from '../../fixtures/records.ts'
 import { genuineKeys } from '../../fixtures/token-forgeries.ts'
@@ -37,18 +40,23 @@ const payloads: Readonly<Record<string, JsonObject>> = {
   'a custom token with claims': { room: '7', ...common('custom') },
 }
 
-const outcome = (token: string, allowAnonymous = false): Promise<unknown> =>
+const outcome = (
+  token: string,
+  allowAnonymous = false,
+  projectId = 'my-app-1234',
+  seconds = now,
+): Promise<unknown> =>
   verifyToken(
     token,
     {
       organization: anOrganizationId,
-      record: aProvider({ type: 'firebase', settings: { projectId: 'my-app-1234' }, allowAnonymous }),
+      record: aProvider({ type: 'firebase', settings: { projectId }, allowAnonymous }),
     },
     new IssuerKeys({
       fetch: async () => ({ text: JSON.stringify(jwksOf(genuineKeys)) }),
-      now: () => now * 1000,
+      now: () => seconds * 1000,
     }),
-    () => now * 1000,
+    () => seconds * 1000,
   ).then(
     ({ subject }) => subject,
     (error: unknown) => (error instanceof TokenRefused ? error.failure : Promise.reject(error as Error)),
@@ -98,5 +106,41 @@ describe('a token of the Firebase emulator', () => {
     } finally {
       delete process.env['FIREBASE_AUTH_EMULATOR_HOST']
     }
+  })
+})
+
+const packages = await installedPackages('firebase-emulator')
+
+describe.skipIf(packages === undefined)('a token that the emulator itself gives', () => {
+  const projectId = 'demo-my-app'
+  let emulator: FirebaseEmulator
+  beforeAll(async () => {
+    emulator = await startFirebaseEmulator(packages ?? '', projectId)
+  }, 90_000)
+  afterAll(() => emulator?.stop())
+
+  const judge = (token: string, allowAnonymous = false): Promise<unknown> =>
+    outcome(token, allowAnonymous, projectId, Math.floor(Date.now() / 1000))
+  const signed = (token: string): Promise<string> => signWith(genuineKeys, decodeJwt(token) as JsonObject)
+
+  test('to somebody with a password is refused, and good once a key of Google has signed it', async () => {
+    const token = await emulator.signUp({ email: 'ada@example.com', password: 'secret-1' })
+    const payload = decodeJwt(token)
+    expect(await judge(token)).toBe('unsupported_token_format')
+    expect(await judge(await signed(token))).toBe(payload.sub)
+    expect(await outcome(await signed(token), false, 'demo-other', Number(payload.iat))).toBe(
+      'issuer_mismatch',
+    )
+    // What is above is still what it gives.
+    expect(Object.keys(payload).toSorted()).toEqual(Object.keys(payloads['a password'] ?? {}).toSorted())
+  })
+
+  test('to somebody anonymous is good only where that is allowed', async () => {
+    const token = await emulator.signUp({})
+    expect(await judge(token, true)).toBe('unsupported_token_format')
+    expect(await judge(await signed(token))).toBe('token_type_not_allowed')
+    expect(await judge(await signed(token), true)).toBe(decodeJwt(token).sub)
+    const { provider_id: provider, firebase } = decodeJwt(token)
+    expect([provider, firebase]).toEqual(['anonymous', { identities: {}, sign_in_provider: 'anonymous' }])
   })
 })
