@@ -18,6 +18,7 @@ import type { PurgeMarks } from '#core/stores/purge-marks.ts'
 import { ConnectThrottle, defaultThrottleLimits, type ThrottleLimits } from './admission/connect-throttle.ts'
 import { ClientAuthorities } from './admission/client-authorities.ts'
 import { Admissions } from './admission/admissions.ts'
+import { createPasswordCheckMetrics } from './admission/password-check-metrics.ts'
 import { PasswordChecks, type PasswordCheckLimits } from './admission/password-checks.ts'
 import { confirmClaims } from './cluster/confirm-claims.ts'
 import { ToldSubscriptions } from './cluster/told-subscriptions.ts'
@@ -99,6 +100,7 @@ const made = new WeakMap<
     readonly metrics: BrokerMetrics
     readonly controlMetrics: ControlMetrics
     readonly purgeMetrics: PurgeMetrics
+    readonly showPasswordLoad: ReturnType<typeof createPasswordCheckMetrics>
   }
 >()
 
@@ -110,6 +112,7 @@ function metricsOf({ registry, organizationLabels }: BrokerOptions) {
     metrics: createBrokerMetrics(registry, organizationLabels),
     controlMetrics: createControlMetrics(registry),
     purgeMetrics: createPurgeMetrics(registry),
+    showPasswordLoad: createPasswordCheckMetrics(registry),
   }
   made.set(registry, metrics)
   return metrics
@@ -131,7 +134,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     if (batches > 0) void confirmClaims(connections, clients, log)
   })
   const purge = new SessionPurge({ identities, credentials, organizations, log })
-  const { metrics, controlMetrics, purgeMetrics } = metricsOf(options)
+  const { metrics, controlMetrics, purgeMetrics, showPasswordLoad } = metricsOf(options)
   const maxStalenessMs = options.maxStalenessMs ?? longestStalenessMs
   const organizationPurge = new OrganizationPurge({
     replica: options.cluster.replica,
@@ -170,6 +173,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   organizationPurge.look()
   await authorities.load()
   const passwords = new PasswordChecks(() => performance.now(), options.passwordChecks)
+  showPasswordLoad(() => passwords.load())
   const admissions = new Admissions({ identities, credentials, now, passwords })
   const wills = new WillPublisher({
     registry: clients,

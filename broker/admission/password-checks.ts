@@ -2,6 +2,7 @@ import { createHmac, randomBytes } from 'node:crypto'
 import type { Clock } from '#core/clock.ts'
 import { type Verifier, type VerifierBinding, verifySecret } from '#core/credentials/verifier.ts'
 import { Generations } from './generations.ts'
+import type { PasswordLoad } from './password-check-metrics.ts'
 
 export interface PasswordCheckLimits {
   /** Hashed at a time. Node has four threads for everything that blocks, and others need them too. */
@@ -64,6 +65,7 @@ export class PasswordChecks {
   readonly #waiting: Waiting[] = []
   #hashing = 0
   #cost = 0
+  #hashed = 0
 
   /** `now` in ms, and never going back. */
   constructor(now: Clock, limits: Partial<PasswordCheckLimits> = {}) {
@@ -76,6 +78,11 @@ export class PasswordChecks {
     return verifier.algorithm === 'scrypt'
       ? this.#isChosenRight(password, verifier, binding)
       : verifySecret(password, verifier, binding)
+  }
+
+  /** Now, and how many have been hashed. */
+  load(): PasswordLoad {
+    return { hashing: this.#hashing, waiting: this.#waiting.length, hashed: this.#hashed }
   }
 
   async #isChosenRight(
@@ -111,6 +118,7 @@ export class PasswordChecks {
       return await hash()
     } finally {
       this.#hashing -= 1
+      this.#hashed += 1
       this.#cost -= cost
       const left = (this.#byName.get(name) ?? 1) - 1
       if (left === 0) this.#byName.delete(name)

@@ -72,6 +72,15 @@ export const broker: Dashboard = {
         queries: durations('cloudsignal_broker_connect_duration_seconds'),
       },
       {
+        title: 'Passwords that people chose',
+        about: 'They have to be hashed. Those that wait too long are refused as busy.',
+        unit: 'short',
+        queries: [
+          [`sum by (state) (cloudsignal_broker_password_checks${selected()})`, '{{state}}'],
+          [`sum(${rate('cloudsignal_broker_password_hashes_total')})`, 'hashed a second'],
+        ],
+      },
+      {
         title: 'Organizations with clients',
         unit: 'short',
         queries: [[`cloudsignal_broker_organizations${selected()}`, '{{pod}} {{worker}}']],

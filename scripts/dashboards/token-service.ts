@@ -134,6 +134,13 @@ export const tokenService: Dashboard = {
         ],
       },
       {
+        title: 'Webhooks that were refused',
+        unit: 'reqps',
+        queries: [
+          [perSecond('cloudsignal_audit_events_total', 'outcome', 'event="webhook.refused"'), '{{outcome}}'],
+        ],
+      },
+      {
         title: 'Documents asked for',
         unit: 'reqps',
         queries: [

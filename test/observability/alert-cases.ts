@@ -54,6 +54,11 @@ const exchanges = (outcome: string, values: string): Series => ({
     values,
 })
 
+const webhooks = (outcome: string, organization: string): Series => ({
+  [`cloudsignal_audit_events_total{${inNamespace},pod="token-service-0",event="webhook.refused",outcome="${outcome}",organization="${organization}"}`]:
+    '0+1x120',
+})
+
 export const alertCases: Readonly<Record<string, AlertCase>> = {
   CloudSignalBrokerAbsent: absent(
     'broker',
@@ -209,6 +214,13 @@ export const alertCases: Readonly<Record<string, AlertCase>> = {
     says: 'In messaging 2 attempts a second are refused unseen (throttled-name).',
     silent: refused('throttled-name', '0+6x60'),
   },
+  CloudSignalPasswordChecksFull: {
+    fires: refused('busy', '0+60x60'),
+    after: '20m',
+    labels: broker,
+    says: 'messaging/broker-0 sends 1 clients a second away whose passwords it has no time to look at.',
+    silent: refused('busy', '0+3x60'),
+  },
   CloudSignalConnectsSlow: {
     ...slow('cloudsignal_broker_connect_duration_seconds', atBroker, ['2.5', '5']),
     after: '20m',
@@ -284,6 +296,14 @@ export const alertCases: Readonly<Record<string, AlertCase>> = {
       [`cloudsignal_token_service_issuer_documents_failing{${inNamespace},pod="token-service-0",document="jwks"}`]:
         '1x5 0x30',
     },
+  },
+  CloudSignalWebhooksRefused: {
+    fires: webhooks('wrong-signature', 'org_k7xm4pqr2n5t'),
+    after: '90m',
+    labels: { ...messaging, organization: 'org_k7xm4pqr2n5t', outcome: 'wrong-signature' },
+    says: 'In messaging 60 webhooks for org_k7xm4pqr2n5t were refused within an hour (wrong-signature): who is banned or signs out may stay connected.',
+    // Sent twice, and to nobody.
+    silent: { ...webhooks('replayed', 'org_k7xm4pqr2n5t'), ...webhooks('not-configured', 'none') },
   },
   CloudSignalExchangesSlow: {
     ...slow('cloudsignal_token_service_exchange_duration_seconds', `${inNamespace},provider_type="oidc"`, [

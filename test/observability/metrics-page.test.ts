@@ -78,6 +78,7 @@ const closed: Readonly<Record<string, readonly string[]>> = {
   'cloudsignal_broker_renewals_total outcome': renewals,
   'cloudsignal_broker_wills_total outcome': willOutcomes,
   'cloudsignal_broker_denied_total action': actions,
+  'cloudsignal_broker_password_checks state': ['hashing', 'waiting'],
   'cloudsignal_broker_messages_received_total qos': ['0', '1', '2'],
   'cloudsignal_token_service_live_checks_total provider_type': providerTypes,
   'cloudsignal_token_service_live_checks_total outcome': liveOutcomes,

@@ -1,7 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises'
+import { Registry } from 'prom-client'
 import { beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type Verifier, verifierOfChosen, verifierOfGenerated } from '#core/credentials/verifier.ts'
 import * as verifiers from '#core/credentials/verifier.ts'
+import { createPasswordCheckMetrics } from '../../../broker/admission/password-check-metrics.ts'
 import { PasswordChecks, TooManyPasswords } from '../../../broker/admission/password-checks.ts'
 
 vi.mock('#core/credentials/verifier.ts', { spy: true })
@@ -122,6 +124,26 @@ describe('of many passwords at once', () => {
     await turn()
     await endAll()
     expect(await later).toBe(true)
+  })
+
+  test('metrics say how many are hashed, how many wait, and how many were', async () => {
+    checks = new PasswordChecks(() => now, { hashing: 2, waiting: 3 })
+    const registry = new Registry()
+    createPasswordCheckMetrics(registry)(() => checks.load())
+    const told = async (): Promise<readonly string[]> =>
+      (await registry.metrics()).split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+    const counts = (hashing: number, waiting: number, hashes: number): readonly string[] => [
+      `cloudsignal_broker_password_checks{state="hashing"} ${hashing}`,
+      `cloudsignal_broker_password_checks{state="waiting"} ${waiting}`,
+      `cloudsignal_broker_password_hashes_total ${hashes}`,
+    ]
+    expect(await told()).toEqual(counts(0, 0, 0))
+    const asked = Promise.allSettled([1, 2, 3, 4, 5, 6].map((each) => isRight(`password ${each}`)))
+    await turn()
+    expect(await told()).toEqual(counts(2, 3, 0))
+    await endAll()
+    await asked
+    expect(await told()).toEqual(counts(0, 0, 5))
   })
 
   test('those with one name leave room for others', async () => {
