@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { PodSpec, RenderedObject } from '../charts/render.ts'
 import { findForeignKinds } from '../fixtures/foreign-kinds.ts'
 import { type ControlPlane, startControlPlane, whyNoControlPlane } from '../fixtures/kubernetes.ts'
-import { startRedisServer } from '../fixtures/redis-server.ts'
+import { type RedisServer, startRedisServer } from '../fixtures/redis-server.ts'
 import { type GuideShell, openGuideShell } from './guide-shell.ts'
 import { blockOf, readPage } from './page-blocks.ts'
 
@@ -105,36 +105,59 @@ describe.skipIf(whyNot !== undefined)('with a real API server, whoever follows',
       )
     })
 
-    test('has users of Redis who sign in by the passwords in the Secret', async () => {
-      const redis = await startRedisServer('--aclfile', join(shell.directory, 'users.acl'))
-      try {
-        const { stdout } = await plane.kubectl([
-          'get',
-          'secret',
-          'cloudsignal-redis',
-          '-n',
-          'cloudsignal',
-          '-o',
-          'jsonpath={.data}',
-        ])
-        const passwords = JSON.parse(stdout) as Readonly<Record<string, string>>
+    describe('on its Redis', () => {
+      let redis: RedisServer
+      beforeAll(async () => {
+        redis = await startRedisServer('--aclfile', join(shell.directory, 'users.acl'))
+      })
+      afterAll(() => redis?.stop())
+
+      const passwords = async (): Promise<Readonly<Record<string, string>>> => {
+        const data = await shell.run(
+          'kubectl -n cloudsignal get secret cloudsignal-redis -o jsonpath={.data}',
+        )
+        const entries = Object.entries(JSON.parse(data) as Readonly<Record<string, string>>)
+        return Object.fromEntries(
+          entries.map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]),
+        )
+      }
+      /** What Redis says to FLUSHALL, which nobody may. */
+      const refusalOf = async (username: string, password = ''): Promise<string> => {
+        const client = new Redis(redis.port)
+        const said = await client
+          .auth(username, password)
+          .then(() => client.flushall())
+          .catch((error: Error) => error.message)
+        client.disconnect()
+        return said
+      }
+
+      test('each program signs in by its password in the Secret, with the least that it needs', async () => {
         const { redis: values } = parse(blockOf(cloud.blocks, 'redis.yaml')) as {
           redis: { users: Record<string, { name: string; passwordKey: string }> }
         }
+        const given = await passwords()
         for (const { name, passwordKey } of Object.values(values.users)) {
-          const password = Buffer.from(passwords[passwordKey] ?? '', 'base64')
-            .toString()
-            .trim()
-          expect(password).toMatch(/^[0-9a-f]{48}$/)
-          const client = new Redis(redis.port, { username: name, password, lazyConnect: true })
-          await client.connect()
-          await expect(client.info('server')).resolves.toContain('redis_version')
-          await expect(client.call('FLUSHALL')).rejects.toThrow(/NOPERM/)
-          client.disconnect()
+          expect(given[passwordKey]).toMatch(/^[0-9a-f]{48}$/)
+          expect(await refusalOf(name, given[passwordKey])).toMatch(/^NOPERM .*flushall/)
+          expect(await refusalOf(name, 'another')).toMatch(/^WRONGPASS/)
         }
-      } finally {
-        await redis.stop()
-      }
+      })
+
+      test('a password is changed as the page about security says: both count, then only the new one', async () => {
+        const { blocks } = await readPage('security.md')
+        const url = `REDIS_URL=redis://127.0.0.1:${redis.port}\n`
+        const user = 'cloudsignal-broker'
+        const { broker: old } = await passwords()
+        await shell.run(url + blockOf(blocks, 'redis-new'))
+        const { broker: changed } = await passwords()
+        expect(changed).not.toBe(old)
+        expect(await refusalOf(user, old)).toMatch(/^NOPERM/)
+        expect(await refusalOf(user, changed)).toMatch(/^NOPERM/)
+        await shell.run(`OLD=${old}\n${url}${blockOf(blocks, 'redis-old')}`)
+        expect(await refusalOf(user, old)).toMatch(/^WRONGPASS/)
+        expect(await refusalOf(user, changed)).toMatch(/^NOPERM/)
+      })
     })
   })
 
