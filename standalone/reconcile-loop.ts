@@ -17,6 +17,7 @@ export interface ReconcileLoopOptions {
 
 const retryMs = 250
 const longestRetryMs = 30_000
+const forgetEveryMs = 60_000
 
 /**
  * Drives the reconcilers as the operator does: each object once, then the sweep and `markReady`; from then on
@@ -25,6 +26,7 @@ const longestRetryMs = 30_000
 export class ReconcileLoop {
   readonly #options: ReconcileLoopOptions
   readonly #queue: WorkQueue
+  #gone: NodeJS.Timeout | undefined
   readonly #first = Promise.withResolvers<void>()
   /** Of the first pass: what has not succeeded yet. */
   readonly #outstanding = new Set<string>()
@@ -57,11 +59,20 @@ export class ReconcileLoop {
     signal.addEventListener('abort', aborted, { once: true })
     await this.#first.promise
     await this.#finish(signal)
+    this.#gone = setInterval(() => void this.#forgetGone(), forgetEveryMs).unref()
     signal.removeEventListener('abort', aborted)
   }
 
   async stop(): Promise<void> {
+    clearInterval(this.#gone)
     await this.#queue.stop(5_000)
+  }
+
+  async #forgetGone(): Promise<void> {
+    const { reconcilers, log } = this.#options
+    await reconcilers.forgetGone().catch((error: unknown) => {
+      log.warn(errorFields(error), 'what is gone could not be forgotten now; it is tried again')
+    })
   }
 
   #enqueue(address: ResourceAddress): void {

@@ -1,6 +1,7 @@
 import { generate } from 'selfsigned'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { DomainError } from '#core/errors.ts'
+import { MemoryPurgeMarks } from '#core/stores/memory-purge-marks.ts'
 import { deriveShortId } from '#core/organizations/organization-id.ts'
 import { ReconcileWorld } from '../../fixtures/reconcile-world.ts'
 import { aList, anOrganizationResource, aResource, aUserResource } from '../../fixtures/resources.ts'
@@ -267,6 +268,124 @@ describe('the end of an Organization', () => {
     expect(await world.reconcilers.sweepOrphans()).toEqual({ removed: 0 })
     expect((await record())?.displayName).toBe('New')
     expect(await world.store.names('user', org)).toEqual(['ada'])
+  })
+})
+
+describe('what an Organization that is gone has left', () => {
+  const marks = new MemoryPurgeMarks()
+  const finish = async (): Promise<void> => {
+    const tombstone = await world.store.tombstoneOf(org)
+    if (tombstone !== undefined) await marks.mark(tombstone, 'purged', world.now)
+  }
+  const useBrokers = (has: boolean): void => {
+    world.purges = Object.assign(marks, { hasBroker: async () => has })
+    world.forget()
+  }
+  const isThere = (): boolean => world.host.get('Organization', 'default', 'acme') !== undefined
+  const toldOf = (reason: string): object[] => world.host.events.filter((each) => each.reason === reason)
+
+  test('holds the object until brokers have removed it, and says so', async () => {
+    await world.apply(anOrganizationResource(), aUserResource('ada'))
+    useBrokers(true)
+    await world.delete('Organization', 'acme')
+    expect(await world.store.organizations()).toEqual([])
+    expect(world.ready('Organization', 'acme')).toBe('False Purging')
+    expect(await world.reconcilers.byKind.Organization.reconcile(acme)).toEqual({ againAfterMs: 500 })
+    await finish()
+    await world.changed(acme)
+    expect(isThere()).toBe(false)
+    expect(toldOf('PurgeLeft')).toEqual([])
+  })
+
+  test('holds it no longer than five minutes, with a warning', async () => {
+    await world.apply(anOrganizationResource())
+    useBrokers(true)
+    await world.delete('Organization', 'acme')
+    world.now += 299_000
+    await world.changed(acme)
+    expect(isThere()).toBe(true)
+    world.now += 1_000
+    await world.changed(acme)
+    expect(isThere()).toBe(false)
+    expect(toldOf('PurgeLeft')).toMatchObject([{ type: 'Warning', kind: 'Organization', name: 'acme' }])
+  })
+
+  test('holds nothing where no broker runs', async () => {
+    await world.apply(anOrganizationResource())
+    useBrokers(false)
+    await world.delete('Organization', 'acme')
+    expect(isThere()).toBe(false)
+    expect(await world.store.tombstoneOf(org)).toBeDefined()
+  })
+
+  test('holds nothing for ever where the store goes away while it is waited for', async () => {
+    await world.apply(anOrganizationResource())
+    useBrokers(true)
+    await world.delete('Organization', 'acme')
+    const away = (): Promise<never> => Promise.reject(new DomainError('store-unavailable', 'away'))
+    world.store.tombstoneOf = away
+    await expect(world.changed(acme)).rejects.toThrow('away')
+    world.now += 300_000
+    await world.changed(acme)
+    expect(isThere()).toBe(false)
+    expect(toldOf('PurgeLeft')).toHaveLength(1)
+  })
+
+  test('keeps one of the same short id out until it is removed, by whatever name', async () => {
+    await world.apply(anOrganizationResource())
+    useBrokers(false)
+    await world.delete('Organization', 'acme')
+    const heir = aResource('Organization', 'heir', { shortId })
+    await world.apply(heir, aUserResource('ada', { organizationRef: { name: 'heir' } }))
+    expect(world.ready('Organization', 'heir')).toBe('False Purging')
+    expect(await record()).toBeUndefined()
+    expect(await world.reconcilers.byKind.Organization.reconcile(heir.metadata)).toEqual({
+      againAfterMs: 500,
+    })
+    await finish()
+    await world.changed({ kind: 'Organization', namespace: 'default', name: 'heir' })
+    expect(world.ready('Organization', 'heir')).toBe('True Synced')
+    expect((await record())?.source).toBe('default/heir')
+    expect(await world.store.tombstoneOf(org)).toBeUndefined()
+  })
+
+  test('of a former deletion does not count for a later one', async () => {
+    useBrokers(false)
+    await world.apply(anOrganizationResource())
+    await world.delete('Organization', 'acme')
+    await finish()
+    await world.apply(anOrganizationResource())
+    expect(world.ready('Organization', 'acme')).toBe('True Synced')
+    await world.delete('Organization', 'acme')
+    await world.apply(anOrganizationResource())
+    expect(world.ready('Organization', 'acme')).toBe('False Purging')
+  })
+
+  test('is removed also where the object was only missed by the sweep, by its own policy', async () => {
+    await world.apply(anOrganizationResource({ shortId, deletionPolicy: 'Retain' }))
+    expect((await record())?.retain).toBe(true)
+    world.host.resources.delete('Organization/default/acme')
+    expect(await world.restart()).toBe(1)
+    expect(await world.store.tombstoneOf(org)).toMatchObject({ retains: true })
+  })
+
+  test('is forgotten when brokers have looked twice, and not while it is retained or stands no more', async () => {
+    useBrokers(false)
+    const kept = aResource('Organization', 'kept', { shortId: 'aaaabbbbcccc', deletionPolicy: 'Retain' })
+    await world.apply(anOrganizationResource(), kept)
+    for (const name of ['acme', 'kept']) await world.delete('Organization', name)
+    const [own, other] = [
+      await world.store.tombstoneOf(org),
+      await world.store.tombstoneOf('org_aaaabbbbcccc'),
+    ]
+    if (own === undefined || other === undefined) throw new Error('there are no tombstones')
+    await world.reconcilers.forgetGone()
+    for (const each of [own, other]) await marks.mark(each, 'purged', world.now)
+    await world.reconcilers.forgetGone()
+    expect(await world.store.tombstones()).toEqual([own, other])
+    for (const each of [own, other]) await marks.mark(each, 'settled', world.now)
+    await world.reconcilers.forgetGone()
+    expect(await world.store.tombstones()).toEqual([other])
   })
 })
 
