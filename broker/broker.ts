@@ -5,11 +5,7 @@ import type { AddressRanges } from '#core/network/address-ranges.ts'
 import type { Clock } from '#core/clock.ts'
 import type { OrganizationLabels } from '#core/metrics/organization-labels.ts'
 import type { Log } from '#core/process/logger.ts'
-import {
-  type ControlLogCatchUp,
-  type ControlLogReader,
-  longestStalenessMs,
-} from '#core/stores/control-log.ts'
+import { type ControlLog, longestStalenessMs } from '#core/stores/control-log.ts'
 import { defaultPerSubject } from '#core/credentials/renew-credential.ts'
 import type { CredentialRenewer } from '#core/stores/credential-store.ts'
 import type { FormerPasswordMarks } from '#core/stores/former-password-marks.ts'
@@ -47,7 +43,7 @@ import { OrganizationPool } from './organizations/organization-pool.ts'
 export interface BrokerOptions {
   readonly identities: IdentityReader
   readonly credentials: CredentialRenewer
-  readonly controlLog: ControlLogReader & ControlLogCatchUp
+  readonly controlLog: ControlLog
   readonly formerPasswords: FormerPasswordMarks
   /** How far what organizations have left is removed. */
   readonly purges: PurgeMarks

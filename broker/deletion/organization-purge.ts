@@ -1,7 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Clock } from '#core/clock.ts'
 import { errorFields, type Log } from '#core/process/logger.ts'
-import type { ControlLogCatchUp } from '#core/stores/control-log.ts'
+import type { ControlLogWitness, ControlLogWriter } from '#core/stores/control-log.ts'
+import { organizationRecordName } from '#core/stores/identity-records.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { isPurged, type PurgeMark, type PurgeMarks, type PurgeState } from '#core/stores/purge-marks.ts'
@@ -16,7 +17,7 @@ export interface OrganizationPurgeOptions {
   readonly remains: Remains
   /** Told of each that is gone, again and again. */
   readonly isGone: (organization: OrganizationId) => void
-  readonly controlLog: ControlLogCatchUp
+  readonly controlLog: ControlLogWriter & ControlLogWitness
   readonly metrics: PurgeMetrics
   /** How long after the first time it looks again; longer than anybody goes on who has not heard that the organization is gone. */
   readonly settleMs: number
@@ -26,9 +27,9 @@ export interface OrganizationPurgeOptions {
 }
 
 const longestLookMs = 5_000
-const leaseMs = 15_000
+const leaseMs = 6_000
 /** Longer than a replica may be silent until nobody is served by it any more. */
-const longestCatchUpMs = 75_000
+const longestWaitMs = 75_000
 const patienceMs = 1_000
 /** By then what programs write beside their work, such as audit events, is written. */
 const longestAfterthoughtMs = 1_000
@@ -78,9 +79,9 @@ export class OrganizationPurge {
       const tombstones = await identities.tombstones()
       for (const { organization } of tombstones) isGone(organization)
       const known = await marks.all()
-      metrics.waiting(tombstones.filter((one) => !isPurged(known.get(one.organization), one)).length)
       const work = this.#judge(tombstones, known)
-      if (work.every(({ length }) => length === 0)) return
+      metrics.waiting(work.unpurged.length)
+      if (Object.values(work).every(({ length }) => length === 0)) return
       if (!(await marks.lease(replica, leaseMs))) return
       try {
         await this.#work(work)
@@ -92,38 +93,51 @@ export class OrganizationPurge {
     }
   }
 
-  /** What nobody has looked at, what is to be looked at again, and marks that nobody needs. */
   #judge(tombstones: readonly Tombstone[], known: ReadonlyMap<OrganizationId, PurgeMark>): Work {
     const { now, settleMs } = this.#options
-    const standing = new Map(tombstones.map((one) => [one.organization, one]))
-    const isDue = ({ state, at }: PurgeMark): boolean => state === 'purged' && now() - at >= settleMs
-    return [
-      tombstones.filter((one) => !isPurged(known.get(one.organization), one)),
-      tombstones.filter((one) => {
-        const mark = known.get(one.organization)
-        return mark !== undefined && isPurged(mark, one) && isDue(mark)
-      }),
-      [...known].filter(([organization, mark]) => standing.get(organization)?.id !== mark.tombstone),
-    ]
+    const unpurged: Unpurged[] = []
+    const due: Tombstone[] = []
+    for (const tombstone of tombstones) {
+      const mark = known.get(tombstone.organization)
+      const { state, at } = mark?.tombstone === tombstone.id ? mark : { at: 0, state: undefined }
+      if (!isPurged(mark, tombstone)) unpurged.push({ tombstone, isDeserted: state === 'deserted' })
+      else if (state === 'purged' && now() - at >= settleMs) due.push(tombstone)
+    }
+    const standing = new Map(tombstones.map((one) => [one.organization, one.id]))
+    const outdated = [...known].filter(
+      ([organization, mark]) => standing.get(organization) !== mark.tombstone,
+    )
+    return { unpurged, due, outdated }
   }
 
-  async #work([fresh, due, done]: Work): Promise<void> {
+  async #work({ unpurged, due, outdated }: Work): Promise<void> {
     const { marks } = this.#options
-    for (const [organization, mark] of done) {
-      // One of a later deletion is in its place as soon as that is done.
-      if (!fresh.some((one) => one.organization === organization)) await marks.forget(organization, mark)
-    }
-    if (fresh.length > 0 && (await this.#catchUp())) await this.#remove(fresh, 'purged')
+    for (const [organization, mark] of outdated) await marks.forget(organization, mark)
+    const inUse = unpurged.filter((one) => !one.isDeserted).map(({ tombstone }) => tombstone)
+    if (inUse.length > 0 && !(await this.#waitForReplicas(inUse))) return
+    if (unpurged.length > 0)
+      await this.#remove(
+        unpurged.map(({ tombstone }) => tombstone),
+        'purged',
+      )
     if (due.length > 0) await this.#remove(due, 'settled')
+    // The gauge is to show it, and more may have come.
+    this.#mustAgain = true
   }
 
   /** Whoever still has clients of them would write there. False when it was closed, or the lease is another's. */
-  async #catchUp(): Promise<boolean> {
-    const { controlLog, log } = this.#options
-    const until = performance.now() + longestCatchUpMs
+  async #waitForReplicas(tombstones: readonly Tombstone[]): Promise<boolean> {
+    const { controlLog, marks, now, log } = this.#options
+    // The entry of the operator may not be there yet: a tombstone stands before it.
+    const positions = await Promise.all(
+      tombstones.map(({ organization }) =>
+        controlLog.append({ type: 'organization', organization, name: organizationRecordName }),
+      ),
+    )
+    const until = performance.now() + longestWaitMs
     let missing: readonly string[]
     do {
-      missing = await controlLog.caughtUp(patienceMs)
+      missing = (await controlLog.applied(positions, patienceMs)).missing
       if (!(await this.#isStillMine())) return false
     } while (missing.length > 0 && performance.now() < until)
     if (missing.length > 0) {
@@ -133,7 +147,9 @@ export class OrganizationPurge {
       )
     }
     await pause(Math.min(longestAfterthoughtMs, this.#options.settleMs))
-    return await this.#isStillMine()
+    if (!(await this.#isStillMine())) return false
+    for (const tombstone of tombstones) await marks.mark(tombstone, 'deserted', now())
+    return true
   }
 
   async #remove(tombstones: readonly Tombstone[], state: PurgeState): Promise<void> {
@@ -154,7 +170,6 @@ export class OrganizationPurge {
       turnAt = performance.now()
     }
     for (const tombstone of tombstones) await marks.mark(tombstone, state, now())
-    metrics.waiting(0)
     const ms = Math.round(performance.now() - began)
     log.info(
       { organizations: some, count: tombstones.length, keys, ms, state },
@@ -168,8 +183,16 @@ export class OrganizationPurge {
   }
 }
 
-type Work = readonly [
-  fresh: readonly Tombstone[],
-  due: readonly Tombstone[],
-  done: readonly (readonly [OrganizationId, PurgeMark])[],
-]
+interface Unpurged {
+  readonly tombstone: Tombstone
+  /** No replica has clients of it any more. */
+  readonly isDeserted: boolean
+}
+
+interface Work {
+  readonly unpurged: readonly Unpurged[]
+  /** To be looked at again. */
+  readonly due: readonly Tombstone[]
+  /** Marks that nobody needs. */
+  readonly outdated: readonly (readonly [OrganizationId, PurgeMark])[]
+}

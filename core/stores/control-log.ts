@@ -60,14 +60,6 @@ export interface ControlLogWitness {
   applied(positions: readonly string[], timeoutMs: number): Promise<Applied>
 }
 
-export interface ControlLogCatchUp {
-  /**
-   * Resolves once every replica that lives has done all that is in the log by now, or with those missing when the time is
-   * over. Rejects with `store-unavailable`.
-   */
-  caughtUp(timeoutMs: number): Promise<readonly string[]>
-}
-
 export interface ControlLogHandler {
   /**
    * In the order of the log; `at` is when it was appended, by the store's clock. Resolves with how many connections
@@ -93,4 +85,4 @@ export interface ControlLogSubscription {
   close(): Promise<void>
 }
 
-export type ControlLog = ControlLogWriter & ControlLogReader & ControlLogWitness & ControlLogCatchUp
+export type ControlLog = ControlLogWriter & ControlLogReader & ControlLogWitness

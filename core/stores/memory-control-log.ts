@@ -38,11 +38,6 @@ export class MemoryControlLog implements ControlLog {
     return { ended: ended.reduce<number>((sum, count) => sum + (count ?? 0), 0), missing: [] }
   }
 
-  async caughtUp(): Promise<readonly string[]> {
-    await Promise.all(this.#done.values())
-    return []
-  }
-
   async follow(handler: ControlLogHandler): Promise<ControlLogSubscription> {
     // One registration per call, also for a handler that follows twice.
     const own: ControlLogHandler = {

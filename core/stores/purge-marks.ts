@@ -2,10 +2,12 @@ import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { Tombstone } from './tombstone.ts'
 
 /**
- * - `purged`   nothing of the organization is left that could be found, and nobody has clients of it any more
+ * - `deserted` no replica has clients of the organization any more
+ * - `purged`   nothing of it is left that could be found
  * - `settled`  a while later there was another look: nobody writes there any more
  */
-export type PurgeState = 'purged' | 'settled'
+export const purgeStates = ['deserted', 'purged', 'settled'] as const
+export type PurgeState = (typeof purgeStates)[number]
 
 export interface PurgeMark {
   /** Id of the tombstone that it is about. */
@@ -31,5 +33,5 @@ export interface PurgeMarks {
 
 /** Whether what this tombstone stands for is removed. */
 export function isPurged(mark: PurgeMark | undefined, { id }: Pick<Tombstone, 'id'>): boolean {
-  return mark?.tombstone === id
+  return mark?.tombstone === id && mark.state !== 'deserted'
 }

@@ -19,8 +19,6 @@ const blockMs = 1_000
 const pauseMs = 250
 const entriesPerRead = 500
 const longestWaitMs = 16
-/** Where no client of a person waits. */
-const longestPatientWaitMs = 250
 
 export class RedisControlLog implements ControlLog {
   readonly #redis: RedisConnection
@@ -53,24 +51,16 @@ export class RedisControlLog implements ControlLog {
   }
 
   async applied(positions: readonly string[], timeoutMs: number): Promise<Applied> {
-    const missing = await this.#untilDone(positions.at(-1) ?? '0-0', timeoutMs, longestWaitMs)
-    const counts = await fromRedis(() =>
-      Promise.all(positions.map((position) => this.#redis.hvals(this.#keys.controlEnded(position)))),
-    )
-    return { ended: counts.flat().reduce((sum, count) => sum + Number(count), 0), missing }
-  }
-
-  async caughtUp(timeoutMs: number): Promise<readonly string[]> {
-    const { last } = await fromRedis(() => stateOf(this.#redis, this.#key))
-    return await this.#untilDone(last, timeoutMs, longestPatientWaitMs)
-  }
-
-  /** With the replicas that have not done everything up to there when the time is over. */
-  async #untilDone(position: string, timeoutMs: number, mostWaitMs: number): Promise<string[]> {
+    const last = positions.at(-1) ?? '0-0'
     const end = performance.now() + timeoutMs
-    for (let wait = 1; ; wait = Math.min(wait * 2, mostWaitMs)) {
-      const missing = await fromRedis(() => this.#missing(position))
-      if (missing.length === 0 || performance.now() > end) return missing
+    for (let wait = 1; ; wait = Math.min(wait * 2, longestWaitMs)) {
+      const missing = await fromRedis(() => this.#missing(last))
+      if (missing.length === 0 || performance.now() > end) {
+        const counts = await fromRedis(() =>
+          Promise.all(positions.map((position) => this.#redis.hvals(this.#keys.controlEnded(position)))),
+        )
+        return { ended: counts.flat().reduce((sum, count) => sum + Number(count), 0), missing }
+      }
       await pause(wait)
     }
   }

@@ -1,5 +1,5 @@
 import { type OrganizationId, parseOrganizationId } from '#core/organizations/organization-id.ts'
-import type { PurgeMark, PurgeMarks, PurgeState } from './purge-marks.ts'
+import { type PurgeMark, type PurgeMarks, type PurgeState, purgeStates } from './purge-marks.ts'
 import { fromRedis, type RedisConnection } from './redis-connection.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import { redisScript } from './redis-script.ts'
@@ -73,6 +73,7 @@ export class RedisPurgeMarks implements PurgeMarks {
 const format = ({ tombstone, state, at }: PurgeMark): string => `${tombstone} ${state} ${Math.round(at)}`
 
 function parse(text: string): PurgeMark | undefined {
-  const [, tombstone, state, at] = /^(\d{1,17}) (purged|settled) (\d{1,15})$/.exec(text) ?? []
-  return tombstone === undefined ? undefined : { tombstone, state: state as PurgeState, at: Number(at) }
+  const [, tombstone, name, at] = /^(\d{1,17}) (\w+) (\d{1,15})$/.exec(text) ?? []
+  const state = purgeStates.find((each) => each === name)
+  return tombstone === undefined || state === undefined ? undefined : { tombstone, state, at: Number(at) }
 }

@@ -228,7 +228,8 @@ describe('a user who is deleted', () => {
         gap = () => handler.gap()
         return { staleness: () => 0, close: async () => {} }
       },
-      caughtUp: async () => [],
+      append: async () => '1',
+      applied: async () => ({ ended: 0, missing: [] }),
     }
     const own = await startTestBroker({ identities, controlLog: deaf })
     const ada = await connectClient(`mqtt://127.0.0.1:${own.port}`, 'ada')

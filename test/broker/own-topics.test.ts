@@ -287,7 +287,8 @@ describe('what begins with $cloudsignal/ and is nothing', () => {
 test('a renewal that the control log has not told of is found when the old end comes', async () => {
   const deaf: BrokerOptions['controlLog'] = {
     follow: async () => ({ staleness: () => 0, close: async () => {} }),
-    caughtUp: async () => [],
+    append: async () => '1',
+    applied: async () => ({ ended: 0, missing: [] }),
   }
   const own = await startTestBroker({
     controlLog: deaf,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { PurgeMarks } from '#core/stores/purge-marks.ts'
+import { isPurged, type PurgeMarks } from '#core/stores/purge-marks.ts'
 import type { Tombstone } from '#core/stores/tombstone.ts'
 import { anOrganizationId as org, anotherOrganizationId } from '../fixtures/records.ts'
 
@@ -22,6 +22,17 @@ export function describePurgeMarks(name: string, create: () => Promise<PurgeMark
       expect(await marks.of(org)).toEqual(mark)
       expect(await marks.of(anotherOrganizationId)).toBeUndefined()
       expect([...(await marks.all())]).toEqual([[org, mark]])
+    })
+
+    test('only of what is removed one says that it is', async () => {
+      const marks = await create()
+      const said = []
+      for (const state of ['deserted', 'purged', 'settled'] as const) {
+        await marks.mark(tombstone, state, 1)
+        said.push(isPurged(await marks.of(org), tombstone))
+      }
+      expect(said).toEqual([false, true, true])
+      expect(isPurged(await marks.of(org), { id: '1' })).toBe(false)
     })
 
     test('one is forgotten, and none of a later deletion', async () => {

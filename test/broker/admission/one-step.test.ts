@@ -13,7 +13,8 @@ import { aCredential, anOrganization, anOrganizationId as org, aUser } from '../
 /** A replica that never hears of changes: what it knows of them it knows from the step in which it lets somebody in. */
 const deaf: BrokerOptions['controlLog'] = {
   follow: async () => ({ staleness: () => 0, close: async () => {} }),
-  caughtUp: async () => [],
+  append: async () => '1',
+  applied: async () => ({ ended: 0, missing: [] }),
 }
 const keys = redisKeys()
 let place: ConnectedRedis

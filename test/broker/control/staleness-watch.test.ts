@@ -11,7 +11,8 @@ describe('a replica that could not read the control log', () => {
   let url: string
   const controlLog: BrokerOptions['controlLog'] = {
     follow: async () => ({ staleness: () => staleness, close: async () => {} }),
-    caughtUp: async () => [],
+    append: async () => '1',
+    applied: async () => ({ ended: 0, missing: [] }),
   }
 
   beforeEach(async () => {

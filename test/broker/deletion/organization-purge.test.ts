@@ -11,11 +11,13 @@ import { RedisFormerPasswordMarks } from '#core/stores/redis-former-password-mar
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { RedisMarks } from '#core/stores/redis-marks.ts'
+import { isPurged } from '#core/stores/purge-marks.ts'
 import { RedisPurgeMarks } from '#core/stores/redis-purge-marks.ts'
 import { everything, type TestBroker, type TestClient, useClients } from '../../fixtures/broker.ts'
 import { startBrokerOnRedis } from '../../fixtures/broker-on-redis.ts'
 import { type ConnectedRedis, startConnectedRedis } from '../../fixtures/connected-redis.ts'
 import { eventually } from '../../fixtures/eventually.ts'
+import { dumpOf, tracesOf } from '../../fixtures/redis-traces.ts'
 import {
   aCredential,
   anOrganization,
@@ -115,48 +117,14 @@ async function fill(organization: OrganizationId): Promise<void> {
   )
 }
 
-/** Keys, and what in keys of all names it; the control log is a log and ends by itself. */
-async function tracesOf(organization: OrganizationId): Promise<string[]> {
-  const traces: string[] = []
-  for (const key of (await redis.keys('*')).toSorted()) {
-    if (key.includes(organization)) traces.push(key)
-    else if (key !== keys.control && (await contentOf(key)).includes(organization))
-      traces.push(`${key} names it`)
-  }
-  return traces
-}
-
-async function contentOf(key: string): Promise<string> {
-  switch (await redis.type(key)) {
-    case 'hash':
-      return JSON.stringify(await redis.hgetall(key))
-    case 'set':
-      return JSON.stringify(await redis.smembers(key))
-    case 'zset':
-      return JSON.stringify(await redis.zrange(key, 0, -1))
-    case 'stream':
-      return JSON.stringify(await redis.xrange(key, '-', '+'))
-    default:
-      return (await redis.get(key)) ?? ''
-  }
-}
-
-const dumpOf = async (organization: OrganizationId): Promise<Record<string, string>> => {
-  const own = (await redis.keys(`${keys.own(organization)}*`)).toSorted()
-  return Object.fromEntries(await Promise.all(own.map(async (key) => [key, await contentOf(key)] as const)))
-}
-
 const untilPurged = (
   organization: OrganizationId,
   state: 'purged' | 'settled' = 'purged',
 ): Promise<unknown> =>
   eventually(`it is ${state}`, async () => {
     const [mark, tombstone] = [await marks.of(organization), await identities.tombstoneOf(organization)]
-    return (
-      tombstone !== undefined &&
-      mark?.tombstone === tombstone.id &&
-      (state === 'purged' || mark.state === state)
-    )
+    if (tombstone === undefined || !isPurged(mark, tombstone)) return false
+    return state === 'purged' || mark?.state === state
   })
 
 /** As the operator does when it looks after its records. */
@@ -169,16 +137,16 @@ describe('an organization that is deleted', () => {
     await Promise.all([fill(org), fill(other)])
     await broker.stop()
     broker = await startBrokerOnRedis(redis, { purgeSettleMs: 100 })
-    const before = await dumpOf(other)
-    expect((await tracesOf(org)).length).toBeGreaterThan(20)
+    const before = await dumpOf(redis, other)
+    expect((await tracesOf(redis, org)).length).toBeGreaterThan(20)
     await remove(org)
     await untilPurged(org, 'settled')
     await forgetGone()
-    await eventually('no trace is left', async () => (await tracesOf(org)).length === 0, 15_000).catch(
-      async () => expect(await tracesOf(org)).toEqual([]),
+    await eventually('no trace is left', async () => (await tracesOf(redis, org)).length === 0, 15_000).catch(
+      async () => expect(await tracesOf(redis, org)).toEqual([]),
     )
-    expect(await dumpOf(other)).toEqual(before)
-    expect((await tracesOf(other)).length).toBeGreaterThan(20)
+    expect(await dumpOf(redis, other)).toEqual(before)
+    expect((await tracesOf(redis, other)).length).toBeGreaterThan(20)
   })
 
   test('has its clients sent away with a reason before', async () => {
@@ -235,10 +203,10 @@ describe('an organization that is deleted', () => {
     await broker.stop()
     await remove(org)
     await redis.xtrim(keys.control, 'MAXLEN', 0)
-    expect(Object.keys(await dumpOf(org)).length).toBeGreaterThan(10)
+    expect(Object.keys(await dumpOf(redis, org)).length).toBeGreaterThan(10)
     broker = await startBrokerOnRedis(redis, { purgeSettleMs: 100 })
     await untilPurged(org)
-    expect(Object.keys(await dumpOf(org)).filter((key) => !key.includes(':id:'))).toEqual([])
+    expect(Object.keys(await dumpOf(redis, org)).filter((key) => !key.includes(':id:'))).toEqual([])
   })
 
   test('gets no credential any more from a token service that has not heard of it', async () => {
