@@ -29,6 +29,7 @@ export class AuditKeeper {
   }
   readonly #count: Record<AuditNature, number> = { routine: 0, ending: 0, refusal: 0 }
   readonly #lost: Counter<'cause'>
+  #tooMany = 0
   #timer: NodeJS.Timeout | undefined
   #writing: Promise<void> = Promise.resolve()
 
@@ -47,7 +48,8 @@ export class AuditKeeper {
     const { nature } = auditEvents[event.event]
     if (event.organization === undefined) return
     if (this.#count[nature] >= mostGathered[nature]) {
-      this.#lost.inc({ cause: 'too-many' })
+      // Two of a connection in a storm of them: counted where it costs nothing.
+      this.#tooMany += 1
       return
     }
     this.#count[nature] += 1
@@ -74,6 +76,8 @@ export class AuditKeeper {
   }
 
   async #writeAll(): Promise<void> {
+    this.#lost.inc({ cause: 'too-many' }, this.#tooMany)
+    this.#tooMany = 0
     const natures = Object.keys(this.#gathered) as AuditNature[]
     const appended = natures.flatMap((nature) => {
       const gathered = [...this.#gathered[nature]]
