@@ -12,7 +12,6 @@ import {
   programs,
   render,
   type RenderedObject,
-  renderText,
   runHelm,
 } from './render.ts'
 import { foreignMatrix, valueMatrix } from './value-matrix.ts'
@@ -32,19 +31,6 @@ describe('the chart', () => {
   test('does not pass it with a value that it does not know', async () => {
     const linted = runHelm(['lint', '--strict', chartDirectory, '--values', '-'], '{"brokers":{}}')
     await expect(linted).rejects.toThrow(/brokers/)
-  })
-
-  test('makes something of each of its templates, with values whose objects are held against an API server', async () => {
-    const directory = `${chartDirectory}/templates`
-    const templates = readdirSync(directory, { recursive: true, encoding: 'utf8' })
-    const made = new Set<string>()
-    for (const [, values] of [...valueMatrix(['team-a']), ...foreignMatrix]) {
-      const text = await renderText(values)
-      for (const [, path = ''] of text.matchAll(/^# Source: cloudsignal\/templates\/(.+)$/gm)) made.add(path)
-    }
-    const expected = templates.filter((path) => path.endsWith('.yaml'))
-    expect(expected.length).toBeGreaterThan(20)
-    expect(expected.filter((path) => !made.has(path))).toEqual([])
   })
 
   test('installs the kinds of crds/ unchanged, and keeps them when it is uninstalled', () => {
