@@ -43,7 +43,7 @@ const service = {
 
 const byDefault = await render()
 const handedOn = await render({
-  commonLabels: { team: 'iot' },
+  commonLabels: { team: 'iot', 'app.kubernetes.io/owner': 'us' },
   imagePullSecrets: [{ name: 'ours' }],
   global: { imagePullSecrets: [{ name: 'of-the-parent' }] },
   operator: given,

@@ -209,7 +209,17 @@ describe('a value that is wrong', () => {
     [{ broker: { ingress: { enabled: true } } }, /ingress.host of the broker/],
     [{ tokenService: { ingress: { enabled: true, host: 'a.b' } } }, /ingress.tlsSecretName of the token-/],
     [{ broker: { tls: { certManager: { enabled: true } } } }, /issuerRef.name must name an issuer/],
-  ])('that contradicts another one is refused: %j', async (values, complaint) => {
+    [{ commonLabels: { 'app.kubernetes.io/name': 'ours' } }, /commonLabels.app.kubernetes.io.+name/],
+    [{ commonLabels: { 'helm.sh/chart': 'ours' } }, /commonLabels.helm.sh.+chart/],
+    [
+      { broker: { podLabels: { 'app.kubernetes.io/component': 'x' } } },
+      /podLabels.app.kubernetes.io.+component/,
+    ],
+    [
+      { monitoring: { rules: { labels: { 'app.kubernetes.io/part-of': 'x' } } } },
+      /labels.app.kubernetes.io.+part-of/,
+    ],
+  ])('that contradicts another one, or the chart, is refused: %j', async (values, complaint) => {
     await expect(render(values)).rejects.toThrow(complaint)
   })
 })
