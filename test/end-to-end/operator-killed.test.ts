@@ -4,6 +4,7 @@
  * call of each scenario; without, after some, since every one, and every write to Redis, is tried in one process by
  * test/operator/killed-anywhere.test.ts.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ApiProxy, type Asked, startApiProxy } from '../fixtures/api-proxy.ts'
 import { eventually } from '../fixtures/eventually.ts'
@@ -90,9 +91,9 @@ describe.skipIf(whyNoControlPlane !== undefined)('the process of an operator tha
       proxy.intervene(undefined)
       const next = start(world, proxy)
       await next.logged('everything is in the store')
-      await expect
-        .poll(() => world.state(), { interval: 200, timeout: 10_000, message: where })
-        .toEqual(expected)
+      // An event may be told, or a status shown, a moment later.
+      await eventually(where, async () => isDeepStrictEqual(await world.state(), expected)).catch(() => {})
+      expect(await world.state(), where).toEqual(expected)
       await scenario.judge(world, where)
       expect(next.output()).not.toContain('caught by nobody')
       await next.kill()
