@@ -181,8 +181,10 @@ test('whatever happens, all places are given and nobody loses one but to a lower
         if (each.act === 'make' && !ages.has(each.name)) {
           ages.set(each.name, each.age)
           await world.apply(aged(each.name, each.age, { uid: `${each.name}-${Math.random()}` }))
-        } else if (each.act === 'delete' && ages.delete(each.name)) await world.delete('MqttUser', each.name)
-        else if (each.act === 'restart') await world.restart()
+        } else if (each.act === 'delete' && ages.delete(each.name)) {
+          await world.delete('MqttUser', each.name)
+          world.host.secrets.delete(`default/${each.name}-mqtt`)
+        } else if (each.act === 'restart') await world.restart()
         else if (each.act === 'limit') await world.apply(acmeOf((limit = each.users)))
         const old = [...before].filter((name) => ages.has(name))
         const rank = (name: string): string => `${old.includes(name) ? 0 : 1} ${ages.get(name)} ${name}`
