@@ -110,6 +110,11 @@ export const MqttUserStatusSchema = Type.Object({
     Type.Object({ name: Type.String() }, { description: 'The generated Secret.' }),
   ),
   secretResourceVersion: Type.Optional(Type.String({ description: 'Version of the Secret that is in use.' })),
+  passwordFingerprint: Type.Optional(
+    Type.String({
+      description: 'By which an operator that starts knows its record again, without reading the Secret.',
+    }),
+  ),
   lastRotationTime: Type.Optional(
     Type.String({ format: 'date-time', description: 'When the present password was made.' }),
   ),

@@ -62,9 +62,12 @@ export class KnownPasswords {
     const known = this.recall({ uid, username, key }, secret)
     if (known !== undefined) return known
     const verifier = await verifierOf(password, { kind: 'user', name: username }, inForce)
-    const learnt = { uid, key, secret, verifier, rotation }
-    this.#known.set(username, learnt)
-    return learnt
+    return this.keep({ uid, username, key }, { secret, verifier, rotation })
+  }
+
+  keep({ uid, username, key }: PasswordPlace, password: KnownPassword): KnownPassword {
+    this.#known.set(username, { uid, key, ...password })
+    return password
   }
 
   forget(username: string): void {

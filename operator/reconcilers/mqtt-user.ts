@@ -14,6 +14,7 @@ import type { Endpoints } from './endpoints.ts'
 import type { ResourceHost } from './host.ts'
 import { type Decision, type KindReconciler, recordOfRefused } from './kind-reconciler.ts'
 import { isSame, oldest, type OrganizationFinder, type OrganizationLookup } from './organization-finder.ts'
+import { passwordFingerprint } from './password-fingerprint.ts'
 import { notReady, type Readiness, synced } from './readiness.ts'
 import { namesOf } from './references.ts'
 import { usernamePlace } from './resource-indexes.ts'
@@ -48,6 +49,7 @@ export type MqttUserFacts =
       readonly isOrganizationSuspended: boolean
     }
 
+type KnownUserPassword = Extract<UserPassword, { refusal?: undefined }>
 type Belonging = Extract<OrganizationLookup, { refusal?: undefined }>
 
 export function mqttUserReconciler(parts: MqttUserParts): KindReconciler<'MqttUser', MqttUserFacts> {
@@ -145,23 +147,31 @@ function decideMqttUser(user: MqttUser, facts: MqttUserFacts): Decision<'MqttUse
 
 function recordOf(
   { metadata, spec }: MqttUser,
-  { verifier, rotation }: Extract<UserPassword, { refusal?: undefined }>,
+  password: KnownUserPassword,
   access: AccessPolicy,
 ): UserRecord {
   return {
     uid: metadata.uid,
     suspended: spec.suspended ?? false,
     ...(spec.deletionPolicy === 'Retain' ? { retain: true } : {}),
-    verifiers: rotation?.previous === undefined ? [{ verifier }] : [{ verifier }, rotation.previous],
+    verifiers: verifiersOf(password),
     access,
     limits: spec.limits ?? {},
   }
 }
 
-function secretStatus({ secret, isGenerated }: UserPassword): Decision<'MqttUser'>['status'] {
+function verifiersOf({ verifier, rotation }: KnownUserPassword): UserRecord['verifiers'] {
+  return rotation?.previous === undefined ? [{ verifier }] : [{ verifier }, rotation.previous]
+}
+
+function secretStatus(password: KnownUserPassword): Decision<'MqttUser'>['status'] {
+  const { secret, isGenerated, rotation } = password
   if (secret === undefined) return {}
-  const version = { secretResourceVersion: secret.version }
-  return isGenerated === true ? { credentialsSecret: { name: secret.name }, ...version } : version
+  const read = {
+    secretResourceVersion: secret.version,
+    passwordFingerprint: passwordFingerprint(verifiersOf(password), rotation?.since),
+  }
+  return isGenerated === true ? { credentialsSecret: { name: secret.name }, ...read } : read
 }
 
 function rotationStatus({

@@ -1,5 +1,6 @@
 import type { Clock } from '#core/clock.ts'
 import { generateSecret } from '#core/credentials/secret.ts'
+import type { UserRecord } from '#core/credentials/user-record.ts'
 import type { Verifier } from '#core/credentials/verifier.ts'
 import type { MqttUser, MqttUserSpec } from '#core/resources/mqtt-user.ts'
 import { credentialsOf, type Endpoints } from './endpoints.ts'
@@ -12,6 +13,7 @@ import {
   type PasswordPlace,
   type SecretVersion,
 } from './known-passwords.ts'
+import { passwordFingerprint } from './password-fingerprint.ts'
 import {
   beginRotation,
   nextLook,
@@ -93,7 +95,7 @@ export class PasswordReader {
     const { rotation } = user.spec
     const place = { uid, username, key: 'password' }
     const secretName = credentialsSecretName(user)
-    const remembered = this.#recall(place, namespace, secretName)
+    const remembered = await this.#recall(user, place, secretName, inForce)
     if (remembered !== undefined && rotationStep(rotation, remembered.rotation, this.#now()) === undefined) {
       return this.#generatedFrom(user, remembered)
     }
@@ -184,7 +186,7 @@ export class PasswordReader {
   ): Promise<UserPassword> {
     const { namespace, uid } = user.metadata
     const place = { uid, username, key }
-    const remembered = this.#recall(place, namespace, name)
+    const remembered = await this.#recall(user, place, name, inForce)
     if (remembered !== undefined) return { verifier: remembered.verifier, secret: remembered.secret }
     const secret = await this.#host.readSecret(namespace, name, addressOf('MqttUser', user))
     if (secret === undefined) return { refusal: secretMissing(namespace, name, 'passwordSecretRef') }
@@ -193,9 +195,36 @@ export class PasswordReader {
   }
 
   /** What is known of the Secret, unless the host has seen another content of it since. */
-  #recall(place: PasswordPlace, namespace: string, name: string): KnownPassword | undefined {
-    const version = this.#host.secretVersion(namespace, name)
-    return version === undefined ? undefined : this.#known.recall(place, { name, version })
+  async #recall(
+    user: MqttUser,
+    place: PasswordPlace,
+    name: string,
+    inForce: InForce,
+  ): Promise<KnownPassword | undefined> {
+    const version = this.#host.secretVersion(user.metadata.namespace, name)
+    if (version === undefined) return undefined
+    const secret = { name, version }
+    return this.#known.recall(place, secret) ?? (await this.#resume(user, place, secret, inForce))
+  }
+
+  /** After a start: the record, where the status says that it was made of this version, and what stands in it. */
+  async #resume(
+    { metadata, status }: MqttUser,
+    place: PasswordPlace,
+    secret: SecretVersion,
+    inForce: InForce,
+  ): Promise<KnownPassword | undefined> {
+    const { secretResourceVersion, observedGeneration, lastRotationTime } = status ?? {}
+    if (secretResourceVersion !== secret.version || observedGeneration !== metadata.generation)
+      return undefined
+    const { verifiers = [] } = (await inForce()) ?? {}
+    const [present, former] = verifiers
+    const since = lastRotationTime === undefined ? undefined : Date.parse(lastRotationTime)
+    if (present === undefined || status?.passwordFingerprint !== passwordFingerprint(verifiers, since)) {
+      return undefined
+    }
+    const rotation = since === undefined ? undefined : { since, ...formerOf(former) }
+    return this.#known.keep(place, { secret, verifier: present.verifier, rotation })
   }
 
   async #learn(
@@ -207,6 +236,11 @@ export class PasswordReader {
     if (refusal !== undefined) return { refusal }
     return await this.#known.learn(place, secret, text, readRotation(secret.data), inForce)
   }
+}
+
+function formerOf(former: UserRecord['verifiers'][number] | undefined): Pick<RotationState, 'previous'> {
+  const { verifier, notAfter } = former ?? {}
+  return verifier === undefined || notAfter === undefined ? {} : { previous: { verifier, notAfter } }
 }
 
 /** Undefined where the fields do not make one. */
