@@ -84,6 +84,20 @@ describe('what Prometheus is told to read', () => {
     }
   })
 
+  test('is found by them also where all objects have one of the same name', async () => {
+    const labels = { release: 'prometheus' }
+    const on = { enabled: true, labels }
+    const objects = await render({
+      commonLabels: { release: 'ours', team: 'iot' },
+      monitoring: { monitors: on, rules: on, dashboards: on },
+    })
+    const found = objects.filter(({ metadata }) => metadata.labels?.['release'] === 'prometheus')
+    expect(found.map(({ kind }) => kind).toSorted()).toEqual(
+      ['ConfigMap', 'ConfigMap', 'ConfigMap', ...monitorKinds, 'ServiceMonitor'].toSorted(),
+    )
+    expect(objects.filter(({ metadata }) => metadata.labels?.['team'] !== 'iot')).toEqual([])
+  })
+
   test('no other Service of the chart leads to a port with metrics', () => {
     const open = ofKind(monitored, 'Service').filter(({ spec }) =>
       (spec as unknown as ServiceSpec).ports.some(({ targetPort }) => targetPort === 'probes'),

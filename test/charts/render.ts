@@ -201,6 +201,8 @@ export async function renderText(values: object = {}, namespace = 'messaging'): 
 
 export async function render(values: object = {}, namespace?: string): Promise<readonly RenderedObject[]> {
   const documents = parseAllDocuments(await renderText(values, namespace))
+  // Such as a key that is there twice: some readers take the first, some the last, some neither.
+  for (const { errors } of documents) if (errors[0] !== undefined) throw errors[0]
   return documents.map((document) => document.toJS() as RenderedObject | null).filter((one) => one !== null)
 }
 

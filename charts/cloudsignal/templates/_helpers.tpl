@@ -30,13 +30,14 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
+{{/* Takes "more" beside: labels of this object, rather than those of all of the same name. */}}
 {{- define "cloudsignal.labels" -}}
 {{ include "cloudsignal.selectorLabels" . }}
 app.kubernetes.io/part-of: cloudsignal
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
-{{- with .root.Values.commonLabels }}
+{{- with merge dict (default dict .more) .root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
