@@ -3,7 +3,7 @@ import { startIssuer } from '../../test/fixtures/issuer.ts'
 import type { StoredBytes } from '../scenario.ts'
 import type { Workbench } from '../workbench.ts'
 import { signTokens } from './exchange-tokens.ts'
-import { RedisMeter } from './redis-meter.ts'
+import { auditLogs, RedisMeter } from './redis-meter.ts'
 import { type BenchTokenService, startTokenService } from './token-service.ts'
 
 const atOnce = 32
@@ -23,9 +23,11 @@ export async function measureCredentials(bench: Workbench, people: number): Prom
       await exchange(service, tokens.slice(0, people))
       await pause(settleMs)
     })
+    const [routine = ''] = auditLogs
+    const event = await meter.entry(routine)
     await meter.close()
     await service.stop()
-    return { 'temporary credential': credential }
+    return { 'temporary credential': credential, 'audit event': event }
   } finally {
     await issuer.close()
   }

@@ -7,7 +7,7 @@ import { aResource } from '../../test/fixtures/resources.ts'
 import { startRedis } from '../brokers/redis.ts'
 import type { StoredBytes } from '../scenario.ts'
 import type { Workbench } from '../workbench.ts'
-import { RedisMeter } from './redis-meter.ts'
+import { controlLog, RedisMeter } from './redis-meter.ts'
 
 const rules: ResourceOf['AccessList']['spec']['rules'] = [
   { effect: 'allow', actions: ['publish', 'subscribe'], topics: ['devices/{username}/#'] },
@@ -58,7 +58,7 @@ export async function measureRecords(
         scopes: ['exchange', 'revoke'],
       })),
       user: await each('MqttUser', users, () => ({ ...inOne(0), ...lists(0) })),
-      'entry of the control log': await meter.controlEntry(),
+      'entry of the control log': await meter.entry(controlLog),
     }
   } finally {
     await meter.close()
