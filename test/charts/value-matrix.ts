@@ -1,3 +1,4 @@
+import { commentExamples, withExamples } from './comment-examples.ts'
 import { manyValues } from './render.ts'
 
 type NamedValues = readonly [name: string, values: object]
@@ -41,6 +42,7 @@ export const valueMatrix = (namespaces: readonly string[]): readonly NamedValues
       rbac: { aggregate: false },
     },
   ],
+  ['with the examples of its comments', withExamples(commentExamples, namespaces)],
   [
     'on OpenShift',
     { podSecurityContext: { runAsUser: null, runAsGroup: null, fsGroup: null }, crds: { install: false } },
