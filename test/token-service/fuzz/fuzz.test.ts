@@ -6,7 +6,7 @@ import { eventually } from '../../fixtures/eventually.ts'
 import type { Answer } from '../app-under-test.ts'
 import { expectDocumentedBy } from '../documented-answers.ts'
 import { FuzzedService } from './fuzzed-service.ts'
-import { type FuzzRequest, requestsTo } from './requests.ts'
+import { type FuzzRequest, operationsOf, requestsTo } from './requests.ts'
 
 const seconds = Number(process.env['CLOUDSIGNAL_TEST_FUZZ_SECONDS'] ?? 8)
 const seed = Number(process.env['CLOUDSIGNAL_TEST_FUZZ_SEED'] ?? 20_261_125)
@@ -23,6 +23,7 @@ test(
   async () => {
     const statuses = new Map<number, number>()
     const tried = new Set<string>()
+    const asked = new Set<string>()
     const requests = fc.array(requestsTo(service.document), { minLength: 1, maxLength: 8 })
     const property = fc.asyncProperty(requests, async (batch) => {
       const former = service.passwords
@@ -31,6 +32,7 @@ test(
         const answer = answers[index]
         if (answer === undefined) continue
         judge(request, answer)
+        if (request.operation !== undefined) asked.add(request.operation)
         statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)
         if (answer.status < 300) tried.add(`${request.method} ${request.path.split(/[?<]/)[0]}`)
         // A renewal shows the password again to whoever has just proved it.
@@ -49,6 +51,8 @@ test(
     // All of it would be worth little if everything had been refused at the door.
     const sum = [...statuses.values()].reduce((total, count) => total + count, 0)
     const reached = [...tried].toSorted()
+    expect([...asked].toSorted()).toEqual(operationsOf(service.document).toSorted())
+    expect(reached).toEqual(expect.arrayContaining(['GET /v1/audit', 'GET /v1/sessions']))
     expect(reached).toEqual(expect.arrayContaining(['POST /v1/token/exchange', 'POST /v1/tokens']))
     const counted = JSON.stringify(Object.fromEntries(statuses))
     expect(statuses.get(200) ?? 0, counted).toBeGreaterThan(sum / 50)

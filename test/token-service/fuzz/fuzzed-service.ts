@@ -2,6 +2,7 @@ import { Agent, request as httpRequest } from 'node:http'
 import type { Redis } from 'ioredis'
 import { generateSecret } from '#core/credentials/secret.ts'
 import { silentLog } from '#core/process/logger.ts'
+import { apiKeyScopes } from '#core/resources/api-key.ts'
 import { organizationRecordName } from '#core/stores/identity-records.ts'
 import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
@@ -175,7 +176,7 @@ async function seed(redis: Redis, issuer: Issuer): Promise<Readonly<Record<strin
   await identities.put('access-list', anOrganizationId, 'members', {
     rules: [{ effect: 'allow', actions: ['publish', 'subscribe'], topics: ['users/{user_id}/#'] }],
   })
-  const all = ['exchange', 'tokens:create', 'revoke', 'explain'] as const
+  const all = apiKeyScopes
   const put = (name: string, key: string, over: object, organization = anOrganizationId): Promise<boolean> =>
     identities.put('api-key', organization, name, anApiKey(name, key, over, organization))
   await put('backend', keys['secret key'], { scopes: all, attributes: ['email', 'team'] })

@@ -6,6 +6,8 @@ import { type KnownValues, valuesOf } from './schema-values.ts'
 
 /** A request, with placeholders such as `<token>` for what there is only at the time it is sent. */
 export interface FuzzRequest {
+  /** Of the document; absent for what goes astray. */
+  readonly operation?: string
   readonly method: string
   /** With its query; percent-encoded. */
   readonly path: string
@@ -35,7 +37,7 @@ const meaningful: Readonly<Record<string, readonly unknown[]>> = {
   principal: ['worker:billing', 'agent:planner-1'],
   user_id: ['ada'],
   grant_type: ['urn:ietf:params:oauth:grant-type:token-exchange'],
-  cursor: ['0.tmp_a'],
+  cursor: ['0.tmp_a', '1700000000000-0.1'],
   ttl: [60, 900, 3600],
   connections: [1, 5],
   name: ['billing'],
@@ -46,6 +48,9 @@ const meaningful: Readonly<Record<string, readonly unknown[]>> = {
   act: [{ sub: 'router' }],
   topic: ['users/ada/x'],
   credential: ['<id>', '<username>'],
+  username: ['sensor_01', 'ada'],
+  since: ['2026-11-25T08:00:00Z'],
+  until: ['2026-11-25T08:00:00+01:00'],
 }
 const known: KnownValues = (field) => meaningful[field] ?? []
 
@@ -61,6 +66,11 @@ export function requestsTo(document: OpenApiDocument): fc.Arbitrary<FuzzRequest>
     { weight: 1, arbitrary: strayRequests(Object.keys(document.paths)) },
   )
 }
+
+export const operationsOf = ({ paths }: OpenApiDocument): string[] =>
+  Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  )
 
 interface Parameter {
   readonly name: string
@@ -93,6 +103,7 @@ function requestOf(
       extra: fc.option(queryTail, { nil: '', freq: 10 }),
     })
     .map(({ inPath, inQuery, body, raw, type, headers, extra }) => ({
+      operation: `${method} ${path}`,
       method,
       path: `${path.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeText(inPath[name]))}${queryOf(inQuery, extra)}`,
       headers: { ...headers, ...(type === undefined ? {} : { 'content-type': type }) },
