@@ -9,7 +9,7 @@
  * - `secret-sealed`      a secret was sealed under a key that this program does not have
  * - `superseded`         another operator leads by now: this one must not write; `cause` is the other's term
  * - `credential-exists`  the username of a temporary credential is taken
- * - `judge-changed`      the provider that judged an identity is another by now, or gone
+ * - `judge-changed`      the provider or the API key that vouches for an identity is another by now, or gone
  * - `behind-barrier`     the proof of an identity is older than a revocation
  * - `short-id-taken`     another Organization holds the short id
  * - `crds-outdated`      the kinds that the cluster knows are older than the operator

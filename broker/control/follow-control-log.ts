@@ -23,7 +23,7 @@ const affected: Readonly<Record<ControlEntry['type'], Affected>> = {
   },
   // Its credentials have entries of their own.
   principal: () => [],
-  // Credentials that were issued stay what they are.
+  // What ends with them is behind barriers, which have entries of their own.
   provider: () => [],
   'api-key': () => [],
 }

@@ -108,6 +108,7 @@ export class SessionPurge {
     const barriers = barriersOf({
       principal,
       ...(mark.provider === undefined ? {} : { provider: mark.provider }),
+      ...(mark.apiKey === undefined ? {} : { apiKey: mark.apiKey }),
     })
     return Number(mark.uid) <= (await credentials.barrierOf(organization, barriers))
   }

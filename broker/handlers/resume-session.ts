@@ -8,6 +8,7 @@ import { defaultPersistenceLimits } from '../persistence/session-persistence.ts'
 import type { ConnectPacket } from '../wire/packets.ts'
 
 const ofProvider = 'provider:'
+const ofApiKey = 'api-key:'
 
 /** Seconds that the session outlives the connection: MQTT 5 §3.1.2.11.2, not above what the organization allows. */
 export function sessionExpiry(packet: ConnectPacket, mostSeconds: number): number {
@@ -54,8 +55,15 @@ async function openStored(connection: Connection, session: Session, isClean: boo
 
 /** Who comes in a user's name after that was deleted and made anew finds nothing of the former one. */
 function markOf({ source, uid, barriers }: Admission): SessionMark {
-  const provider = barriers.find((each) => each.startsWith(ofProvider))?.slice(ofProvider.length)
-  return { uid, isFixed: source.type === 'user', ...(provider === undefined ? {} : { provider }) }
+  const named = (prefix: string): string | undefined =>
+    barriers.find((each) => each.startsWith(prefix))?.slice(prefix.length)
+  const [provider, apiKey] = [named(ofProvider), named(ofApiKey)]
+  return {
+    uid,
+    isFixed: source.type === 'user',
+    ...(provider === undefined ? {} : { provider }),
+    ...(apiKey === undefined ? {} : { apiKey }),
+  }
 }
 
 /** What the organization's record allows now. */

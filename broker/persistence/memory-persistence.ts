@@ -21,7 +21,7 @@ import {
   type StoredSubscription,
   type Turn,
 } from './session-persistence.ts'
-import { type FoundSession, foundSession, type SessionMark } from './session-mark.ts'
+import { type FoundSession, foundSession, type SessionMark, markText } from './session-mark.ts'
 import type { Announcer } from './known-subscriptions.ts'
 import { unexpired } from './stored-message.ts'
 import { summon, type Summons } from './summons.ts'
@@ -167,7 +167,7 @@ export class MemoryPersistence extends AsyncMemoryPersistence implements Session
     this.#sessions.set(id, session)
     for (const group of this.#groups.of(id)) this.#groups.arrive(id, group)
     this.#epoch = Math.max(this.#epoch + 1, this.#now() * numbersPerMs)
-    session.epoch = `${this.#epoch} ${mark?.uid ?? ''} ${mark?.provider ?? ''}`
+    session.epoch = [this.#epoch, ...markText(mark ?? { uid: '' })].join(' ')
     return {
       isPresent: former !== undefined,
       epoch: session.epoch,

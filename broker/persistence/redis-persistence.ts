@@ -37,7 +37,7 @@ import {
   storeIncoming,
   sweepSessions,
 } from './session-scripts.ts'
-import { type FoundSession, foundSession, type SessionMark } from './session-mark.ts'
+import { type FoundSession, foundSession, type SessionMark, markText } from './session-mark.ts'
 import { ownSummonsTopic, summon, type Summons } from './summons.ts'
 import { type Announcer, onlyStored, KnownSubscriptions, subscriptionText } from './known-subscriptions.ts'
 
@@ -189,10 +189,11 @@ export class RedisPersistence extends AsyncRedisPersistence implements SessionPe
     owner: SessionOwner,
     clean: boolean,
     expirySeconds: number,
-    { uid, provider = '', isFixed = false }: SessionMark = { uid: '' },
+    mark: SessionMark = { uid: '' },
   ): Promise<OpenedSession> {
     const ms = expirySeconds * 1_000 + this.#times.leaseMs
-    const values = [owner.id, clean ? 1 : 0, ms, this.#place(ms), uid, provider, isFixed ? 1 : 0]
+    const about = [...markText(mark), mark.isFixed === true ? 1 : 0]
+    const values = [owner.id, clean ? 1 : 0, ms, this.#place(ms), ...about]
     const { ended, opened, moved } = openedSession(await openSession(this.#redis, this.#prefix, values))
     this.#ended(owner.id, ended)
     this.#summon('missed', moved)

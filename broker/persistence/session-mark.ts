@@ -6,6 +6,8 @@ export interface SessionMark {
   readonly uid: string
   /** Of a credential that was exchanged. */
   readonly provider?: string
+  /** Of a credential that an API key alone vouches for. */
+  readonly apiKey?: string
   /** A principal of this name with another uid is somebody else, and inherits nothing. */
   readonly isFixed?: boolean
 }
@@ -21,10 +23,19 @@ export interface FoundSession {
   readonly mark?: SessionMark
 }
 
-/** An epoch is `<number> <uid> <provider>`. */
+/** What an epoch says of it after its number: `<uid> <provider> <API key>`. */
+export function markText({ uid, provider = '', apiKey = '' }: SessionMark): readonly [string, string] {
+  return [uid, `${provider} ${apiKey}`.trimEnd()]
+}
+
+/** An epoch is `<number> <uid> <provider> <API key>`; what is missing at its end is not there. */
 export function foundSession(id: string, epoch: string): FoundSession {
-  const [number = '', uid = '', provider = ''] = epoch.split(' ')
-  const mark = { uid, ...(provider === '' ? {} : { provider }) }
+  const [number = '', uid = '', provider = '', apiKey = ''] = epoch.split(' ')
+  const mark = {
+    uid,
+    ...(provider === '' ? {} : { provider }),
+    ...(apiKey === '' ? {} : { apiKey }),
+  }
   const openedAt = Math.floor(Number(number) / numbersPerMs)
   return { id, epoch, openedAt, ...(uid === '' ? {} : { mark }) }
 }

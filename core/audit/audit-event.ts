@@ -158,7 +158,15 @@ export const auditEvents = {
   'credential.revoked': kind('ending', 'credentials were revoked', {
     ...caller,
     /** What was named: one credential, or all of somebody. */
-    target: Type.Enum(['credential', 'principal', 'subject', 'session', 'provider', 'organization']),
+    target: Type.Enum([
+      'credential',
+      'principal',
+      'subject',
+      'session',
+      'provider',
+      'api-key',
+      'organization',
+    ]),
     /** What a webhook of the provider said, where it was one. */
     webhook: maybe,
     session: maybe,
@@ -166,6 +174,8 @@ export const auditEvents = {
     principal: maybe,
     subject: maybe,
     provider: maybe,
+    /** Name of the ApiKey whose tokens ended; the caller's own is `apiKey`. */
+    issuedBy: maybe,
     issuedBefore: time,
   }),
   'user.created': kind('routine', 'a permanent user was created', { ...caller, principal: maybe }),

@@ -99,12 +99,13 @@ export interface IssueBounds {
   readonly perMinute?: number
   /** When the proof of the identity was issued, in ms since the epoch: before that no barrier counts. */
   readonly provenAt?: number
-  readonly judgedBy?: Judge
+  readonly judgedBy?: readonly Judge[]
 }
 
-/** The provider's record by which somebody was judged: nothing is issued once that is another. */
+/** A record by which it was judged who gets a credential: nothing is issued once that is another. */
 export interface Judge {
-  readonly provider: string
+  readonly type: 'provider' | 'api-key'
+  readonly name: string
   /** As IdentityReader.versionOf has it. */
   readonly version: string | undefined
   /** By the store's clock, before it was read: it may have changed since. */
@@ -112,7 +113,7 @@ export interface Judge {
 }
 
 export function judgeChanged(): DomainError {
-  return new DomainError('judge-changed', 'the identity provider was changed while the identity was judged')
+  return new DomainError('judge-changed', 'what vouches for the identity was changed while it was judged')
 }
 
 export function behindBarrier(): DomainError {

@@ -6,7 +6,13 @@ import type { IdentityRecord, IdentityRecordType } from './identity-records.ts'
 const mostRemembered = 10_000
 
 /** Records that are read for one request after the other. */
-const shared: ReadonlySet<IdentityRecordType> = new Set(['organization', 'user', 'access-list', 'provider'])
+const shared: ReadonlySet<IdentityRecordType> = new Set([
+  'organization',
+  'user',
+  'access-list',
+  'provider',
+  'api-key',
+])
 
 /**
  * Decodes records, those that are shared only once for as long as their text stays the same: the store is asked

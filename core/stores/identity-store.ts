@@ -69,6 +69,11 @@ export interface FoundApiKey {
   readonly record: ApiKeyRecord
 }
 
+export interface RemoveOptions {
+  /** What was issued under it lives on: the record is missing for a while only. */
+  readonly keepsIssued?: boolean
+}
+
 /**
  * The operator's side. Each change becomes one entry in the control log, and repeating it does no harm. In the place of
  * an organization's own record a tombstone stands from the moment of its removal, and goes when there is a record again.
@@ -87,7 +92,12 @@ export interface IdentityWriter extends IdentityReader {
   ): Promise<boolean>
 
   /** With a record ends, for good and in the same step, what was issued under it. */
-  remove(type: IdentityRecordType, organization: OrganizationId, name: string): Promise<boolean>
+  remove(
+    type: IdentityRecordType,
+    organization: OrganizationId,
+    name: string,
+    options?: RemoveOptions,
+  ): Promise<boolean>
 
   /** Nobody needs this tombstone any more; no other of the organization is touched. */
   forget(tombstone: Tombstone): Promise<void>

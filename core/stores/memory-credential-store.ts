@@ -1,4 +1,10 @@
-import { barriersOf, barriersOfProof, type BarrierTarget } from '#core/credentials/barrier.ts'
+import {
+  barrierOfRecord,
+  barriersOf,
+  barriersOfProof,
+  type BarrierTarget,
+  issuedEnds,
+} from '#core/credentials/barrier.ts'
 import type { Clock } from '#core/clock.ts'
 import type { CredentialRecord, IssuedCredential } from '#core/credentials/credential-record.ts'
 import { DomainError } from '#core/errors.ts'
@@ -52,14 +58,14 @@ export class MemoryCredentialStore implements CredentialStore {
     local: string,
     record: CredentialRecord,
     ttlSeconds: number,
-    { replace = false, most = Infinity, perMinute, provenAt = Infinity, judgedBy }: IssueBounds = {},
+    { replace = false, most = Infinity, perMinute, provenAt = Infinity, judgedBy = [] }: IssueBounds = {},
   ): Promise<IssuedCredential> {
     const live = this.#live(organization)
     if (live.has(local)) {
       throw new DomainError('credential-exists', 'the username of the new credential is taken')
     }
-    if (judgedBy !== undefined && this.#hasChanged(organization, judgedBy)) throw judgeChanged()
     if (provenAt <= (await this.barrierOf(organization, barriersOfProof(record)))) throw behindBarrier()
+    if (judgedBy.some((judge) => this.#hasChanged(organization, judge))) throw judgeChanged()
     await this.#takeOne(organization, record.principal, perMinute)
     const room = replace ? 0 : most - 1
     const same = listed(live).filter(({ principal }) => principal === record.principal)
@@ -149,9 +155,10 @@ export class MemoryCredentialStore implements CredentialStore {
     if (waitMs > 0) throw new RateExceeded(limit, waitMs)
   }
 
-  /** Another record of a provider that lets in fewer people has a barrier. */
-  #hasChanged(organization: OrganizationId, { provider, readAt }: Judge): boolean {
-    const raised = this.#barriers.latest(organization, [`provider:${provider}`, `terms:${provider}`])
+  /** A record that takes its place and lets in fewer people has a barrier. */
+  #hasChanged(organization: OrganizationId, { type, name, readAt }: Judge): boolean {
+    const targets = issuedEnds.flatMap((end) => barrierOfRecord(type, name, end) ?? [])
+    const raised = this.#barriers.latest(organization, targets)
     return raised !== undefined && raised >= readAt
   }
 

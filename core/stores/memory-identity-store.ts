@@ -4,7 +4,7 @@ import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { ControlLogWriter } from './control-log.ts'
 import { identityCodec } from './identity-codecs.ts'
 import type { IdentityRecord, IdentityRecordType } from './identity-records.ts'
-import type { FoundApiKey, IdentityWriter } from './identity-store.ts'
+import type { FoundApiKey, IdentityWriter, RemoveOptions } from './identity-store.ts'
 import { MemoryBarriers } from './memory-barriers.ts'
 import { fingerprintOf } from './record-codec.ts'
 import type { Tombstone } from './tombstone.ts'
@@ -99,14 +99,19 @@ export class MemoryIdentityStore implements IdentityWriter {
     return true
   }
 
-  async remove(type: IdentityRecordType, organization: OrganizationId, name: string): Promise<boolean> {
+  async remove(
+    type: IdentityRecordType,
+    organization: OrganizationId,
+    name: string,
+    { keepsIssued = false }: RemoveOptions = {},
+  ): Promise<boolean> {
     const texts = this.#texts.get(organization)
     const text = texts?.get(fieldOf(type, name))
     if (texts === undefined || text === undefined) return false
     texts.delete(fieldOf(type, name))
     if (type === 'organization') this.#bury(organization, text)
     if (texts.size === 0) this.#texts.delete(organization)
-    await this.#tell(type, organization, name, 'for-good')
+    await this.#tell(type, organization, name, keepsIssued ? undefined : 'for-good')
     return true
   }
 

@@ -37,6 +37,9 @@ if fields.provider then
   targets[#targets + 1] = 'provider:' .. tostring(fields.provider)
   targets[#targets + 1] = 'terms:' .. tostring(fields.provider)
 end
+if fields.apiKey and fields.kind ~= 'exchange' then
+  targets[#targets + 1] = 'api-key:' .. tostring(fields.apiKey)
+end
 for _, target in ipairs(targets) do
   local raised = redis.call('ZSCORE', KEYS[2], target)
   if raised and tonumber(issued) <= tonumber(raised) then return false end
@@ -46,20 +49,21 @@ return text`)
 /**
  * Keys: the credential, its principal's set, its kind's set, the barriers, perhaps the bucket of the principal. Values:
  * seconds, record, name, how many others may live on (-1: all), how many a minute, where the tombstone of the organization
- * would stand, where its providers do, name and version of the one that judged the proof or nothing, and perhaps when the
- * proof was issued and the barriers that it may be behind. The answer: the head of the text, then the names that have to
+ * would stand, when the proof was issued or '', how many records it was judged by, of each where it lies, its name and its
+ * version, and the barriers that the proof may be behind. The answer: the head of the text, then the names that have to
  * make room; or how long to wait, in microseconds; or why nothing is issued.
  */
 export const createCredential = redisScript(`${indexing}${bucketLua}
 if redis.call('EXISTS', KEYS[1]) == 1 then return false end
 if redis.call('EXISTS', ARGV[6]) == 1 then return 'no-organization' end
-if ARGV[8] ~= '' then
-  local judge = redis.call('HGET', ARGV[7], ARGV[8])
-  if not judge or redis.sha1hex(judge) ~= ARGV[9] then return 'judge-changed' end
-end
-for i = 11, #ARGV do
+local judges = 8 + 3 * tonumber(ARGV[8])
+for i = judges + 1, #ARGV do
   local raised = redis.call('ZSCORE', KEYS[4], ARGV[i])
-  if raised and tonumber(ARGV[10]) <= tonumber(raised) then return 'behind-barrier' end
+  if raised and tonumber(ARGV[7]) <= tonumber(raised) then return 'behind-barrier' end
+end
+for i = 9, judges, 3 do
+  local judge = redis.call('HGET', ARGV[i], ARGV[i + 1])
+  if not judge or redis.sha1hex(judge) ~= ARGV[i + 2] then return 'judge-changed' end
 end
 if KEYS[5] then
   local now = micros()

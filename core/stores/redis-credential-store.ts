@@ -131,7 +131,7 @@ export class RedisCredentialStore extends RedisCredentialRenewer implements Cred
     local: string,
     record: CredentialRecord,
     ttlSeconds: number,
-    { replace = false, most = 0, perMinute, provenAt, judgedBy }: IssueBounds = {},
+    { replace = false, most = 0, perMinute, provenAt, judgedBy = [] }: IssueBounds = {},
   ): Promise<IssuedCredential> {
     const text = codec.encode(record)
     const room = replace ? 0 : most - 1
@@ -139,10 +139,13 @@ export class RedisCredentialStore extends RedisCredentialRenewer implements Cred
     const keys: string[] = [...this.keysOf(organization, local, record)]
     keys.push(this.keys.barriers(organization))
     if (limit !== undefined) keys.push(this.keys.rate(organization, bucketOf(limit)))
-    const judge = judgedBy?.version === undefined ? ['', ''] : [judgedBy.provider, judgedBy.version]
-    const proof = provenAt === undefined ? [] : [provenAt, ...barriersOfProof(record)]
-    const places = [this.keys.tombstone(organization), this.keys.identity('provider', organization)]
-    const values = [ttlSeconds, text, local, room, perMinute ?? 0, ...places, ...judge, ...proof]
+    const judges = judgedBy.flatMap(({ type, name, version }) =>
+      version === undefined ? [] : [[this.keys.identity(type, organization), name, version]],
+    )
+    const behind = provenAt === undefined ? [] : barriersOfProof(record)
+    const proof = [provenAt ?? '', judges.length, ...judges.flat(), ...behind]
+    const tombstone = this.keys.tombstone(organization)
+    const values = [ttlSeconds, text, local, room, perMinute ?? 0, tombstone, ...proof]
     const answer = await fromRedis(() => createCredential(this.redis, keys, values))
     if (answer === 'judge-changed') throw judgeChanged()
     if (answer === 'behind-barrier') throw behindBarrier()

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { barrierOfRecord, type IssuedEnd } from '#core/credentials/barrier.ts'
+import { barrierOfRecord, type IssuedEnd, issuedEnds } from '#core/credentials/barrier.ts'
 import { DomainError, isDomainError } from '#core/errors.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { controlEntryTypes, type ControlLogWriter } from './control-log.ts'
 import { identityCodec } from './identity-codecs.ts'
 import { type IdentityRecord, type IdentityRecordType, identityRecordTypes } from './identity-records.ts'
-import type { FoundApiKey, IdentityWriter } from './identity-store.ts'
+import type { FoundApiKey, IdentityWriter, RemoveOptions } from './identity-store.ts'
 import { fingerprintOf } from './record-codec.ts'
 import { fromRedis, type RedisConnection } from './redis-connection.ts'
 import { RedisIdentityReader } from './redis-identity-reader.ts'
@@ -76,10 +76,16 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
     return this.#change(script, { type, organization, name }, text, end)
   }
 
-  async remove(type: IdentityRecordType, organization: OrganizationId, name: string): Promise<boolean> {
+  async remove(
+    type: IdentityRecordType,
+    organization: OrganizationId,
+    name: string,
+    { keepsIssued = false }: RemoveOptions = {},
+  ): Promise<boolean> {
     if (type === 'api-key') await this.#index(organization, name, undefined)
     const script = type === 'organization' ? buryOrganization : removeRecord
-    const changed = await this.#change(script, { type, organization, name }, '', 'for-good')
+    const end = keepsIssued ? undefined : 'for-good'
+    const changed = await this.#change(script, { type, organization, name }, '', end)
     await this.#forgetIfEmpty(organization)
     return changed
   }
@@ -223,8 +229,6 @@ export class RedisIdentityStore extends RedisIdentityReader implements IdentityW
 }
 
 type Script = ReturnType<typeof redisScript>
-
-const issuedEnds: readonly IssuedEnd[] = ['for-good', 'judged-anew']
 
 interface Named {
   readonly type: IdentityRecordType

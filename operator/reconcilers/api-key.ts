@@ -1,13 +1,14 @@
 import { apiKeyBinding, type ApiKeyRecord } from '#core/credentials/api-key-record.ts'
 import { apiKeyLookup, generateSecret, secretKindOf } from '#core/credentials/secret.ts'
 import { verifierOfGenerated } from '#core/credentials/verifier.ts'
-import { describeProblem } from '#core/errors.ts'
+import { describeProblem, isDomainError } from '#core/errors.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { ApiKey } from '#core/resources/api-key.ts'
 import { dataPlaneProblems } from '#core/resources/check-resource.ts'
 import { missingListRefusal } from './access-readiness.ts'
 import { ensureSecret, type GeneratedSecret } from './generated-secret.ts'
 import type { ApiKeyUses } from '#core/stores/api-key-uses.ts'
+import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { ResourceHost } from './host.ts'
 import { type Decision, type KindReconciler, recordOfRefused } from './kind-reconciler.ts'
 import type { OrganizationFinder, OrganizationLookup } from './organization-finder.ts'
@@ -25,17 +26,30 @@ export type ApiKeyFacts =
   | {
       readonly refusal?: undefined
       readonly id: OrganizationId
+      /** Of the key whose record stands there. */
+      readonly formerUid: string | undefined
       readonly secret: GeneratedSecret
       readonly listRefusal: Readiness | undefined
       readonly lastUse: number | undefined
     }
 
-/** Without a finalizer: the sweep removes a key that went while nobody looked. */
-export function apiKeyReconciler(
-  host: ResourceHost,
-  finder: OrganizationFinder,
-  uses: Pick<ApiKeyUses, 'lastUse'>,
-): KindReconciler<'ApiKey', ApiKeyFacts> {
+export interface ApiKeyParts {
+  readonly host: ResourceHost
+  readonly store: Pick<IdentityReader, 'get'>
+  readonly finder: OrganizationFinder
+  readonly uses: Pick<ApiKeyUses, 'lastUse'>
+}
+
+/**
+ * What the key alone vouches for ends with its record. Without a finalizer: the sweep removes a key that went while nobody
+ * looked.
+ */
+export function apiKeyReconciler({
+  host,
+  store,
+  finder,
+  uses,
+}: ApiKeyParts): KindReconciler<'ApiKey', ApiKeyFacts> {
   const lookup = ({ metadata, spec }: ApiKey): OrganizationLookup =>
     finder.find(metadata.namespace, spec.organizationRef)
   return {
@@ -51,6 +65,7 @@ export function apiKeyReconciler(
       if (organization.refusal !== undefined) return { refusal: organization.refusal }
       return {
         id: organization.id,
+        formerUid: await uidInForce(store, organization.id, key),
         secret: await keySecretOf(host, key),
         listRefusal: missingListRefusal(host, organization.organization, namesOf(key.spec.accessListRefs)),
         lastUse: await uses.lastUse(organization.id, key.metadata.uid),
@@ -71,19 +86,40 @@ function decideApiKey(key: ApiKey, facts: ApiKeyFacts): Decision<'ApiKey'> {
     return { record: recordOfRefused(facts.refusal), ready: facts.refusal, status: kept }
   }
   const { secret, refusal } = facts.secret
-  if (refusal !== undefined) return { record: 'remove', ready: refusal, status: kept }
+  if (refusal !== undefined) return { record: 'withdraw', ready: refusal, status: kept }
   const status = { keySecret: { name: secret.name }, ...kept, ...laterUse(facts.lastUse, shown) }
   const text = secret.data[keySecretKey] ?? ''
   if (secretKindOf(text) !== secretKinds[key.spec.type]) {
     const message = `Secret ${secret.name} holds no ${key.spec.type} API key under ${keySecretKey}: delete it to have one made`
-    return { record: 'remove', ready: notReady('SecretKeyMissing', message), status }
+    return { record: 'withdraw', ready: notReady('SecretKeyMissing', message), status }
   }
   const [problem] = dataPlaneProblems('ApiKey', key.spec)
   if (problem !== undefined) {
     return { record: 'keep', ready: notReady('InvalidPattern', describeProblem(problem)), status }
   }
   const ready = facts.listRefusal ?? synced(`the key is in Secret ${secret.name}`)
-  return { record: apiKeyRecord(key, facts.id, text), ready, status, againAfterMs: lookForUseMs }
+  const isAnother = facts.formerUid !== undefined && facts.formerUid !== key.metadata.uid
+  return {
+    record: apiKeyRecord(key, facts.id, text),
+    end: isAnother ? { end: 'for-good', why: 'the ApiKey was made anew' } : undefined,
+    ready,
+    status,
+    againAfterMs: lookForUseMs,
+  }
+}
+
+async function uidInForce(
+  store: Pick<IdentityReader, 'get'>,
+  organization: OrganizationId,
+  { metadata }: ApiKey,
+): Promise<string | undefined> {
+  try {
+    return (await store.get('api-key', organization, metadata.name))?.uid
+  } catch (error) {
+    // It is about to be written anew.
+    if (isDomainError(error, 'record-damaged')) return undefined
+    throw error
+  }
 }
 
 /** What was noted ends some day, what is shown stays. In seconds, as Kubernetes writes times. */

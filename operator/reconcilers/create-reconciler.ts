@@ -81,6 +81,9 @@ class ReconcileLoop<K extends ResourceKindName, Facts> {
     const claim = this.#kind.claimOf(resource)
     if (record === 'keep') return
     if (typeof record === 'string' || claim === undefined) {
+      if (record === 'withdraw' && claim !== undefined) {
+        await ledger.remove(owner, claim, { keepsIssued: true })
+      }
       if (record === 'remove' && claim !== undefined) await this.#removeAt(owner, claim)
       await this.#release(owner)
       return
@@ -95,7 +98,7 @@ class ReconcileLoop<K extends ResourceKindName, Facts> {
   #sayThatIssuedEnded(resource: ResourceOf[K], why: string): void {
     const { host, log } = this.#parts
     const { namespace, name } = resource.metadata
-    const message = `What was exchanged here by now has ended: ${why}.`
+    const message = `What was issued here by now has ended: ${why}.`
     host.event(this.#kind.kind, resource, { type: 'Normal', reason: 'IssuedEnded', message })
     log.info({ kind: this.#kind.kind, namespace, name }, message)
   }

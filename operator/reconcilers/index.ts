@@ -90,7 +90,7 @@ export function createReconcilers(options: ReconcilerOptions): Reconcilers {
     Organization: organizationReconciler({ host, store, purges, ledger, finder }),
     AccessList: accessListReconciler(host, finder),
     IdentityProvider: identityProviderReconciler({ host, store, finder, sealing }),
-    ApiKey: apiKeyReconciler(host, finder, keyUses),
+    ApiKey: apiKeyReconciler({ host, store, finder, uses: keyUses }),
     MqttUser: mqttUserReconciler({ host, store, finder, endpoints, formerPasswords, now }),
   } as const
   const doubts = new Map<ResourceKindName, number>()

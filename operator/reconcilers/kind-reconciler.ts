@@ -71,9 +71,10 @@ export interface Decision<K extends ResourceKindName> {
    * - a record  is written
    * - `keep`    what stands in the store stays as it is
    * - `remove`  there must be none
+   * - `withdraw` there must be none now; it may be back soon, and what was issued under it lives on
    * - `release` the claim is another's: only what this object itself has written goes
    */
-  readonly record: RecordOf<K> | 'keep' | 'remove' | 'release'
+  readonly record: RecordOf<K> | 'keep' | 'remove' | 'withdraw' | 'release'
   /** What was issued under the record that stands there ends when this one takes its place. */
   readonly end?: DecidedEnd | undefined
   readonly ready: Readiness

@@ -2,7 +2,7 @@ import type { IssuedEnd } from '#core/credentials/barrier.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { recordFingerprint } from '#core/stores/identity-codecs.ts'
 import type { IdentityRecord, IdentityRecordType } from '#core/stores/identity-records.ts'
-import type { IdentityWriter } from '#core/stores/identity-store.ts'
+import type { IdentityWriter, RemoveOptions } from '#core/stores/identity-store.ts'
 
 /** Where a record stands in the store. */
 export interface RecordAddress<T extends IdentityRecordType = IdentityRecordType> {
@@ -52,11 +52,11 @@ export class RecordLedger {
   }
 
   /** Removes the record, unless another than `owner` has written it. */
-  async remove(owner: string, address: RecordAddress): Promise<void> {
+  async remove(owner: string, address: RecordAddress, options?: RemoveOptions): Promise<void> {
     await this.#alone(address, async () => {
       const current = this.#entries.get(keyOfRecord(address))
       if (current !== undefined && current.owner !== owner) return
-      await this.#store.remove(address.type, address.organization, address.name)
+      await this.#store.remove(address.type, address.organization, address.name, options)
       this.#forget(address)
     })
   }

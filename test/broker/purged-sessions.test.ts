@@ -148,6 +148,20 @@ describe('what is stored of a session', () => {
     for (const principal of ['sub:ann', 'user:ada']) expect(await sessionsOf(principal)).not.toEqual([])
   })
 
+  test('goes when a barrier is raised for the API key that vouched for it, and nobody else does', async () => {
+    const ofKey = { kind: 'worker', apiKey: 'backend' } as const
+    await issue('tmp_10', { ...ofKey, principal: 'worker:billing' })
+    await issue('tmp_11', { ...ofKey, principal: 'worker:audit', apiKey: 'other' })
+    await issue('tmp_12', { ...ofKey, principal: 'sub:kim', kind: 'exchange', provider: 'clerk' })
+    const agent = { kind: 'agent', principal: 'agent:helper:sub:kim', provider: 'clerk' } as const
+    await issue('tmp_13', { ...ofKey, ...agent })
+    for (const name of ['tmp_10', 'tmp_11', 'tmp_12', 'tmp_13']) await leaveSession(name, `${name}-password`)
+    await credentials.raiseBarrier(org, 'api-key:backend')
+    await untilPurged('worker:billing')
+    await untilPurged('agent:helper:sub:kim')
+    for (const principal of ['worker:audit', 'sub:kim']) expect(await sessionsOf(principal)).not.toEqual([])
+  })
+
   test('of an agent goes when a barrier is raised for whom it acts for, and no other agent does', async () => {
     await issue('tmp_8', { kind: 'agent', principal: 'agent:helper:sub:eve' })
     await issue('tmp_9', { kind: 'agent', principal: 'agent:helper:sub:ann' })

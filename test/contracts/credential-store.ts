@@ -41,6 +41,8 @@ export function describeCredentialStore(name: string, create: () => Promise<Cred
       const agent = (actsFor: string): CredentialRecord =>
         aCredential('tmp_1', 'x', { kind: 'agent', principal: `agent:planner:${actsFor}` as Principal })
       const ofProvider = aCredential('tmp_1', 'x', { principal: 'sub:a', provider: 'clerk' })
+      const ofKey = (kind: CredentialRecord['kind']): CredentialRecord =>
+        aCredential('tmp_1', 'x', { kind, apiKey: 'backend' })
       test.each<[string, CredentialRecord, BarrierTarget, boolean]>([
         ['all of an organization', record, 'organization', true],
         ['those of an identity', ofProvider, 'principal:sub:a', true],
@@ -50,6 +52,9 @@ export function describeCredentialStore(name: string, create: () => Promise<Cred
         ['those on former terms of a provider', ofProvider, 'terms:clerk', true],
         ['none on terms of another provider', ofProvider, 'terms:firebase', false],
         ['none of a provider of that name in the identity', ofProvider, 'provider:sub:a', false],
+        ['those that an API key vouches for', ofKey('worker'), 'api-key:backend', true],
+        ['none of another API key', ofKey('worker'), 'api-key:other', false],
+        ['nobody who signed in with the key', ofKey('exchange'), 'api-key:backend', false],
         ['agents of whom they act for', agent('sub:a'), 'principal:sub:a', true],
         ['no agents of others', agent('sub:b'), 'principal:sub:a', false],
       ])('%s', async (_what, given, target, ends) => {

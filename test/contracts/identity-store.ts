@@ -254,6 +254,21 @@ export function describeIdentityStore(name: string, create: () => Promise<Identi
       })
     })
 
+    test('what an API key vouched for ends with its record, unless that is missing for a while only', async () => {
+      const { store, log, barriers } = await create()
+      const [raised, secret] = [() => barriers.barrierOf(org, ['api-key:backend']), generateSecret('sk')]
+      const put = (end?: IssuedEnd): Promise<boolean> =>
+        store.put('api-key', org, 'backend', anApiKey('backend', secret), end)
+      const told = { type: 'api-key', organization: org, name: 'backend' }
+      await put()
+      expect(await store.remove('api-key', org, 'backend', { keepsIssued: true })).toBe(true)
+      await put('judged-anew')
+      expect([await raised(), log]).toEqual([0, [told, told, told]])
+      expect(await store.remove('api-key', org, 'backend')).toBe(true)
+      expect(await raised()).toBeGreaterThan(0)
+      expect(log.slice(3)).toEqual([told, { type: 'barrier', organization: org, name: 'api-key:backend' }])
+    })
+
     test('it is ready only once somebody said so', async () => {
       const { store } = await create()
       await store.put('user', org, 'ada', user)

@@ -53,6 +53,36 @@ describe('a revocation ends', () => {
     expect(await live(two.body['id'])).toBe(false)
   })
 
+  test('what an API key vouched for, and nobody who signed in with it', async () => {
+    const person = await exchanged('user_1')
+    const worker = await service.post('/v1/tokens', { kind: 'worker', name: 'billing' })
+    const agent = await service.post('/v1/tokens', {
+      kind: 'agent',
+      agent_id: 'planner',
+      on_behalf_of: { token: await service.token() },
+    })
+    const ids = [person, worker.body['id'], agent.body['id']]
+    service.pass(1)
+    await revoke({ api_key: 'browser' })
+    expect(await Promise.all(ids.map(live))).toEqual([true, true, true])
+    await revoke({ api_key: 'backend' })
+    expect(await Promise.all(ids.map(live))).toEqual([true, false, false])
+    expect(service.logged.findLast((line) => line.includes('"api-key"'))).toMatch(/"issuedBy":"backend"/)
+  })
+
+  test('nothing is made by an API key that goes meanwhile', async () => {
+    const worker = { kind: 'worker', name: 'billing' }
+    const organization = service.identities.get.bind(service.identities)
+    service.identities.get = async (type, ...of) => {
+      if (type === 'organization') {
+        await service.identities.remove('api-key', anOrganizationId, 'backend')
+      }
+      return organization(type, ...of)
+    }
+    expect(await service.post('/v1/tokens', worker)).toMatchObject({ status: 503 })
+    expect((await service.credentials.list(anOrganizationId, { limit: 10 })).credentials).toEqual([])
+  })
+
   test('one credential by its id', async () => {
     const [one, other] = [await exchanged('user_1'), await exchanged('user_1')]
     expect(await revoke({ id: one })).toMatchObject({ status: 200, body: { unconfirmed_replicas: [] } })

@@ -1,3 +1,4 @@
+import type { Judge } from '#core/stores/credential-store.ts'
 import type { Caller } from '../callers/caller.ts'
 import { organizationOf } from '../organization-of.ts'
 import { credentialTtl } from './credential-ttl.ts'
@@ -19,6 +20,7 @@ export async function createToken(
 ): Promise<CreatedToken> {
   const { identities, credentials, now, mostPerSubject, endedSessions } = dependencies
   const { onBehalfOf, lists = [], ttlSeconds: requested } = request
+  const vouching = judgeOf(dependencies, caller)
   const [organization, known] = await Promise.all([
     organizationOf(identities, caller),
     identities.getMany('access-list', caller.organization, lists),
@@ -36,11 +38,18 @@ export async function createToken(
   const bounds = {
     replace: request.replace === true,
     most: mostPerSubject,
-    ...(person === undefined ? {} : { provenAt: person.identity.issuedAt * 1000, judgedBy: person.judgedBy }),
+    judgedBy: [...vouching, ...(person === undefined ? [] : [person.judgedBy])],
+    ...(person === undefined ? {} : { provenAt: person.identity.issuedAt * 1000 }),
   }
   const created = await issueCredential(credentials, caller.organization, grant, ttlSeconds, bounds)
   if (person !== undefined) {
     await endedSessions.checkIssued(credentials, caller.organization, person, created.id)
   }
   return { ...created, ttlSeconds }
+}
+
+/** The caller's API key, as it was when it was found. */
+function judgeOf({ identities, now }: ExchangeDependencies, { name, record }: Caller): readonly Judge[] {
+  if (name === undefined || record === undefined) return []
+  return [{ type: 'api-key', name, version: identities.versionOf(record), readAt: now() }]
 }

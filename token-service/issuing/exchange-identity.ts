@@ -62,7 +62,7 @@ export async function exchangeIdentity(
     most: mostPerSubject,
     perMinute: perSubject,
     provenAt: proven.identity.issuedAt * 1000,
-    judgedBy: proven.judgedBy,
+    judgedBy: [proven.judgedBy],
   }
   const issued = await issueCredential(credentials, caller.organization, grant, ttlSeconds, bounds)
   await endedSessions.checkIssued(credentials, caller.organization, proven, issued.id)

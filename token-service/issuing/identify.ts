@@ -72,7 +72,12 @@ async function judge(
       const chosen = { organization, record }
       const identity = await verifyToken(token, chosen, keys, now)
       await liveChecks.check(chosen, token, identity)
-      const judgedBy = { provider, version: identities.versionOf(record), readAt }
+      const judgedBy = {
+        type: 'provider',
+        name: provider,
+        version: identities.versionOf(record),
+        readAt,
+      } as const
       return { provider, record, identity, judgedBy }
     } catch (error) {
       failure ??= error

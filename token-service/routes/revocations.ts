@@ -29,7 +29,7 @@ export interface RevocationsRouteOptions {
 /** How long a call waits for the replicas of the broker. */
 export const confirmWithinMs = 1_000
 
-const targets = ['id', 'principal', 'user_id', 'provider', 'organization'] as const
+const targets = ['id', 'principal', 'user_id', 'provider', 'api_key', 'organization'] as const
 
 const RevocationRequest = Type.Object(
   {
@@ -41,6 +41,13 @@ const RevocationRequest = Type.Object(
         minLength: 1,
         maxLength: 253,
         description: 'All that was exchanged by this IdentityProvider.',
+      }),
+    ),
+    api_key: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 253,
+        description: 'All tokens of agents, workers and visitors that were made by this ApiKey.',
       }),
     ),
     organization: Type.Optional(
@@ -80,7 +87,7 @@ export function revocationsRoute(app: App, options: RevocationsRouteOptions): vo
           tag: 'Tokens',
           summary: 'Revoke credentials',
           description:
-            'Of a person, a principal, a provider or the whole organization, in one step: the credentials are worth ' +
+            'Of a person, a principal, a provider, an API key or the whole organization, in one step: the credentials are worth ' +
             'nothing, their connections end on every replica, and the identity tokens they were exchanged for can ' +
             'not be exchanged again.',
           caller: 'apiKey',
@@ -133,12 +140,14 @@ function checkTarget(body: Static<typeof RevocationRequest>): void {
   }
 }
 
-function targetOf({ id, principal, user_id, provider, issued_before }: Static<typeof RevocationRequest>) {
+function targetOf(body: Static<typeof RevocationRequest>) {
+  const { id, principal, user_id, provider, api_key: issuedBy, issued_before } = body
   const issuedBefore = issued_before
   if (id !== undefined) return { target: 'credential', credential: id } as const
   if (principal !== undefined) return { target: 'principal', principal, issuedBefore } as const
   if (user_id !== undefined) return { target: 'subject', subject: user_id, issuedBefore } as const
   if (provider !== undefined) return { target: 'provider', provider, issuedBefore } as const
+  if (issuedBy !== undefined) return { target: 'api-key', issuedBy, issuedBefore } as const
   return { target: 'organization', issuedBefore } as const
 }
 
@@ -184,6 +193,7 @@ async function barriersNamed(
 ): Promise<readonly BarrierTarget[]> {
   if (body.organization === true) return ['organization']
   if (body.provider !== undefined) return [`provider:${body.provider}`]
+  if (body.api_key !== undefined) return [`api-key:${body.api_key}`]
   const principals = (await principalsNamed(identities, organization, body)) ?? []
   if (principals.length > 0) return principals.map((each): BarrierTarget => `principal:${each}`)
   throw new ProblemError('provider_not_found', {

@@ -51,7 +51,7 @@ test.each(['provider:clerk', 'terms:clerk'] as const)(
     await credentials.raiseBarrier(anOrganizationId, target)
     const issue = (provider: string, readAt: number): Promise<unknown> => {
       const local = `tmp_${provider}_${readAt}`
-      const judgedBy = { provider, version: undefined, readAt }
+      const judgedBy = [{ type: 'provider', name: provider, version: undefined, readAt }] as const
       return credentials.create(anOrganizationId, local, aCredential(local, 'x', { provider }), 60, {
         judgedBy,
       })

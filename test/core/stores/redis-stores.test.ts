@@ -132,7 +132,7 @@ describe('on Redis', () => {
     }
     const issue = async (known: string | undefined, provider = 'clerk'): Promise<unknown> => {
       const local = `tmp_${randomUUID()}`
-      const judgedBy = { provider, version: known, readAt: 0 }
+      const judgedBy = [{ type: 'provider', name: provider, version: known, readAt: 0 }] as const
       const bounds = { judgedBy, provenAt: Date.now() + 60_000 }
       return credentials.create(org, local, aCredential(local, 'x', { provider }), 60, bounds)
     }
@@ -148,6 +148,26 @@ describe('on Redis', () => {
     await issue(second)
     await identities.remove('provider', org, 'clerk')
     await expect(issue(second)).rejects.toMatchObject(changed)
+  })
+
+  test('nothing is made by an API key whose record is another by now, or gone', async () => {
+    const [keys, { writer }] = [freshKeys(), recordingLog()]
+    const identities = new RedisIdentityStore(redis, keys, writer)
+    const credentials = new RedisCredentialStore(redis, keys, writer)
+    const secret = generateSecret('sk')
+    await identities.put('api-key', org, 'backend', anApiKey('backend', secret))
+    const found = await identities.findApiKey(secret)
+    const version = found && identities.versionOf(found.record)
+    expect(version).toBeDefined()
+    const judgedBy = [{ type: 'api-key', name: 'backend', version, readAt: 0 }] as const
+    const issue = (): Promise<unknown> => {
+      const local = `tmp_${randomUUID()}`
+      const record = aCredential(local, 'x', { kind: 'worker', apiKey: 'backend' })
+      return credentials.create(org, local, record, 60, { judgedBy })
+    }
+    await issue()
+    await identities.remove('api-key', org, 'backend')
+    await expect(issue()).rejects.toMatchObject({ code: 'judge-changed' })
   })
 
   test('when a former password was used last is kept for a day longer than the password, and of each user alone', async () => {

@@ -111,7 +111,7 @@ describe('what was exchanged at an IdentityProvider ends', () => {
     expect(world.ready('IdentityProvider', 'login')).toBe('False Suspended')
     expect([await former(), await record()]).toMatchObject([false, { closed: 'suspended' }])
     expect(told().map(({ type, message }) => `${type} ${message}`)).toEqual([
-      'Normal What was exchanged here by now has ended: it is suspended.',
+      'Normal What was issued here by now has ended: it is suspended.',
     ])
     world.log.length = 0
     await world.restart()

@@ -214,7 +214,13 @@ describe('the end of an Organization', () => {
     )
     world.log.length = 0
     await world.delete('Organization', 'acme')
-    expect(world.log.map(({ type }) => type)).toEqual(['organization', 'user', 'access-list', 'api-key'])
+    expect(world.log.map(({ type }) => type)).toEqual([
+      'organization',
+      'user',
+      'access-list',
+      'api-key',
+      'barrier',
+    ])
     expect(await world.store.organizations()).toEqual(['org_aaaabbbbcccc'])
     expect(await world.store.names('user', 'org_aaaabbbbcccc')).toEqual(['bob'])
     expect(world.host.get('Organization', 'default', 'acme')).toBeUndefined()

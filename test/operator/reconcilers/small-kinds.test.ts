@@ -1,9 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { apiKeyLookup, secretKindOf } from '#core/credentials/secret.ts'
+import { apiKeyLookup, generateSecret, secretKindOf } from '#core/credentials/secret.ts'
 import { verifierOfGenerated } from '#core/credentials/verifier.ts'
 import { openProviderSecret } from '#core/sealing/provider-secrets.ts'
 import type { ResourceOf } from '#core/resources/index.ts'
+import { aCredential } from '../../fixtures/records.ts'
 import { ReconcileWorld } from '../../fixtures/reconcile-world.ts'
 import { acme, aList, anOrganizationResource, aResource } from '../../fixtures/resources.ts'
 
@@ -364,6 +365,57 @@ describe('an ApiKey', () => {
     await world.secretChanged('backend-api-key')
     expect(world.ready('ApiKey', 'backend')).toBe('False SecretKeyMissing')
     expect(await world.store.names('api-key', org)).toEqual([])
+  })
+
+  describe('what it vouched for', () => {
+    const issue = async (
+      kind: 'worker' | 'exchange',
+      apiKey = 'backend',
+    ): Promise<() => Promise<boolean>> => {
+      const local = `tmp_${kind}_${apiKey}_${world.now}`
+      world.now += 1
+      await world.credentials.create(org, local, aCredential(local, 'x', { kind, apiKey }), 3600)
+      world.now += 1
+      return async () => (await world.credentials.get(org, local)) !== undefined
+    }
+    beforeEach(async () => {
+      await world.apply(aResource('ApiKey', 'backend', spec), aResource('ApiKey', 'other', spec))
+    })
+
+    test('ends when it is deleted, and neither who signed in with it nor what another vouched for', async () => {
+      const [worker, person] = [await issue('worker'), await issue('exchange')]
+      const other = await issue('worker', 'other')
+      await world.delete('ApiKey', 'backend')
+      expect(await Promise.all([worker(), person(), other()])).toEqual([false, true, true])
+      await world.apply(aResource('ApiKey', 'backend', spec, { uid: 'uid-anew' }))
+      world.now += 1
+      const fresh = await issue('worker')
+      await world.restart()
+      expect(await fresh()).toBe(true)
+    })
+
+    test('ends when it was deleted or made anew while nobody looked', async () => {
+      const [first, other] = [await issue('worker'), await issue('worker', 'other')]
+      world.host.putSecret('default', 'backend-api-key', { key: generateSecret('sk') }, 'uid-anew')
+      await world.apply(aResource('ApiKey', 'backend', spec, { uid: 'uid-anew' }))
+      expect([await first(), await other()]).toEqual([false, true])
+      world.host.resources.delete('ApiKey/default/other')
+      await world.restart()
+      expect(await other()).toBe(false)
+    })
+
+    test('lives on while its Secret is no good, when it is rotated, and when it may issue less', async () => {
+      const worker = await issue('worker')
+      world.host.putSecret('default', 'backend-api-key', { key: 'edited' }, 'uid-ApiKey-default-backend')
+      await world.secretChanged('backend-api-key')
+      expect(world.ready('ApiKey', 'backend')).toBe('False SecretKeyMissing')
+      expect(await world.store.names('api-key', org)).toEqual(['other'])
+      world.host.secrets.delete('default/backend-api-key')
+      await world.secretChanged('backend-api-key')
+      await world.apply(aResource('ApiKey', 'backend', { ...spec, scopes: ['exchange'] }))
+      await world.restart()
+      expect(await worker()).toBe(true)
+    })
   })
 
   test('with a pattern that is none keeps what was in force', async () => {
