@@ -7,6 +7,7 @@ import { type ControlPlane, startControlPlane, whyNoControlPlane } from '../fixt
 import { readPage } from './page-blocks.ts'
 
 interface Shown {
+  readonly page: string
   readonly where: string
   readonly documents: readonly Readonly<Record<string, unknown>>[]
 }
@@ -17,7 +18,7 @@ for await (const file of glob(['docs/**/*.md', 'README.md', 'charts/*/README.md'
   const yaml = blocks.filter(({ language }) => language === 'yaml')
   for (const [index, { name, text }] of yaml.entries()) {
     const documents = parseAllDocuments(text).map((each) => each.toJS() as Record<string, unknown>)
-    shown.push({ where: `${file} ${name || index + 1}`, documents })
+    shown.push({ page: file, where: `${file} ${name || index + 1}`, documents })
   }
 }
 
@@ -52,20 +53,22 @@ describe.skipIf(whyNoControlPlane !== undefined)('what pages show of our kinds',
   afterAll(() => plane?.stop())
 
   async function accept(documents: Shown['documents']): Promise<unknown> {
-    for (const { metadata } of documents) {
-      const { namespace } = metadata as { readonly namespace?: string }
-      if (namespace !== undefined) await plane.kubectl(['create', 'namespace', namespace]).catch(() => {})
-    }
+    const namespaces = documents.map(
+      ({ metadata }) => (metadata as { readonly namespace?: string }).namespace,
+    )
+    for (const name of new Set(namespaces.filter((each) => each !== undefined)))
+      await plane.kubectl(['create', 'namespace', name]).catch(() => {})
     const text = documents.map((document) => JSON.stringify(document)).join('\n---\n')
     return plane.kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], text)
   }
 
-  test.each(shown.filter(isOurs))('is accepted: $where', async ({ documents }) => {
-    await accept(documents)
+  const ours = shown.filter(isOurs)
+  test.each([...new Set(ours.map(({ page }) => page))])('is accepted: %s', async (page) => {
+    await accept(ours.filter((each) => each.page === page).flatMap(({ documents }) => documents))
   })
 
   test('would be refused with a field that is none', async () => {
-    const [document] = shown.find(isOurs)?.documents ?? []
+    const [document] = ours[0]?.documents ?? []
     const wrong = { ...document, spec: { ...(document?.['spec'] as object), nonsense: true } }
     await expect(accept([wrong])).rejects.toThrow(/nonsense/)
   })
