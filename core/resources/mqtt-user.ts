@@ -26,6 +26,19 @@ const passwordVerifier = Type.Object(
   { ...closed, description: 'A verifier instead of the password, as written by the users API.' },
 )
 
+const pointInTime = (description: string) => Type.String({ pattern: timePattern, maxLength: 24, description })
+const timePattern = '^[0-9]{4}-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]([.][0-9]{3})?Z$'
+
+const formerPasswordVerifier = Type.Object(
+  {
+    algorithm: Type.Enum(['sha256']),
+    digest: Type.String({ minLength: 43, maxLength: 43 }),
+    rotatedAt: pointInTime('When passwordVerifier took its place; in UTC.'),
+    notAfter: pointInTime('Until when it lets in; in UTC.'),
+  },
+  { ...closed, description: 'What passwordVerifier was before, and lets in for a while longer.' },
+)
+
 export const MqttUserSpecSchema = Type.Object(
   {
     organizationRef: Type.Object(
@@ -50,6 +63,7 @@ export const MqttUserSpecSchema = Type.Object(
       secretKeyRef('password', 'Your own Secret with the password; it is read, never written.'),
     ),
     passwordVerifier: Type.Optional(passwordVerifier),
+    formerPasswordVerifier: Type.Optional(formerPasswordVerifier),
     credentialsSecret: Type.Optional(
       Type.Object(
         {
@@ -210,6 +224,13 @@ export const mqttUserKind: ResourceKind<typeof MqttUserSpecSchema, typeof MqttUs
       remedy: `give a power of two: ${scryptCosts.join(', ')}`,
       holds: ({ spec: { passwordVerifier } }) =>
         passwordVerifier?.cost === undefined || isScryptCost(passwordVerifier.cost),
+    },
+    {
+      field: 'spec.formerPasswordVerifier',
+      at: 'spec',
+      cel: '!has(self.formerPasswordVerifier) || has(self.passwordVerifier)',
+      remedy: 'leave it out, or give passwordVerifier as well',
+      holds: ({ spec }) => spec.formerPasswordVerifier === undefined || spec.passwordVerifier !== undefined,
     },
     {
       field: 'spec.rotation',

@@ -4,6 +4,7 @@ import type { UserRecord } from '#core/credentials/user-record.ts'
 import type { Verifier } from '#core/credentials/verifier.ts'
 import type { MqttUser, MqttUserSpec } from '#core/resources/mqtt-user.ts'
 import { credentialsOf, type Endpoints } from './endpoints.ts'
+import { givenPassword } from './given-password.ts'
 import { ensureSecret } from './generated-secret.ts'
 import type { ResourceHost, StoredSecret } from './host.ts'
 import {
@@ -23,7 +24,7 @@ import {
   type RotationState,
   stillValid,
 } from './password-rotation.ts'
-import { notReady, type Readiness } from './readiness.ts'
+import type { Readiness } from './readiness.ts'
 import { addressOf } from './references.ts'
 import { credentialsSecretName } from './secret-names.ts'
 import { secretMissing, valueIn } from './secret-value.ts'
@@ -76,11 +77,7 @@ export class PasswordReader {
 
   async read(user: MqttUser, username: string, inForce: InForce): Promise<UserPassword> {
     const { passwordVerifier, passwordSecretRef } = user.spec
-    if (passwordVerifier !== undefined) {
-      const verifier = verifierOfSpec(passwordVerifier)
-      const message = 'spec.passwordVerifier lacks the salt or cost of algorithm scrypt'
-      return verifier === undefined ? { refusal: notReady('SecretKeyMissing', message) } : { verifier }
-    }
+    if (passwordVerifier !== undefined) return givenPassword(user.spec, passwordVerifier, this.#now())
     return passwordSecretRef === undefined
       ? await this.#generated(user, username, inForce)
       : await this.#referenced(user, passwordSecretRef, username, inForce)
@@ -241,11 +238,4 @@ export class PasswordReader {
 function formerOf(former: UserRecord['verifiers'][number] | undefined): Pick<RotationState, 'previous'> {
   const { verifier, notAfter } = former ?? {}
   return verifier === undefined || notAfter === undefined ? {} : { previous: { verifier, notAfter } }
-}
-
-/** Undefined where the fields do not make one. */
-function verifierOfSpec(given: NonNullable<MqttUserSpec['passwordVerifier']>): Verifier | undefined {
-  const { algorithm, digest, salt, cost } = given
-  if (algorithm === 'sha256') return { algorithm, digest }
-  return salt === undefined || cost === undefined ? undefined : { algorithm, cost, salt, digest }
 }

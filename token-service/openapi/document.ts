@@ -90,7 +90,12 @@ function operationOf(route: RouteOptions, components: Components): Operation {
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined
       ? {}
-      : { requestBody: { required: true, content: { [media]: { schema: schemas.of(body), ...example } } } }),
+      : {
+          requestBody: {
+            required: docs.isBodyOptional !== true,
+            content: { [media]: { schema: schemas.of(body), ...example } },
+          },
+        }),
     responses: {
       ...successes((response ?? {}) as Schemas, schemas),
       ...failures(face, [...docs.problems, ...commonProblems], components),

@@ -17,6 +17,8 @@ export interface RouteDocs {
   readonly problems: readonly ProblemCode[]
   /** A request as somebody would make it. */
   readonly example?: object
+  /** Whether the request may go without its body. */
+  readonly isBodyOptional?: true
 }
 
 export const tags = {

@@ -12,11 +12,19 @@ export function isInForce(
   const own = spec.ceilingAccessListRefs
   return (
     record.suspended === (spec.suspended ?? false) &&
-    record.verifiers[0]?.verifier.digest === spec.passwordVerifier?.digest &&
+    hasPassword(spec, record) &&
     isDeepStrictEqual(access.lists, namesOf(spec.accessListRefs)) &&
     isDeepStrictEqual(access.rules, spec.access ?? []) &&
     isDeepStrictEqual(access.ceilings, own === undefined ? [] : [namesOf(own)]) &&
     isDeepStrictEqual(record.limits, spec.limits ?? {})
+  )
+}
+
+/** The former one may have ended by now; another one lets nobody in. */
+function hasPassword(spec: MqttUser['spec'], { verifiers: [present, ...former] }: UserRecord): boolean {
+  return (
+    present?.verifier.digest === spec.passwordVerifier?.digest &&
+    former.every(({ verifier }) => verifier.digest === spec.formerPasswordVerifier?.digest)
   )
 }
 

@@ -160,11 +160,14 @@ export class Users {
     return this.#confirmed(caller.organization, user)
   }
 
-  /** The former password is worth nothing from now on. */
-  async rotate(caller: UserCaller, username: string): Promise<SettledWithPassword> {
+  /** The former password is worth nothing from now on, or once so many seconds are over. */
+  async rotate(caller: UserCaller, username: string, overlap: number): Promise<SettledWithPassword> {
     const password = generateSecret('mp')
     const passwordVerifier = verifierOf(password, caller.organization, username)
-    const user = await this.#change(caller, username, async () => ({ passwordVerifier }))
+    const user = await this.#change(caller, username, async ({ spec }) => ({
+      passwordVerifier,
+      formerPasswordVerifier: formerVerifier(spec, this.#options.now(), overlap),
+    }))
     return { ...(await this.#confirmed(caller.organization, user)), password }
   }
 
@@ -321,6 +324,18 @@ function sameNames(left: readonly string[], right: readonly string[]): boolean {
 
 function verifierOf(password: string, organization: OrganizationId, local: string): Verifier {
   return verifierOfGenerated(password, { kind: 'user', name: formatUsername({ local, organization }) })
+}
+
+/** One former password at most: that before it ends now. */
+function formerVerifier(
+  { passwordVerifier }: MqttUserSpec,
+  now: number,
+  overlap: number,
+): NonNullable<MqttUserSpec['formerPasswordVerifier']> | null {
+  if (overlap === 0 || passwordVerifier?.algorithm !== 'sha256') return null
+  const { algorithm, digest } = passwordVerifier
+  const [rotatedAt, notAfter] = [now, now + overlap * 1_000].map((time) => new Date(time).toISOString())
+  return { algorithm, digest, rotatedAt: rotatedAt ?? '', notAfter: notAfter ?? '' }
 }
 
 function isFailure(error: unknown, failure: UserResourcesError['failure']): boolean {

@@ -228,6 +228,29 @@ test('a verifier of the spec is taken as it is', async () => {
   expect(world.host.secrets.size).toBe(0)
 })
 
+test('a former verifier of the spec lets in until its time is over', async () => {
+  const [passwordVerifier, former] = ['new', 'old'].map((secret) => {
+    return verifierOfGenerated(secret, adaBinding) as { algorithm: 'sha256'; digest: string }
+  })
+  if (passwordVerifier === undefined || former === undefined) throw new Error('there is no verifier')
+  const notAfter = world.now + 600_000
+  const [rotatedAt, ends] = [world.now, notAfter].map((time) => new Date(time).toISOString())
+  const formerPasswordVerifier = { ...former, rotatedAt: rotatedAt ?? '', notAfter: ends ?? '' }
+  await world.apply(aUserResource('ada', { ...lists, passwordVerifier, formerPasswordVerifier }))
+  expect((await ada())?.verifiers).toEqual([{ verifier: passwordVerifier }, { verifier: former, notAfter }])
+  const status = () => world.host.get('MqttUser', 'default', 'ada')?.status
+  expect(status()).toMatchObject({ lastRotationTime: rotatedAt, previousPasswordExpiry: ends })
+  const outcome = await world.reconcilers.byKind.MqttUser.reconcile({ namespace: 'default', name: 'ada' })
+  expect(outcome.againAfterMs).toBeLessThanOrEqual(600_000)
+  world.now = notAfter
+  await world.changed({ kind: 'MqttUser', namespace: 'default', name: 'ada' })
+  expect((await ada())?.verifiers).toEqual([{ verifier: passwordVerifier }])
+  expect(status()).not.toHaveProperty('previousPasswordExpiry')
+  const never = { ...formerPasswordVerifier, notAfter: '2026-19-39T25:00:00Z' }
+  await world.apply(aUserResource('ada', { ...lists, passwordVerifier, formerPasswordVerifier: never }))
+  expect((await ada())?.verifiers).toEqual([{ verifier: passwordVerifier }])
+})
+
 describe('where a user belongs', () => {
   test('nobody gets in where there is no Organization of that name', async () => {
     await world.apply(aUserResource('ada', { organizationRef: { name: 'none' }, access: [] }))

@@ -79,6 +79,39 @@ describe('a permanent user', () => {
     await world.connect(body.username, rotated.body.password)
   })
 
+  test('keeps the former password for an overlap, after which its connections are closed', async () => {
+    const { body } = await world.create(sensor)
+    const former = await world.connect(body.username, body.password)
+    const rotated = await world.call('POST', '/v1/users/sensor_01/password', { overlap: 2 })
+    expect([rotated.status, rotated.body.status]).toEqual([200, 'active'])
+    const ends = Date.parse(rotated.body.former_password_expires_at)
+    const present = await world.connect(body.username, rotated.body.password)
+    await world.connect(body.username, body.password)
+    await eventually('the former is closed', () => former.isClosed)
+    expect(Date.now()).toBeGreaterThanOrEqual(ends - 50)
+    await expect(world.connect(body.username, body.password)).rejects.toThrow(/not authorized|Bad User/i)
+    expect(present.isClosed).toBe(false)
+    expect((await world.call('GET', '/v1/users/sensor_01')).body.status).toBe('active')
+  })
+
+  test('has one former password at most, and none after a rotation without overlap', async () => {
+    const { body } = await world.create(sensor)
+    const second = await world.call('POST', '/v1/users/sensor_01/password', { overlap: 3_600 })
+    const third = await world.call('POST', '/v1/users/sensor_01/password', { overlap: 3_600 })
+    await expect(world.connect(body.username, body.password)).rejects.toThrow(/not authorized|Bad User/i)
+    await world.connect(body.username, second.body.password)
+    const last = await world.call('POST', '/v1/users/sensor_01/password', {})
+    expect(last.body).not.toHaveProperty('former_password_expires_at')
+    for (const { password } of [second.body, third.body]) {
+      await expect(world.connect(body.username, password)).rejects.toThrow(/not authorized|Bad User/i)
+    }
+    await world.connect(body.username, last.body.password)
+    const refused = await world.call('POST', '/v1/users/sensor_01/password', { overlap: -1 })
+    expect(code(refused)).toEqual([400, 'invalid_request'])
+    const unknown = await world.call('POST', '/v1/users/sensor_01/password', { password: 'mine' })
+    expect(code(unknown)).toEqual([400, 'invalid_request'])
+  })
+
   test('is suspended, which ends its connections, and let in again', async () => {
     const { body } = await world.create(sensor)
     const client = await world.connect(body.username, body.password)

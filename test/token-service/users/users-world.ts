@@ -19,6 +19,7 @@ export interface UsersBody {
   readonly name: string
   readonly username: string
   readonly password: string
+  readonly former_password_expires_at: string
   readonly created_at: string
   readonly status: string
   readonly access: unknown

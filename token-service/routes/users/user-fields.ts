@@ -65,6 +65,12 @@ export const userAnswer = {
   access: Type.Array(AccessRuleSchema),
   limits,
   suspended: Type.Boolean(),
+  former_password_expires_at: Type.Optional(
+    Type.String({
+      format: 'date-time',
+      description: 'After a rotation with overlap: when that ends, or did.',
+    }),
+  ),
   created_at: Type.String({ format: 'date-time' }),
   created_by: Type.Optional(Type.String({ description: 'Name of the ApiKey.' })),
 }
@@ -95,6 +101,7 @@ export function userAnswerOf(
   const name = localPartOf(user)
   const { connections, messageRate, byteRate } = spec.limits ?? {}
   const suspended = spec.suspended ?? false
+  const former = spec.formerPasswordVerifier
   const ready = readyOf(user)
   const isProblem = ready?.status === 'False' && !ready.reason.endsWith('Suspended')
   const createdBy = metadata.annotations?.[keyAnnotation]
@@ -111,6 +118,7 @@ export function userAnswerOf(
       ...(byteRate === undefined ? {} : { byte_rate: byteRate }),
     },
     suspended,
+    ...(former === undefined ? {} : { former_password_expires_at: former.notAfter }),
     created_at: new Date(metadata.creationTimestamp ?? 0).toISOString(),
     ...(createdBy === undefined ? {} : { created_by: createdBy }),
   }
