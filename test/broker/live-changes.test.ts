@@ -105,6 +105,31 @@ describe('a right that is taken away', () => {
     await eventually('it arrives', () => payloads(bob).includes('again'))
   })
 
+  test('with its whole list goes at once, by way of a credential too, and comes back with it', async () => {
+    const access = { lists: ['list'], rules: [], ceilings: [] }
+    await broker.addCredential('tmp_a', [], 60, { principal: 'sub:a', provider: 'clerk', access })
+    const [ada, alice, keeper] = [await connect('ada'), await connect('tmp_a'), await connect('ada')]
+    await alice.mqtt.subscribeAsync('news/#', { qos: 1 })
+    await keeper.mqtt.subscribeAsync('news/#', { qos: 1 })
+    await broker.identities.remove('access-list', org, 'list')
+    await eventually('nothing reaches her', async () => {
+      const before = alice.received.length
+      const marker = `marker ${keeper.received.length}`
+      await ada.mqtt.publishAsync('news/1', marker, { qos: 1 })
+      await eventually('it arrives elsewhere', () => payloads(keeper).includes(marker))
+      return alice.received.length === before
+    })
+    await expect(alice.mqtt.subscribeAsync('news/#', { qos: 1 })).rejects.toThrow()
+    expect(alice.closed()).toBe(false)
+    await setList(everything)
+    await eventually('she may again', () =>
+      alice.mqtt.subscribeAsync('news/#', { qos: 1 }).then(
+        () => true,
+        () => false,
+      ),
+    )
+  })
+
   test('leaves nothing waiting for the session while its client is away', async () => {
     const session = { clientId: 'device', clean: false }
     const [ada, bob] = [await connect('ada'), await connect('bob', session)]

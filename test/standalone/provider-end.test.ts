@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { DemoClient } from '../../standalone/demo/demo-client.ts'
+import { sampleKeys } from '../../standalone/samples.ts'
 import { Stage } from '../../standalone/demo/stage.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import { signShared } from '../fixtures/issuer.ts'
@@ -94,6 +95,37 @@ describe('what was exchanged at a provider of a manifest', () => {
     expect((await stage.exchange(token, { provider: 'login' })).status).toBe(200)
     expect(stranger.isClosed).toBe(false)
   })
+})
+
+test('what an API key made ends when its manifest is taken away, and who signed in with it stays', async () => {
+  const keys = `apiVersion: cloudsignal.app/v1alpha1
+kind: ApiKey
+metadata: { name: robots }
+spec:
+  organizationRef: { name: acme }
+  type: secret
+  scopes: [exchange, tokens:create]
+  accessListRefs: [{ name: people }]
+`
+  await write('robots.yaml', keys)
+  const key = await eventually('the key is there', async () => {
+    const found = await sampleKeys(stage.standalone.host)
+    return found.find(({ resource }) => resource.metadata.name === 'robots')?.secret
+  })
+  type Credential = Parameters<Stage['connect']>[0]
+  const made = await fetch(`http://127.0.0.1:${stage.standalone.ports.http}/v1/tokens`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ kind: 'worker', name: 'billing' }),
+  })
+  const worker = await stage.connect((await made.json()) as Credential, 'tls', 5)
+  const token = await stage.issuer.tokenFor('dora')
+  const signedIn = (await stage.exchange(token, { key })).body as unknown as Credential
+  const dora = await stage.connect(signedIn, 'wss', 4)
+  await remove('robots.yaml')
+  await eventually('the worker is closed', () => worker.isClosed)
+  expect((await stage.exchange(token, { key })).code).toBe('invalid_api_key')
+  expect([dora.isClosed, stranger.isClosed]).toEqual([false, false])
 })
 
 test('what was exchanged lives on while a Secret is missing', async () => {
