@@ -155,9 +155,6 @@ export function describeIdentityProvider<Type extends ProviderType>(
       expect(await refusal(impersonated, forbidden)).toBe('token_type_not_allowed')
       expect(await refusal(await sign({ act: 'user_support' }), forbidden)).toBe('token_type_not_allowed')
       expect(await refusal(await sign(), forbidden)).toBe('accepted')
-      for (const act of ['user_support', {}, { sub: 7 }, [], { sub: 'x'.repeat(256) }]) {
-        expect(await refusal(await sign({ act }))).toBe('claim_mismatch')
-      }
     })
 
     test('bound claims bind', async () => {

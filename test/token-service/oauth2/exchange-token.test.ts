@@ -146,6 +146,7 @@ describe('the error is', () => {
     ],
     ['another token asked for', { requested_token_type: jwt }, 'invalid_request', 'invalid_request'],
     ['an actor token', { actor_token: 'x', actor_token_type: jwt }, 'invalid_request', 'invalid_request'],
+    ['the type of an actor token alone', { actor_token_type: jwt }, 'invalid_request', 'invalid_request'],
     ['another audience', { audience: 'org_aaaabbbbcccc' }, 'invalid_target', 'invalid_target'],
     ['one audience of two', { audience: [anOrganizationId, 'x'] }, 'invalid_target', 'invalid_target'],
     ['another resource', { resource: 'https://api.example.com' }, 'invalid_target', 'invalid_target'],

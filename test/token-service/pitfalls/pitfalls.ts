@@ -344,7 +344,7 @@ export const pitfalls: readonly Pitfall[] = [
     rule: 'what a provider has issued can be ended as a whole, also once its resource is gone',
     tests: {
       'token-service/revocations.test.ts': ['those of a provider, of a principal, of the organization'],
-      [own]: ['a provider that was deleted can still be revoked'],
+      [own]: ['what was exchanged at a provider ends with it, and one that was deleted can still be revoked'],
     },
   },
   {

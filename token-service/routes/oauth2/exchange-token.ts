@@ -35,6 +35,7 @@ const TokenBody = Type.Object({
     }),
   ),
   actor_token: Type.Optional(Type.String({ description: 'Not taken: agents are issued for at /v1/tokens.' })),
+  actor_token_type: Type.Optional(Type.String({ description: 'Only together with actor_token.' })),
   client_id: Type.Optional(Type.String({ description: 'The organization’s id.' })),
   client_secret: Type.Optional(
     Type.String({ description: 'An API key; better in the Authorization header.' }),
@@ -122,7 +123,7 @@ function checkGrantType(body: unknown): void {
 
 /** RFC 8693 §2.2.2: a target that the service is not willing to issue for. */
 function checkTargets(
-  { audience = [], resource = [], scope = '', actor_token }: Static<typeof TokenBody>,
+  { audience = [], resource = [], scope = '', actor_token, actor_token_type }: Static<typeof TokenBody>,
   organization: OrganizationId,
   endpoints: Endpoints,
 ): void {
@@ -131,7 +132,10 @@ function checkTargets(
     [resource].flat().every((each) => Object.values(endpoints).includes(each))
   if (!isOurs) throw new ProblemError('invalid_target')
   if (scope.trim() !== '') throw new ProblemError('invalid_scope')
-  if (actor_token === undefined) return
+  const field = Object.entries({ actor_token, actor_token_type }).find(
+    ([, given]) => given !== undefined,
+  )?.[0]
+  if (field === undefined) return
   const remedy = 'leave it out: credentials of agents are issued at /v1/tokens'
-  throw new ProblemError('invalid_request', { errors: [{ field: 'actor_token', remedy }] })
+  throw new ProblemError('invalid_request', { errors: [{ field, remedy }] })
 }
