@@ -6,9 +6,11 @@ import { brokerSettings } from '../broker/settings.ts'
 import { connectionSettings } from '../cli/connection.ts'
 import { operatorSettings } from '../operator/settings.ts'
 import { settings as tokenServiceSettings } from '../token-service/settings.ts'
+import { settingsOfChart } from './chart-settings.ts'
 
 type Table = Readonly<Record<string, Setting<unknown>>>
 
+const chart = await settingsOfChart()
 const file = new URL('../docs/settings.md', import.meta.url)
 const common = new Set(Object.values(commonSettings).map(({ name }) => name))
 const ownOf = (table: Table): readonly Setting<unknown>[] =>
@@ -45,9 +47,9 @@ if (!process.argv.includes('--check')) {
 function tableOf(settings: readonly Setting<unknown>[]): string {
   const rows = settings.map(
     (setting) =>
-      `| \`${setting.name}\` | ${cell(`${setting.description}${givenOf(setting)}`)} | ${defaultOf(setting)} |\n`,
+      `| \`${setting.name}\` | ${cell(`${setting.description}${givenOf(setting)}`)} | ${defaultOf(setting)} | ${chartOf(setting)} |\n`,
   )
-  return `| name | what it is | default |\n|---|---|---|\n${rows.join('')}`
+  return `| name | what it is | default | with the chart |\n|---|---|---|---|\n${rows.join('')}`
 }
 
 function givenOf({ isSecret }: Setting<unknown>): string {
@@ -58,6 +60,12 @@ function defaultOf(setting: Setting<unknown>): string {
   if (!('default' in setting)) return 'must be given'
   const value = String(setting.default ?? '')
   return value === '' ? '' : `\`${value}\``
+}
+
+function chartOf({ name }: Setting<unknown>): string {
+  if (!chart.has(name)) return ''
+  const value = chart.get(name)
+  return value === undefined ? 'set by it' : `\`${value}\``
 }
 
 function cell(text: string): string {
