@@ -341,8 +341,14 @@ export const pitfalls: readonly Pitfall[] = [
     },
   },
   {
-    rule: 'what a provider has issued can be ended as a whole, also once its resource is gone',
+    rule: 'what a provider has issued can be ended as a whole, and ends when it is deleted, suspended or accepts less',
     tests: {
+      'operator/reconcilers/identity-provider-end.test.ts': [
+        'when it is deleted, for which the object waits; and nothing else ends',
+        'when it is suspended, once, and not when that is over',
+        'when it accepts less: %s',
+      ],
+      'token-service/choice-of-provider.test.ts': ['issues nothing: %s'],
       'token-service/revocations.test.ts': ['those of a provider, of a principal, of the organization'],
       [own]: ['what was exchanged at a provider ends with it, and one that was deleted can still be revoked'],
     },
