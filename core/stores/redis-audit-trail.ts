@@ -29,14 +29,14 @@ export class RedisAuditTrail implements AuditTrail {
     const key = this.#keys.audit(organization, nature)
     const { events: most, hours } = this.#bounds
     const seconds = hours * 3_600
-    const pipeline = this.#redis.pipeline()
-    for (const event of events) pipeline.xadd(key, 'MAXLEN', '~', most, '*', 'e', JSON.stringify(event))
-    pipeline.xtrim(key, 'MINID', this.#oldest())
-    pipeline.expire(key, seconds)
-    await fromRedis(async () => {
-      const failure = (await pipeline.exec())?.find(([error]) => error !== null)?.[0]
-      if (failure != null) throw failure
-    })
+    // One after the other on one connection, without a pipeline of the client: on a Cluster that would be sent again.
+    await fromRedis(() =>
+      Promise.all([
+        ...events.map((event) => this.#redis.xadd(key, 'MAXLEN', '~', most, '*', 'e', JSON.stringify(event))),
+        this.#redis.xtrim(key, 'MINID', this.#oldest()),
+        this.#redis.expire(key, seconds),
+      ]),
+    )
   }
 
   async read(organization: OrganizationId, query: TrailQuery): Promise<TrailPage> {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { silentLog } from '#core/process/logger.ts'
 import { redisLocation } from '#core/redis/redis-location.ts'
 import type { ControlEntry, ControlLogWriter } from '#core/stores/control-log.ts'
+import { RedisAuditTrail } from '#core/stores/redis-audit-trail.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
 import { connectRedis, type RedisConnection, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
@@ -12,6 +13,7 @@ import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { RedisRateLimiter } from '#core/stores/redis-rate-limiter.ts'
+import { describeAuditTrail } from '../../contracts/audit-trail.ts'
 import { describeControlLog } from '../../contracts/control-log.ts'
 import { describeCredentialStore } from '../../contracts/credential-store.ts'
 import { describeIdentityStore } from '../../contracts/identity-store.ts'
@@ -59,6 +61,16 @@ describeIdentityStore('the identity store on a Cluster', async () => {
 describeCredentialStore('the credential store on a Cluster', async () => {
   const { log, writer } = recordingLog()
   return { store: new RedisCredentialStore(cluster, freshKeys(), writer), log, pass: (ms) => pause(ms) }
+})
+
+describeAuditTrail('the audit trail on a Cluster', async (bounds) => {
+  let ahead = 0
+  const now = (): number => Date.now() + ahead + 0.25
+  return {
+    trail: new RedisAuditTrail(cluster, freshKeys(), bounds, now),
+    now,
+    pass: async (ms) => (ms < 1_000 ? pause(ms) : void (ahead += ms)),
+  }
 })
 
 describeRateLimiter('the rate limiter on a Cluster', async () => ({
