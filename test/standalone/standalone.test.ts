@@ -96,6 +96,26 @@ describe('standalone', () => {
     expect((await credentialsOf(one))[sensor]).not.toBe((await credentialsOf(other))[sensor])
   })
 
+  it('removes what an Organization has left whose manifest goes, before one of the same name is there', async () => {
+    const { manifests, said, start } = await aPlace()
+    const standalone = await start()
+    const first = await connect(standalone, sensor)
+    await first.publish('devices/sensor_01/a', 'kept', true)
+    const file = join(manifests, '1-organization.yaml')
+    const text = await readFile(file, 'utf8')
+    await rm(file)
+    await eventually('it is deleted', () => said.some((line) => /^Organization .* is deleted$/.test(line)))
+    expect(said).toContainEqual(expect.stringMatching(/^Organization .* is not ready: Purging: /))
+    await writeFile(file, text)
+    const again = await eventually('its users are back', () =>
+      connect(standalone, sensor).catch(() => undefined),
+    )
+    await again.subscribe('devices/sensor_01/#')
+    await again.publish('devices/sensor_01/b', 'new')
+    await eventually('what is new comes', () => again.hasReceived('new'))
+    expect(again.hasReceived('kept')).toBe(false)
+  })
+
   it('lets a user in that is added while it runs, and gives it the access that its list has by then', async () => {
     const { manifests, start } = await aPlace()
     const standalone = await start()
