@@ -10,6 +10,7 @@ import { useClients, everything, type TestBroker, type TestClient } from '../fix
 import { accessByChat, fillWithAda, startBrokerOnRedis } from '../fixtures/broker-on-redis.ts'
 import { type ConnectedRedis, startConnectedRedis } from '../fixtures/connected-redis.ts'
 import { eventually } from '../fixtures/eventually.ts'
+import { tracesOf } from '../fixtures/redis-traces.ts'
 import { aCredential, anOrganization, anOrganizationId as org, aUser } from '../fixtures/records.ts'
 
 const keys = redisKeys()
@@ -53,8 +54,8 @@ async function connect(local: string, password: string, over: object = {}): Prom
 }
 
 /** Leaves a session behind, with a subscription and a message that waits. */
-async function leaveSession(local: string, password: string): Promise<void> {
-  const client = await connect(local, password)
+async function leaveSession(local: string, password: string, clientId = 'device'): Promise<void> {
+  const client = await connect(local, password, { clientId })
   await client.mqtt.subscribeAsync('chat/1', { qos: 1 })
   await client.end()
   const bob = await connect('bob', 'bob-password', { clientId: 'sender', clean: true, properties: {} })
@@ -80,6 +81,20 @@ describe('what is stored of a session', () => {
     await identities.remove('user', org, 'ada')
     await untilPurged('user:ada')
     expect(await redis.zrange(`${prefix}sessions`, 0, -1)).toEqual([])
+  })
+
+  test('goes with its user to the last trace: its groups, its queues, its connection', async () => {
+    const client = await connect('ada', 'old')
+    await client.mqtt.subscribeAsync(['chat/1', '$share/all/chat/#'], { qos: 1 })
+    await client.end()
+    await leaveSession('ada', 'old', 'another')
+    const here = await connect('ada', 'old', { clientId: 'third' })
+    expect((await tracesOf(redis, 'user:ada')).length).toBeGreaterThan(5)
+    await identities.remove('user', org, 'ada')
+    await eventually('it is sent away', () => here.closed())
+    await eventually('no trace is left', async () => (await tracesOf(redis, 'user:ada')).length === 0).catch(
+      async () => expect(await tracesOf(redis, 'user:ada')).toEqual([]),
+    )
   })
 
   test('stays of a user who is only suspended', async () => {
