@@ -16,7 +16,7 @@ const isOfUsers = (path: string): boolean => path.includes('/mqttusers')
 
 /**
  * The first answer after an outage ends every wait, however long that has grown, so that a longer outage ends in no other
- * way; `npm run faults` takes a real minute.
+ * way; `npm run faults:operator` takes a real minute.
  */
 const outageMs = hasLongFaults ? 60_000 : 3_000
 const timeoutMs = outageMs + 30_000

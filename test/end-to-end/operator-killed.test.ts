@@ -1,6 +1,6 @@
 /**
  * The operator as a process that gets SIGKILL once the API server has done what it asked for and before it learns so, and
- * is started again: it ends where an undisturbed one does, in Kubernetes and in Redis. `npm run faults` kills it after every
+ * is started again: it ends where an undisturbed one does, in Kubernetes and in Redis. `npm run faults:operator` kills it after every
  * call of each scenario; without, after some, since every one, and every write to Redis, is tried in one process by
  * test/operator/killed-anywhere.test.ts.
  */
