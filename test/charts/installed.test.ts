@@ -1,16 +1,15 @@
 /** The chart on a whole cluster: helm installs, waits, tests, upgrades and uninstalls it, and its pods really run. */
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { generate } from 'selfsigned'
+import { layOutPacked } from '../fixtures/image.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import { type ServedUsers, startServedUsers } from '../fixtures/served-users.ts'
 import { startWholeCluster, type WholeCluster, whyNoWholeCluster } from '../fixtures/whole-cluster.ts'
 import { changes, type Kept, keptOf, type LiveObject } from './kept.ts'
-import { previousChart, versionOf } from './previous.ts'
+import { previousChart, previousPrograms, versionOf } from './previous.ts'
 import { chartDirectory, programs, render } from './render.ts'
 
 const namespace = 'messaging'
-const kinds = fileURLToPath(new URL('../../crds', import.meta.url))
 const organization = 'k7xm4pqr2n5t'
 const host = `cs-cloudsignal-broker.${namespace}.svc`
 /** All of it is done by a dozen programs at once, also where others keep the machine busy. */
@@ -53,10 +52,13 @@ describe.skipIf(whyNoWholeCluster !== undefined)('the chart on a whole cluster',
     return Object.fromEntries(entries.map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]))
   }
   const namesOf = async (kind: string): Promise<string> => kubectl('get', kind, '-o', 'name')
+  const pods = ['pods', '-l', `app.kubernetes.io/component in (${programs.join(',')})`]
   const uidsOfPods = async (): Promise<readonly string[]> =>
-    (await itemsOf('pods', '-l', `app.kubernetes.io/component in (${programs.join(',')})`)).map(
-      ({ metadata }) => metadata.uid,
-    )
+    (await itemsOf(...pods)).map(({ metadata }) => metadata.uid)
+  const tagsOfPods = async (): Promise<readonly string[]> => {
+    const images = await kubectl('get', ...pods, '-o', 'jsonpath={.items[*].spec.containers[0].image}')
+    return [...new Set(images.split(' ').map((image) => image.split(':').at(-1) ?? ''))]
+  }
   const keptNow = async (): Promise<Kept> => keptOf(await itemsOf(lasting))
   const waiting = ['--wait', '--timeout', '150s', '--set', 'redis.secretName=cs-cloudsignal-redis']
   /** What a failure leaves no trace of otherwise. */
@@ -67,17 +69,14 @@ describe.skipIf(whyNoWholeCluster !== undefined)('the chart on a whole cluster',
     })
 
   beforeAll(async () => {
-    cluster = await startWholeCluster()
+    cluster = await startWholeCluster((directory) => layOutPacked(previousPrograms, directory))
     await kubectl('create', 'namespace', namespace)
     await kubectl('label', 'namespace', namespace, 'pod-security.kubernetes.io/enforce=restricted')
     certificate = await makeCertificate()
     const stringData = { 'tls.crt': certificate.cert, 'tls.key': certificate.private }
     const tls = { apiVersion: 'v1', kind: 'Secret', type: 'kubernetes.io/tls', stringData }
     await apply({ ...tls, metadata: { name: 'cs-cloudsignal-broker-tls' } }, ...(await redisObjects()))
-    await withLogs(helm('install', 'cs', previousChart, ...waiting))
-    // The pods of the chart before run the programs of today, which need the kinds of today: an upgrade may also begin
-    // with those, by the command that the operator names.
-    await kubectl('apply', '--server-side', '--force-conflicts', '-f', kinds)
+    await withLogs(helm('install', 'cs', previousChart, ...waiting, '--set', 'image.tag=before'))
   }, limit)
   afterAll(() => cluster?.stop(), limit)
 
@@ -107,6 +106,7 @@ describe.skipIf(whyNoWholeCluster !== undefined)('the chart on a whole cluster',
   })
 
   test('is upgraded from it: pods are replaced, users come back with what they had, and nothing that was acknowledged is lost', async () => {
+    expect(await tagsOfPods()).toEqual(['before'])
     const before = await keptNow()
     const leases = await namesOf('leases')
     const podsBefore = await uidsOfPods()
@@ -122,6 +122,7 @@ describe.skipIf(whyNoWholeCluster !== undefined)('the chart on a whole cluster',
     }
     expect(podsBefore).toHaveLength(6)
     await eventually('every pod of the version before has gone', gone, 60_000)
+    expect(await tagsOfPods()).not.toContain('before')
     expect(changes(before, await keptNow())).toEqual([])
     expect(await namesOf('leases')).toBe(leases)
     await users.haveComeBack()

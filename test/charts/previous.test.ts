@@ -1,7 +1,8 @@
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { changes, keptOf, type LiveObject } from './kept.ts'
-import { isJustBefore, previousChart, previousPackages, versionOf } from './previous.ts'
+import { isJustBefore, previousChart, previousPackages, previousPrograms, versionOf } from './previous.ts'
 import { chartDirectory, runHelm } from './render.ts'
 
 describe('the version of the chart before this one', () => {
@@ -11,6 +12,7 @@ describe('the version of the chart before this one', () => {
     expect([...versions, isJustBefore(...versions)]).toEqual([...versions, true])
     const told = await readFile(new URL('previous/README.md', import.meta.url), 'utf8')
     expect(told).toContain(previousPackages[0])
+    expect(existsSync(previousPrograms)).toBe(true)
   })
 
   test.each([

@@ -9,6 +9,11 @@ const packages = (await readdir(directory)).filter((name) => name.endsWith('.tgz
 
 /** The package of the version before this one, from which people upgrade. */
 export const previousChart = join(directory, packages[0] ?? 'there is none')
+/** The sources of its programs. */
+export const previousPrograms = join(
+  directory,
+  `programs-${/-([\d.]+)\.tgz$/.exec(packages[0] ?? '')?.[1]}.tar.gz`,
+)
 export const previousPackages: readonly string[] = packages
 
 export async function versionOf(chart: string): Promise<string> {
