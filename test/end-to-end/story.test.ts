@@ -283,6 +283,33 @@ describe.skipIf(whyNoControlPlane !== undefined)('from kubectl apply to a messag
     expect(text).not.toContain(globex)
   })
 
+  test('an API key that is deleted takes along what it vouched for, and nobody who signed in with it', async () => {
+    const metadata = { name: 'robots', namespace: 'default' }
+    const scopes = ['exchange', 'tokens:create']
+    const organizationRef = { name: 'acme' }
+    await cluster.apply({
+      apiVersion: 'cloudsignal.app/v1alpha1',
+      kind: 'ApiKey',
+      metadata,
+      spec: { organizationRef, type: 'secret', scopes, accessListRefs: [{ name: 'people' }] },
+    })
+    await cluster.ready('apikey', 'default', 'robots', 'True Synced')
+    const key = await secret('default', 'robots-api-key', 'key')
+    const made = await fetch(exchangeUrl.replace('/token/exchange', '/tokens'), {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ kind: 'worker', name: 'billing' }),
+    })
+    expect(made.status).toBe(201)
+    const worker = await connect('mqtts of 0', (await made.json()) as Credential, 5)
+    const response = await exchange(await issuer.tokenFor('alice'), key)
+    const alice = await connect('mqtts of 1', (await response.json()) as Credential, 5)
+    await cluster.plane.kubectl(['delete', 'apikey', 'robots', '-n', 'default'])
+    await eventually('the worker is closed', () => worker.closed())
+    expect(worker.goodbyes).toEqual([0x98])
+    expect(alice.closed()).toBe(false)
+  })
+
   describe('an identity provider', () => {
     const patch = (name: string, spec: object): Promise<unknown> =>
       cluster.plane.kubectl([

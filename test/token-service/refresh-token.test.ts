@@ -268,6 +268,9 @@ describe('one answer for everything that is wrong with the proof:', () => {
 })
 
 describe('whoever let it be issued must still be there:', () => {
+  // Where it was deleted, the credential is gone as well.
+  const missing = { keepsIssued: true } as const
+
   test('the organization, the provider and the API key', async () => {
     const { username, password } = await issue()
     const codeNow = async (): Promise<unknown> => (await refresh(username, { password })).body['code']
@@ -277,11 +280,11 @@ describe('whoever let it be issued must still be there:', () => {
     await identities.remove('organization', anOrganizationId, organizationRecordName)
     expect(await codeNow()).toBe('invalid_credential')
     await putOrganization({ credentials: { defaultTtl: 3600, maxTtl: 3600, maxLifetime: 7200 } })
-    await identities.remove('provider', anOrganizationId, 'oidc')
+    await identities.remove('provider', anOrganizationId, 'oidc', missing)
     expect(await codeNow()).toBe('invalid_credential')
     await identities.put('provider', anOrganizationId, 'oidc', aProviderOf(service.issuer))
     expect(await codeNow()).toBeUndefined()
-    await identities.remove('api-key', anOrganizationId, 'backend')
+    await identities.remove('api-key', anOrganizationId, 'backend', missing)
     expect(await codeNow()).toBe('invalid_credential')
   })
 
@@ -289,8 +292,8 @@ describe('whoever let it be issued must still be there:', () => {
     const { username, password } = await issue()
     const identities = withMethods(service.identities, { isReady: async () => false })
     const starting = await startApp({ identities, credentials: service.credentials })
-    await service.identities.remove('api-key', anOrganizationId, 'backend')
-    await service.identities.remove('provider', anOrganizationId, 'oidc')
+    await service.identities.remove('api-key', anOrganizationId, 'backend', missing)
+    await service.identities.remove('provider', anOrganizationId, 'oidc', missing)
     const answer = await starting.post(`/v1/tokens/${String(username)}/refresh`, { password }, '')
     expect(answer).toMatchObject({ status: 503, body: { code: 'service_unavailable' } })
     await starting.close()
