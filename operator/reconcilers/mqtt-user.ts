@@ -122,7 +122,7 @@ export function mqttUserReconciler(parts: MqttUserParts): KindReconciler<'MqttUs
     retains: ({ spec }) => spec.deletionPolicy === 'Retain',
     afterRemoval: async ({ organization, name }) =>
       passwords.forget(formatUsername({ local: name, organization })),
-    dependents: (of) => [...rivalsOf(host, of), ...admittedAfter(host, of, places)],
+    dependents: (of) => [...rivalsOf(host, of), ...admittedAfter(of, places)],
   }
 }
 

@@ -27,6 +27,8 @@ interface Places {
   readonly taken: Map<string, string>
   /** Whether everybody was considered: not, as long as there is room for all. */
   readonly isShared: boolean
+  /** The Organization as it was when all of them were found to be there still; undefined once somebody has gone. */
+  checkedFor: Organization | undefined
 }
 
 /** What a status says of a user that has no place, or was not asked whether it has. */
@@ -68,11 +70,20 @@ export class UserPlaces {
     this.#places.get(id)?.taken.delete(keyOf(user.metadata))
   }
 
-  /** After a user has gone: those that waited, the oldest first, and can have a place now. */
-  admissible(): readonly MqttUser[] {
+  /** After a change of a user: where it has gone, those that waited, the oldest first, and can have a place now. */
+  admissibleAfter({ namespace, name }: ResourceName): readonly MqttUser[] {
+    const user = this.#parts.host.get('MqttUser', namespace, name)
+    if (user !== undefined && !this.#isSuccessor(user)) return []
+    for (const places of this.#places.values()) places.checkedFor = undefined
     const waiting = this.#parts.host.find('MqttUser', 'refusal', 'UserLimitReached')
     const byHome = Map.groupBy(waiting, (user) => organizationPlace(organizationOf(user)))
     return [...byHome.values()].flatMap((users) => users.toSorted(byAge).slice(0, this.#room(users)))
+  }
+
+  /** Whether another one of its name has a place. */
+  #isSuccessor({ metadata }: MqttUser): boolean {
+    const uids = [...this.#places.values()].map(({ taken }) => taken.get(keyOf(metadata)))
+    return uids.some((uid) => uid !== undefined && uid !== metadata.uid)
   }
 
   #room([user]: readonly MqttUser[]): number {
@@ -89,7 +100,7 @@ export class UserPlaces {
     const place = organizationPlace(home.organization.metadata)
     if (this.#parts.host.count('MqttUser', 'organization', place) <= limit) {
       present.taken.set(key, user.metadata.uid)
-      this.#places.set(home.id, { limit, taken: present.taken, isShared: false })
+      this.#places.set(home.id, { limit, taken: present.taken, isShared: false, checkedFor: undefined })
       return true
     }
     const isCurrent = present.isShared && present.limit === limit
@@ -97,7 +108,7 @@ export class UserPlaces {
     if (isCurrent) this.#dropStale(present, home)
     if (isCurrent && present.taken.size >= limit) return false
     const taken = this.#shareOut(home, limit, present.taken)
-    this.#places.set(home.id, { limit, taken, isShared: true })
+    this.#places.set(home.id, { limit, taken, isShared: true, checkedFor: home.organization })
     return taken.get(key) === user.metadata.uid
   }
 
@@ -105,7 +116,7 @@ export class UserPlaces {
     for (const other of this.#places.keys()) {
       if (!this.#parts.isThere(other)) this.#places.delete(other)
     }
-    const places = { limit: 0, taken: new Map<string, string>(), isShared: false }
+    const places = { limit: 0, taken: new Map<string, string>(), isShared: false, checkedFor: undefined }
     this.#places.set(id, places)
     return places
   }
@@ -125,7 +136,10 @@ export class UserPlaces {
   }
 
   /** Those that are gone, or may not belong here any more. */
-  #dropStale({ taken }: Places, { organization }: Home): void {
+  #dropStale(places: Places, { organization }: Home): void {
+    if (places.checkedFor === organization) return
+    places.checkedFor = organization
+    const { taken } = places
     const { metadata, spec } = organization
     const allowed = [metadata, ...(spec.allowedNamespaces ?? []).map(({ name }) => ({ namespace: name }))]
     const namespaces = new Set(allowed.map(({ namespace }) => namespace))

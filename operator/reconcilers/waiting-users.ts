@@ -28,7 +28,6 @@ export function rivalsOf(host: ResourceHost, of: ResourceName): ResourceAddress[
 }
 
 /** Those that waited for the place of a user that is gone. */
-export function admittedAfter(host: ResourceHost, of: ResourceName, places: UserPlaces): ResourceAddress[] {
-  if (host.get('MqttUser', of.namespace, of.name) !== undefined) return []
-  return places.admissible().map((user) => addressOf('MqttUser', user))
+export function admittedAfter(of: ResourceName, places: UserPlaces): ResourceAddress[] {
+  return places.admissibleAfter(of).map((user) => addressOf('MqttUser', user))
 }

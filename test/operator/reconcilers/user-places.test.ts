@@ -114,6 +114,18 @@ describe('an Organization with room for two users', () => {
     expect(await names()).toEqual(['bob', 'eve'])
   })
 
+  test('gives the place of one that was made anew in the same moment to the oldest that waits', async () => {
+    await world.apply(aged('ada', 1), aged('bob', 2), aged('eve', 3))
+    world.host.secrets.clear()
+    world.host.put(aged('ada', 8, { uid: 'another' }))
+    const ada = { kind: 'MqttUser', namespace: 'default', name: 'ada' } as const
+    const woken = world.reconcilers.byKind.MqttUser.dependents(ada)
+    expect(woken).toEqual([{ ...ada, name: 'eve' }])
+    for (const each of [ada, ...woken]) await world.reconcilers.byKind[each.kind].reconcile(each)
+    expect(ready('ada')).toBe('False UserLimitReached')
+    expect(await names()).toEqual(['bob', 'eve'])
+  })
+
   test('counts users of namespaces that it allows and no others, and nobody who has lost the username', async () => {
     const foreign = aged('foreign', 0, { namespace: 'team-a' })
     const twin = aUserResource(
@@ -139,8 +151,8 @@ describe('an Organization with room for two users', () => {
     const eve = world.host.get('MqttUser', 'default', 'eve')
     if (eve === undefined) throw new Error('there is no eve')
     world.host.put({ ...eve, status: { conditions: unavailable as never } })
-    await world.apply(aged('older', 1))
-    world.host.put({ ...acmeOf(2) })
+    world.host.put(aged('older', 1))
+    world.host.put(acmeOf(2))
     await world.restart()
     expect(await names()).toEqual(['bob', 'older'])
   })
