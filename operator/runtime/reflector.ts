@@ -187,9 +187,14 @@ class ListWatchLoop<T extends KubernetesObject> {
     }
   }
 
-  /** Ends the pause that follows a failure, if there is one. */
+  /**
+   * Ends the pause that follows a failure, if there is one. What comes next is tried again soon: a server that has just
+   * started answers, but does not serve every kind yet.
+   */
   retryNow(): void {
-    this.#pausing?.abort()
+    if (this.#pausing === undefined) return
+    this.#backoff.reset()
+    this.#pausing.abort()
   }
 
   async #pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -15,8 +15,8 @@ const organizationRef = { name: 'acme' }
 const isOfUsers = (path: string): boolean => path.includes('/mqttusers')
 
 /**
- * The first answer after an outage ends every wait, however long that has grown, so that a longer outage ends in no other
- * way; `npm run faults:operator` takes a real minute.
+ * The first answer after an outage ends every wait and begins the back-off anew (test/operator/runtime/reflector.test.ts), so
+ * that a longer outage ends in no other way; `npm run faults:operator` takes a real minute.
  */
 const outageMs = hasLongFaults ? 60_000 : 3_000
 const timeoutMs = outageMs + 30_000

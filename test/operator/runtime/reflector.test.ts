@@ -79,7 +79,7 @@ describe('a reflector', () => {
   })
 
   test('waits no longer after a failure when it is told that the server answers again', async () => {
-    server.answerNext({ status: 500, method: 'GET', isWatch: false, times: 6 })
+    server.answerNext({ status: 500, method: 'GET', isWatch: false, times: 8 })
     const reflector = aReflector()
     void reflector.run(stop.signal)
     for (let failure = 0; failure < 5; failure += 1) {
@@ -89,6 +89,11 @@ describe('a reflector', () => {
     await failedOnce()
     expect(backoffWaits()).toEqual([15_000])
     reflector.retryNow()
+    // It does not serve everything at once.
+    for (const waitMs of [800, 1_600]) {
+      await eventually('the reflector backs off', () => backoffWaits()[0] === waitMs)
+      await time.advance(waitMs)
+    }
     await eventually('the watch is open', () => server.openWatches === 1)
     reflector.retryNow()
     expect(server.asked('GET', true)).toHaveLength(1)
