@@ -18,7 +18,7 @@ import { startRedisCluster } from '../../fixtures/redis-cluster.ts'
 import { startRedisServer } from '../../fixtures/redis-server.ts'
 
 const third: OrganizationId = 'org_zzzzyyyyxxxx'
-const count = 1_200
+const count = 3_000
 
 describe.each([
   ['one Redis', startRedisServer],
