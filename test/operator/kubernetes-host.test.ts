@@ -82,6 +82,8 @@ describe('resources of a cluster', () => {
     })
     await eventually('both are found', () => names('username', 'a/acme/ada').join() === 'ada,bob')
     expect(names('username', 'a/other/ada')).toEqual([])
+    expect(host.count('MqttUser', 'organization', 'a/acme')).toBe(2)
+    expect(host.count('MqttUser', 'organization', 'a/other')).toBe(0)
     expect(names('refusal', 'UsernameConflict')).toEqual([])
   })
 

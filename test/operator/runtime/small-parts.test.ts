@@ -198,9 +198,13 @@ describe('a store', () => {
     store.set(widget('two', 'red'))
     const names = (color: string): string[] =>
       store.byIndex('color', color).map(({ metadata }) => metadata.name)
-    expect(names('red')).toEqual(['one', 'two'])
+    const counts = (): number[] => ['red', 'blue'].map((color) => store.countByIndex('color', color))
+    expect([names('red'), counts()]).toEqual([
+      ['one', 'two'],
+      [2, 0],
+    ])
     store.set(widget('one', 'blue'))
-    expect([names('red'), names('blue')]).toEqual([['two'], ['one']])
+    expect([names('red'), names('blue'), counts()]).toEqual([['two'], ['one'], [1, 1]])
     store.delete('a/one')
     expect(names('blue')).toEqual([])
   })
