@@ -17,12 +17,17 @@ export async function startSlowWay(port: number): Promise<SlowWay> {
   const forward = (from: Socket, to: Socket): void => {
     sockets.add(from)
     from.on('error', () => {})
-    // Nothing overtakes what came before it.
-    let lastAt = 0
+    const waiting: { readonly at: number; readonly bytes: Buffer }[] = []
+    // In order: of two timers the later one may well ring first.
+    const forwardDue = (): void => {
+      while (waiting[0] !== undefined && waiting[0].at <= performance.now()) {
+        to.write(waiting.shift()?.bytes ?? Buffer.alloc(0))
+      }
+      if (waiting[0] !== undefined) setTimeout(forwardDue, waiting[0].at - performance.now() + 1)
+    }
     from.on('data', (bytes: Buffer) => {
-      const at = Math.max(performance.now() + delayMs, lastAt)
-      lastAt = at
-      setTimeout(() => to.write(bytes), Math.max(at - performance.now(), 0))
+      waiting.push({ at: Math.max(performance.now() + delayMs, waiting.at(-1)?.at ?? 0), bytes })
+      if (waiting.length === 1) forwardDue()
     })
     from.once('close', () => {
       sockets.delete(from)
