@@ -1,3 +1,4 @@
+import { atEndOfTurn } from '#core/process/end-of-turn.ts'
 import type { RoutedMessage } from '../aedes/messages.ts'
 import { type Ask, encodeBatch } from './frames.ts'
 import { type RingLimits, type RingTotal, SentBatches } from './sent-batches.ts'
@@ -60,7 +61,7 @@ export class Outbox {
     this.#messages.push(message)
     if (this.#messages.length === 1) {
       this.#sent = new Promise((resolve, reject) => {
-        setImmediate(() => this.#flush().then(resolve, reject))
+        atEndOfTurn(() => void this.#flush().then(resolve, reject))
       })
     }
     return this.#sent

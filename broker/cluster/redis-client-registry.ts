@@ -24,6 +24,8 @@ const willsAtOnce = 50
 const entriesAtOnce = 200
 /** A will may be as large as a CONNECT. */
 const mostAtOnce = 50
+/** Whoever comes while one is answered does not wait for that. */
+const questionsAtOnce = 4
 
 /** Keys of an organization, as the scripts want them. */
 const scriptKeys = [
@@ -151,6 +153,7 @@ export class RedisClientRegistry implements ClientRegistry {
     if (gathering === undefined) {
       gathering = new Gathering({
         most: mostAtOnce,
+        atOnce: questionsAtOnce,
         ask: (crossings) => this.#crossAll(organization, crossings),
         idle: () => void this.#crossings.delete(organization),
       })

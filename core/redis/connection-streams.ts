@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Redis } from 'ioredis'
+import { atEndOfTurn } from '#core/process/end-of-turn.ts'
 
 const everyMs = 1_000
 /** For an answer that lies in the socket's buffer while this process was busy. */
@@ -39,7 +40,7 @@ export function writeOncePerTurn(stream: Pick<Socket, 'write' | 'cork' | 'uncork
     if (!isCorked) {
       isCorked = true
       stream.cork()
-      setImmediate(() => {
+      atEndOfTurn(() => {
         isCorked = false
         stream.uncork()
       })

@@ -9,7 +9,10 @@ interface Question {
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
-function aGathering(most = 100): {
+function aGathering(
+  most = 100,
+  atOnce?: number,
+): {
   readonly gathering: Gathering<number, string>
   readonly questions: Question[]
   idles: number
@@ -20,6 +23,7 @@ function aGathering(most = 100): {
     idles: 0,
     gathering: new Gathering<number, string>({
       most,
+      ...(atOnce === undefined ? {} : { atOnce }),
       ask(wanted) {
         const { promise, resolve, reject } = Promise.withResolvers<string[]>()
         questions.push({
@@ -74,6 +78,24 @@ describe('what is wanted of a store', () => {
     await questions[1]?.answer()
     expect(questions.map(({ wanted }) => wanted)).toEqual([[1, 2], [3]])
     expect(await answers).toEqual(['1', '2', '3'])
+  })
+
+  test('is asked for while others wait for theirs, as often as may be under way', async () => {
+    const under = aGathering(100, 2)
+    const { gathering, questions } = under
+    const answers: Promise<string>[] = []
+    for (const wanted of [1, 2, 3, 4]) {
+      answers.push(gathering.ask(wanted))
+      await turn()
+    }
+    expect(questions.map(({ wanted }) => wanted)).toEqual([[1], [2]])
+    await questions[1]?.answer()
+    expect(questions.map(({ wanted }) => wanted)).toEqual([[1], [2], [3, 4]])
+    await questions[2]?.answer()
+    expect(under.idles).toBe(0)
+    await questions[0]?.answer()
+    expect(await Promise.all(answers)).toEqual(['1', '2', '3', '4'])
+    expect(under.idles).toBe(1)
   })
 
   test('and can not be had is an error for those who asked for it, not for who comes after', async () => {
