@@ -52,6 +52,7 @@ export class Delivery {
   #nextId = 1
   #unsentBytes = 0
   #isFilling = false
+  #isStarted = false
   #isClosed = false
   #retry: NodeJS.Timeout | undefined
   #room: PromiseWithResolvers<void> | undefined
@@ -112,8 +113,9 @@ export class Delivery {
     this.#queue?.fallBehind()
   }
 
-  /** CONNACK is sent. */
+  /** CONNACK is sent: nothing is read from the queue before. */
   start(): void {
+    this.#isStarted = true
     if (this.#queue !== undefined) void this.#readOn()
   }
 
@@ -263,6 +265,8 @@ export class Delivery {
   }
 
   async #readOn(): Promise<void> {
+    // Before, the subscriptions may not be there that say what is still wanted: the rest would be forgotten.
+    if (!this.#isStarted) return
     const messages = await this.#queue?.read(messagesPerPage)
     if (messages === undefined || this.#isClosed) return
     for (const queued of messages) this.#takeQueued(queued)

@@ -60,6 +60,12 @@ beforeEach(async () => {
 afterEach(() => delivery.close())
 
 function start(window: number, isStored = true): Delivery {
+  open(window, isStored).start()
+  return delivery
+}
+
+/** CONNACK is not sent yet. */
+function open(window: number, isStored = true): Delivery {
   delivery = new Delivery({
     target: client,
     limits: defaultLimits,
@@ -120,7 +126,7 @@ describe('the delivery to a stored session', () => {
 
   test('takes what comes live while the queue is read from the queue, once', async () => {
     await store(...numbered(1_000))
-    start(100).resume([])
+    open(100).resume([])
     delivery.start()
     for (const message of numbered(500, 1_000)) {
       await store(message)
@@ -144,7 +150,7 @@ describe('the delivery to a stored session', () => {
   })
 
   test('finds in the queue what did not come live', async () => {
-    start(100)
+    open(100)
     const [first, second, third] = numbered(3) as [RoutedMessage, RoutedMessage, RoutedMessage]
     await store(first, second, third)
     delivery.resume([])
@@ -154,6 +160,20 @@ describe('the delivery to a stored session', () => {
     delivery.lookForMissed()
     await eventually('the others are sent', () => client.sent.length === 5)
     expect(client.payloads).toEqual(texts(5))
+  })
+
+  test('finds there whatever it is told before the client is let in, and asks nobody yet what is still wanted', async () => {
+    open(100)
+    mayReceive = false
+    await store(...numbered(3))
+    delivery.resume([])
+    delivery.lookForMissed()
+    delivery.lookForMore()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    mayReceive = true
+    delivery.start()
+    await eventually('all are sent', () => client.sent.length === 3)
+    expect(client.payloads).toEqual(texts(3))
   })
 
   test('gives PUBREL only once it is remembered, and again after the client came back', async () => {
@@ -169,7 +189,7 @@ describe('the delivery to a stored session', () => {
     await eventually('it is released', () => client.released.length === 1)
     await delivery.close()
     const { sent } = await persistence.openSession(owner, false, 60)
-    start(10).resume(sent)
+    open(10).resume(sent)
     delivery.start()
     await eventually('it is released again', () => client.released.length === 2)
     expect(client.sent).toHaveLength(1)
@@ -188,7 +208,7 @@ describe('the delivery to a stored session', () => {
     await delivery.close()
     const { sent } = await persistence.openSession(owner, false, 60)
     await store(...numbered(3, 3))
-    start(10).resume(sent)
+    open(10).resume(sent)
     delivery.start()
     await eventually('all are sent', () => client.sent.length === 8)
     expect(client.sent.slice(3)).toEqual([
@@ -206,7 +226,7 @@ describe('the delivery to a stored session', () => {
     await eventually('it is sent', () => client.sent.length === 1)
     await delivery.close()
     const { sent } = await persistence.openSession(owner, false, 60)
-    start(10).resume(sent)
+    open(10).resume(sent)
     delivery.start()
     await eventually('all are sent', () => client.sent.length === 4)
     expect(client.sent.slice(1).map(({ messageId }) => messageId)).toEqual([2, 3, 1])
