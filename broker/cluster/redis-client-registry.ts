@@ -103,9 +103,7 @@ export class RedisClientRegistry implements ClientRegistry {
     const { organization } = claim.arrival
     try {
       const gone = (await this.#cross(organization, { claim, fate })) as Gone
-      if (gone === 0) return undefined
-      if (gone[0] !== '') await this.#scheduleOrLater(organization, Number(gone[0]))
-      return dueWill(organization, gone[1])
+      return gone === 0 ? undefined : dueWill(organization, gone[1])
     } catch {
       this.#unfinished.push({ claim, fate })
       return undefined
@@ -176,9 +174,11 @@ export class RedisClientRegistry implements ClientRegistry {
     const places = scripts.sharedRecords.map((type) => this.#keys.identity(type, organization))
     places.push(this.#keys.barriers(organization))
     const given = [this.#replica, claimMs, ...places, JSON.stringify([going, coming])]
-    const answers = (await this.#run(scripts.comeAndGo, organization, given)) as (Came | Gone)[]
-    let [went, came] = [0, going.length]
-    return crossings.map((one) => answers['claim' in one ? went++ : came++] as Came | Gone)
+    const [gone, came] = (await this.#run(scripts.comeAndGo, organization, given)) as [Gone[], Came[]]
+    const times = gone.flatMap((one) => (one === 0 || one[0] === '' ? [] : [Number(one[0])]))
+    if (times.length > 0) await this.#scheduleOrLater(organization, Math.min(...times))
+    let [nextGone, nextCame] = [0, 0]
+    return crossings.map((one) => ('claim' in one ? gone[nextGone++] : came[nextCame++]) as Came | Gone)
   }
 
   /** Tells the store what it did not take before. */

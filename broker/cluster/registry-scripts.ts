@@ -67,7 +67,7 @@ export const sharedRecords = ['organization', 'user', 'access-list'] as const
  *      [[id, clean start, delay, will, most connections of the organization and of the principal or '', about,
  *        [[type, name, version]*]]*]]
  *
- * Who goes does so first. Answers in the same order: of who went, 0 or `{due, {field, attempts, will}?}`; of who came,
+ * Who goes does so first. Answers in the same two lists: of who went, 0 or `{due, {field, attempts, will}?}`; of who came,
  * `{epoch, 1 when it may have a stored session, 1 when another replica has its former connection, {field, attempts,
  * will}?}` or why nothing was taken. Of a credential the name is its key. What others write is named among the values:
  * keys have to be writable where Redis has users. One value for all: what is said apart costs both ends more than the
@@ -150,8 +150,8 @@ local function arriveAs(id, owner, isClean, delay, will, about)
   return {epoch, redis.call('ZSCORE', KEYS[4], id) and 1 or 0, isElsewhere and 1 or 0, handedOut}
 end
 local departures, arrivals = unpack(cjson.decode(ARGV[7]))
-local answers = {}
-for _, departure in ipairs(departures) do answers[#answers + 1] = leaveAs(unpack(departure)) end
+local gone, came = {}, {}
+for _, departure in ipairs(departures) do gone[#gone + 1] = leaveAs(unpack(departure)) end
 for _, arrival in ipairs(arrivals) do
   local id, isClean, delay, will, most, mostOfPrincipal, about, basis = unpack(arrival)
   local owner = redis.call('HGET', KEYS[1], id)
@@ -159,9 +159,9 @@ for _, arrival in ipairs(arrivals) do
   for _, record in ipairs(basis) do
     if not holds(unpack(record)) then reason = 'records-changed' end
   end
-  answers[#answers + 1] = reason or arriveAs(id, owner, isClean, delay, will, about)
+  came[#came + 1] = reason or arriveAs(id, owner, isClean, delay, will, about)
 end
-return answers`)
+return {gone, came}`)
 
 /** id, epoch, replica, delay, will, about: 0 when there is a later claim */
 export const confirm = script(`
