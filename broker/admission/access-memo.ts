@@ -27,21 +27,20 @@ export class AccessMemo {
   ): Access {
     const known = this.#compiled.get(policy)
     if (known?.defaults === defaultLists && known.found === found) return known.access
-    const names = listsOf(policy, defaultLists)
-    if (
-      known?.defaults === defaultLists &&
-      known.lists.length === names.length &&
-      names.every((name, index) => found.get(name) === known.lists[index])
-    ) {
+    const lists = listsOf(policy, defaultLists).map((name) => found.get(name))
+    if (known?.defaults === defaultLists && areSame(known.lists, lists)) {
       known.found = found
       return known.access
     }
     const access = resolveAccess(policy, defaultLists, found, attributes)
-    const lists = names.map((name) => found.get(name))
     if (!dependsOnClient(policy, lists))
       this.#compiled.set(policy, { defaults: defaultLists, found, lists, access })
     return access
   }
+}
+
+function areSame(some: readonly unknown[], others: readonly unknown[]): boolean {
+  return some.length === others.length && some.every((one, index) => one === others[index])
 }
 
 type Ruled = { readonly rules: readonly { readonly topics: readonly string[] }[] } | undefined

@@ -91,7 +91,8 @@ export class Delivery {
 
   /** The client has not acknowledged all that it is to get. */
   get isBusy(): boolean {
-    return this.#tracked !== undefined && (this.#all.waiting.length > 0 || this.#all.inflight.size > 0)
+    const tracked = this.#tracked
+    return tracked !== undefined && (tracked.waiting.length > 0 || tracked.inflight.size > 0)
   }
 
   /** Nothing is sent any more. */
@@ -142,7 +143,7 @@ export class Delivery {
 
   /** Whether this is what its message waits for (MQTT 5 §4.3); true of a packet id that is not under way. */
   awaits(cmd: 'puback' | 'pubrec' | 'pubcomp', messageId: number): boolean {
-    const outgoing = this.#all.inflight.get(messageId)
+    const outgoing = this.#tracked?.inflight.get(messageId)
     if (outgoing === undefined) return true
     // A PUBREC that comes again is answered again.
     if (outgoing === 'released') return cmd !== 'puback'
@@ -151,7 +152,7 @@ export class Delivery {
 
   /** PUBACK, or PUBCOMP for the last step of QoS 2. False for a packet id that is not under way. */
   acknowledged(messageId: number): boolean {
-    const outgoing = this.#all.inflight.get(messageId)
+    const outgoing = this.#tracked?.inflight.get(messageId)
     if (outgoing === undefined) return false
     this.#all.inflight.delete(messageId)
     const name = outgoing === 'released' ? this.#all.released.get(messageId) : outgoing.name
@@ -166,7 +167,7 @@ export class Delivery {
    * remembered. False for a packet id that is not under way.
    */
   received(messageId: number): boolean {
-    const outgoing = this.#all.inflight.get(messageId)
+    const outgoing = this.#tracked?.inflight.get(messageId)
     if (outgoing === undefined) return false
     const release = (): void => this.#options.target.acknowledge('pubrel', messageId)
     if (outgoing === 'released' || outgoing.name === undefined || this.#queue === undefined) release()
