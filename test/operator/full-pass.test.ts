@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { DomainError } from '#core/errors.ts'
 import { FullPass } from '../../operator/kubernetes/full-pass.ts'
-import { ManualTime, recordingLog, settle } from './runtime/manual-time.ts'
+import { recordingLog } from '../fixtures/recording-log.ts'
+import { ManualTime, settle } from './runtime/manual-time.ts'
 
 const away = new DomainError('store-unavailable', 'away')
 

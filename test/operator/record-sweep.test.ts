@@ -3,7 +3,7 @@ import { RecordSweep } from '../../operator/kubernetes/record-sweep.ts'
 import type { HeldRemoval, SweepOutcome } from '../../operator/reconcilers/index.ts'
 import type { EventNote } from '../../operator/runtime/events.ts'
 import { anOrganizationId } from '../fixtures/records.ts'
-import { recordingLog } from './runtime/manual-time.ts'
+import { recordingLog } from '../fixtures/recording-log.ts'
 
 const orphan = { type: 'user', organization: anOrganizationId, name: 'ada' } as const
 const held: HeldRemoval = { token: 'abc', orphans: [orphan], organizations: [anOrganizationId], records: 3 }

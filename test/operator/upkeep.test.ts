@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { DomainError } from '#core/errors.ts'
 import { Upkeep } from '../../operator/kubernetes/upkeep.ts'
-import { ManualTime, recordingLog, settle } from './runtime/manual-time.ts'
+import { recordingLog } from '../fixtures/recording-log.ts'
+import { ManualTime, settle } from './runtime/manual-time.ts'
 
 describe('the upkeep of records', () => {
   let time: ManualTime

@@ -8,8 +8,8 @@ import { makeCertificate, shownSerial, type TestCertificate } from '../../fixtur
 import { issueClient, makeAuthority } from '../../fixtures/client-certificates.ts'
 import { eventually } from '../../fixtures/eventually.ts'
 import { mountCertificate, type MountedCertificate } from '../../fixtures/mounted-certificate.ts'
+import { recordingLog } from '../../fixtures/recording-log.ts'
 import { startUnbrokenTraffic } from '../../fixtures/unbroken-traffic.ts'
-import { recordingLog } from '../../operator/runtime/manual-time.ts'
 
 let [first, second]: TestCertificate[] = []
 let mounted: MountedCertificate

@@ -6,7 +6,8 @@ import { createRuntimeMetrics } from '../../../operator/runtime/metrics.ts'
 import { Reflector } from '../../../operator/runtime/reflector.ts'
 import { FakeApiServer } from './fake-api-server.ts'
 import { aWidget, apiOf, widgetsOf, widgetType, type Widget } from './fixtures.ts'
-import { eventually, ManualTime, recordingLog, settle } from './manual-time.ts'
+import { recordingLog } from '../../fixtures/recording-log.ts'
+import { eventually, ManualTime, settle } from './manual-time.ts'
 
 function aController(options: Partial<ControllerOptions> = {}) {
   const time = new ManualTime()

@@ -9,7 +9,8 @@ import {
 import type { KubernetesObject } from '../../../operator/runtime/objects.ts'
 import { FakeApiServer } from './fake-api-server.ts'
 import { apiOf } from './fixtures.ts'
-import { eventually, ManualTime, recordingLog, settle } from './manual-time.ts'
+import { recordingLog } from '../../fixtures/recording-log.ts'
+import { eventually, ManualTime, settle } from './manual-time.ts'
 
 let server: FakeApiServer
 

@@ -1,6 +1,5 @@
 /** Time that passes only when a test says so, and helpers to wait for what real sockets do meanwhile. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Log } from '../../../operator/runtime/log.ts'
 import type { Cancel, Time } from '../../../operator/runtime/time.ts'
 
 export class ManualTime implements Time {
@@ -60,18 +59,4 @@ export async function eventually(what: string, condition: () => boolean): Promis
     if (Date.now() > end) throw new Error(`did not happen: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 2))
   }
-}
-
-export interface LogLine {
-  readonly level: string
-  readonly message: string
-  readonly fields: Record<string, unknown>
-}
-
-export function recordingLog(): Log & { lines: LogLine[] } {
-  const lines: LogLine[] = []
-  const at = (level: string) => (fields: object, message: string) => {
-    lines.push({ level, message, fields: { ...fields } })
-  }
-  return { lines, debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }

@@ -12,7 +12,8 @@ import { Reflector, type ReflectorOptions } from '../../../operator/runtime/refl
 import { systemTime } from '../../../operator/runtime/time.ts'
 import { type ControlPlane, startControlPlane, whyNoControlPlane } from '../../fixtures/kubernetes.ts'
 import { secretType, widgetType, type Widget } from './fixtures.ts'
-import { eventually, recordingLog } from './manual-time.ts'
+import { recordingLog } from '../../fixtures/recording-log.ts'
+import { eventually } from './manual-time.ts'
 
 const namespaceType: ResourceType = { group: '', version: 'v1', plural: 'namespaces', namespaced: false }
 const crdType: ResourceType = {

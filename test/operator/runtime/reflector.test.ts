@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Reflector, type ReflectorOptions } from '../../../operator/runtime/reflector.ts'
 import { FakeApiServer } from './fake-api-server.ts'
 import { aWidget, apiOf, widgetsOf, widgetType, type Widget } from './fixtures.ts'
-import { eventually, ManualTime, recordingLog } from './manual-time.ts'
+import { recordingLog } from '../../fixtures/recording-log.ts'
+import { eventually, ManualTime } from './manual-time.ts'
 
 let server: FakeApiServer
 let time: ManualTime

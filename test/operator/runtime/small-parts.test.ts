@@ -12,7 +12,8 @@ import { Store } from '../../../operator/runtime/store.ts'
 import { microTime, secondTime, systemTime } from '../../../operator/runtime/time.ts'
 import { FakeApiServer, type Manifest } from './fake-api-server.ts'
 import { apiOf, widgetsOf, widgetType, type Widget } from './fixtures.ts'
-import { ManualTime, recordingLog } from './manual-time.ts'
+import { recordingLog } from '../../fixtures/recording-log.ts'
+import { ManualTime } from './manual-time.ts'
 
 let server: FakeApiServer
 

@@ -7,7 +7,8 @@ import type { KubernetesObject } from '../../../operator/runtime/objects.ts'
 import { Reflector } from '../../../operator/runtime/reflector.ts'
 import { FakeApiServer } from './fake-api-server.ts'
 import { aWidget, apiOf, widgetsOf, widgetType, type Widget } from './fixtures.ts'
-import { eventually, ManualTime, recordingLog, settle } from './manual-time.ts'
+import { recordingLog } from '../../fixtures/recording-log.ts'
+import { eventually, ManualTime, settle } from './manual-time.ts'
 
 const widgets = widgetsOf('a')
 
