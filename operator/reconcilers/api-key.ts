@@ -1,7 +1,7 @@
 import { apiKeyBinding, type ApiKeyRecord } from '#core/credentials/api-key-record.ts'
 import { apiKeyLookup, generateSecret, secretKindOf } from '#core/credentials/secret.ts'
 import { verifierOfGenerated } from '#core/credentials/verifier.ts'
-import { describeProblem, isDomainError } from '#core/errors.ts'
+import { describeProblem } from '#core/errors.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { ApiKey } from '#core/resources/api-key.ts'
 import { dataPlaneProblems } from '#core/resources/check-resource.ts'
@@ -12,6 +12,7 @@ import type { IdentityReader } from '#core/stores/identity-store.ts'
 import type { ResourceHost } from './host.ts'
 import { type Decision, type KindReconciler, recordOfRefused } from './kind-reconciler.ts'
 import type { OrganizationFinder, OrganizationLookup } from './organization-finder.ts'
+import { recordInForce } from './record-in-force.ts'
 import { notReady, type Readiness, synced } from './readiness.ts'
 import { namesOf } from './references.ts'
 import { keySecretName } from './secret-names.ts'
@@ -113,13 +114,8 @@ async function uidInForce(
   organization: OrganizationId,
   { metadata }: ApiKey,
 ): Promise<string | undefined> {
-  try {
-    return (await store.get('api-key', organization, metadata.name))?.uid
-  } catch (error) {
-    // It is about to be written anew.
-    if (isDomainError(error, 'record-damaged')) return undefined
-    throw error
-  }
+  const record = await recordInForce(store, { type: 'api-key', organization, name: metadata.name })
+  return record === 'damaged' ? undefined : record?.uid
 }
 
 /** What was noted ends some day, what is shown stays. In seconds, as Kubernetes writes times. */

@@ -1,9 +1,7 @@
 import { createPublicKey } from 'node:crypto'
 import { emptyPolicy } from '#core/access/access-policy.ts'
-import { isDomainError } from '#core/errors.ts'
 import { type Attributes, wellKnownAttributes } from '#core/identity/attributes.ts'
 import type { ProviderRecord } from '#core/identity/provider-record.ts'
-import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { durationSeconds } from '#core/resources/fields.ts'
 import type { IdentityProvider } from '#core/resources/identity-provider.ts'
 import type { IdentityReader } from '#core/stores/identity-store.ts'
@@ -15,19 +13,18 @@ import { notReady, type Readiness, synced } from './readiness.ts'
 import { secretProblem } from './provider-secret-problems.ts'
 import { type ProviderSecretParts, type ProviderSecrets, readProviderSecrets } from './provider-secrets.ts'
 import { issuersOf, endBetween } from './provider-trust.ts'
+import { recordInForce } from './record-in-force.ts'
 import { namesOf } from './references.ts'
 
 type Facts =
   | { readonly refusal: Readiness }
   | {
       readonly refusal?: undefined
-      readonly before: RecordBefore
+      /** Nobody knows what a damaged one has let in. */
+      readonly before: ProviderRecord | 'damaged' | undefined
       readonly secrets: ProviderSecrets
       readonly accessRefusal: Readiness | undefined
     }
-
-/** As it stands in the store; nobody knows what a damaged one has let in. */
-type RecordBefore = ProviderRecord | 'damaged' | undefined
 
 export interface IdentityProviderParts extends ProviderSecretParts {
   readonly host: ResourceHost
@@ -59,7 +56,12 @@ export function identityProviderReconciler(
       const organization = organizationOf(provider)
       if (organization.refusal !== undefined) return { refusal: organization.refusal }
       const policy = { ...emptyPolicy, lists: namesOf(provider.spec.accessListRefs) }
-      const before = await recordBefore(parts.store, organization.id, provider)
+      const { name } = provider.metadata
+      const before = await recordInForce(parts.store, {
+        type: 'provider',
+        organization: organization.id,
+        name,
+      })
       const known = before === 'damaged' ? undefined : before
       return {
         before,
@@ -115,19 +117,6 @@ function refusalOf({ spec }: IdentityProvider, secrets: ProviderSecrets): Readin
   if (secrets.refusal !== undefined) return secrets.refusal
   const problem = secretProblem(spec.type, secrets.clear)
   return problem === undefined ? undefined : notReady('SecretUnusable', problem)
-}
-
-async function recordBefore(
-  store: Pick<IdentityReader, 'get'>,
-  organization: OrganizationId,
-  { metadata }: IdentityProvider,
-): Promise<RecordBefore> {
-  try {
-    return await store.get('provider', organization, metadata.name)
-  } catch (error) {
-    if (isDomainError(error, 'record-damaged')) return 'damaged'
-    throw error
-  }
 }
 
 /** Tokens of Clerk are signed by RS256. What the token service would refuse for each token is said once, here. */

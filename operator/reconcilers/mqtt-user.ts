@@ -2,7 +2,6 @@ import type { AccessPolicy } from '#core/access/access-policy.ts'
 import type { Clock } from '#core/clock.ts'
 import type { UserRecord } from '#core/credentials/user-record.ts'
 import { formatUsername } from '#core/credentials/username.ts'
-import { isDomainError } from '#core/errors.ts'
 import { attributesOfConnection } from '#core/identity/attributes.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { localPartOf, type MqttUser } from '#core/resources/mqtt-user.ts'
@@ -16,6 +15,7 @@ import { type Decision, type KindReconciler, recordOfRefused } from './kind-reco
 import { isSame, oldest, type OrganizationFinder, type OrganizationLookup } from './organization-finder.ts'
 import { passwordFingerprint } from './password-fingerprint.ts'
 import { notReady, type Readiness, synced } from './readiness.ts'
+import { recordInForce } from './record-in-force.ts'
 import { namesOf } from './references.ts'
 import { usernamePlace } from './resource-indexes.ts'
 import { UserPlaces } from './user-places.ts'
@@ -237,12 +237,6 @@ async function storedRecord(
   user: MqttUser,
   organization: OrganizationId,
 ): Promise<UserRecord | undefined> {
-  try {
-    const record = await store.get('user', organization, localPartOf(user))
-    return record?.uid === user.metadata.uid ? record : undefined
-  } catch (error) {
-    // It is about to be written anew.
-    if (isDomainError(error, 'record-damaged')) return undefined
-    throw error
-  }
+  const record = await recordInForce(store, { type: 'user', organization, name: localPartOf(user) })
+  return record !== 'damaged' && record?.uid === user.metadata.uid ? record : undefined
 }

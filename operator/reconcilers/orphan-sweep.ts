@@ -11,6 +11,7 @@ import {
 import type { IdentityWriter } from '#core/stores/identity-store.ts'
 import type { ResourceHost } from './host.ts'
 import { recordTypes } from './kind-reconciler.ts'
+import { recordInForce } from './record-in-force.ts'
 import { keyOfRecord, type RecordAddress, type RecordLedger } from './record-ledger.ts'
 import { type BrakeLimits, type HeldRemoval, judgeOrphans, type OrganizationOrphans } from './sweep-brake.ts'
 import type { SweepHistory } from './sweep-history.ts'
@@ -161,10 +162,6 @@ async function retains(
   { type, organization, name }: RecordAddress,
 ): Promise<boolean> {
   if (type !== 'user') return false
-  try {
-    return (await store.get(type, organization, name))?.retain === true
-  } catch (error) {
-    if (isDomainError(error, 'record-damaged')) return false
-    throw error
-  }
+  const record = await recordInForce(store, { type, organization, name })
+  return record !== 'damaged' && record?.retain === true
 }
