@@ -1,6 +1,6 @@
 import type { Verifier } from '#core/credentials/verifier.ts'
 import type { MqttUserSpec } from '#core/resources/mqtt-user.ts'
-import { nextLook, type RotationState, stillValid } from './password-rotation.ts'
+import { rotationAt } from './password-rotation.ts'
 import { notReady } from './readiness.ts'
 import type { UserPassword } from './user-password.ts'
 
@@ -20,19 +20,12 @@ export function givenPassword(
     }
   }
   if (former === undefined) return { verifier }
-  const { algorithm, digest, rotatedAt, notAfter } = former
-  const state: RotationState = {
-    since: Date.parse(rotatedAt),
-    previous: { verifier: { algorithm, digest }, notAfter: Date.parse(notAfter) },
-  }
+  const { algorithm, digest } = former
+  const [since, notAfter] = [Date.parse(former.rotatedAt), Date.parse(former.notAfter)]
   // A pattern lets some times pass that there are not; what has no end has no overlap.
-  if (Number.isNaN(state.since + Date.parse(notAfter))) return { verifier }
-  const rotation = {
-    since: state.since,
-    previous: stillValid(state, now),
-    againAfterMs: nextLook(undefined, state, now),
-  }
-  return { verifier, rotation }
+  if (Number.isNaN(since + notAfter)) return { verifier }
+  const state = { since, previous: { verifier: { algorithm, digest }, notAfter } }
+  return { verifier, rotation: rotationAt(undefined, state, now) }
 }
 
 /** Undefined where the fields do not make one. */

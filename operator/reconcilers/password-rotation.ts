@@ -61,16 +61,34 @@ export function rotationStep(
 }
 
 /** The former password while it lets in. */
-export function stillValid({ previous }: RotationState, now: number): RotationState['previous'] {
+function stillValid({ previous }: RotationState, now: number): RotationState['previous'] {
   return previous !== undefined && previous.notAfter > now ? previous : undefined
 }
 
-/** Ms until there is something to do again: the next rotation, a look at the former password, its end. */
-export function nextLook(
+/** What of a rotation counts for now. */
+export interface PasswordRotation {
+  /** Ms since the epoch. */
+  readonly since: number
+  /** The former password, while it lets in. */
+  readonly previous: RotationState['previous']
+  readonly againAfterMs: number | undefined
+}
+
+/** `rotation`: how the present password is followed by another; undefined where it is not. */
+export function rotationAt(
   rotation: Rotation | undefined,
   state: RotationState,
   now: number,
-): number | undefined {
+): PasswordRotation {
+  return {
+    since: state.since,
+    previous: stillValid(state, now),
+    againAfterMs: nextLook(rotation, state, now),
+  }
+}
+
+/** Ms until there is something to do again: the next rotation, a look at the former password, its end. */
+function nextLook(rotation: Rotation | undefined, state: RotationState, now: number): number | undefined {
   const times: number[] = []
   const { interval } = rotation ?? {}
   if (interval !== undefined) times.push(state.since + durationSeconds(interval) * 1_000)

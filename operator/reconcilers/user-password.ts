@@ -17,12 +17,12 @@ import {
 import { passwordFingerprint } from './password-fingerprint.ts'
 import {
   beginRotation,
-  nextLook,
+  type PasswordRotation,
   readRotation,
+  rotationAt,
   rotationData,
   rotationStep,
   type RotationState,
-  stillValid,
 } from './password-rotation.ts'
 import type { Readiness } from './readiness.ts'
 import { addressOf } from './references.ts'
@@ -44,15 +44,6 @@ export type UserPassword =
       readonly isGenerated?: undefined
       readonly rotation?: undefined
     }
-
-/** Of a generated password. */
-export interface PasswordRotation {
-  /** Ms since the epoch. */
-  readonly since: number
-  /** The former password, while it lets in. */
-  readonly previous?: NonNullable<RotationState['previous']> | undefined
-  readonly againAfterMs?: number | undefined
-}
 
 export interface PasswordReaderParts {
   readonly host: ResourceHost
@@ -127,13 +118,7 @@ export class PasswordReader {
   ): Extract<UserPassword, { refusal?: undefined }> {
     const password = { verifier, secret, isGenerated: true }
     if (state === undefined) return password
-    const now = this.#now()
-    const rotation = {
-      since: state.since,
-      previous: stillValid(state, now),
-      againAfterMs: nextLook(spec.rotation, state, now),
-    }
-    return { ...password, rotation }
+    return { ...password, rotation: rotationAt(spec.rotation, state, this.#now()) }
   }
 
   /** The Secret may take the place of one that was deleted. */
