@@ -8,7 +8,7 @@ import { notReady, type Readiness } from './readiness.ts'
 import type { ResourceAddress } from './reconciler.ts'
 import { addressOf } from './references.ts'
 import { type ProviderSecretRef, providerSecretRefs } from './secret-names.ts'
-import { secretMissing, valueIn } from './secret-value.ts'
+import { secretMissing, type SecretValue, valueIn } from './secret-value.ts'
 
 /** What of a provider is secret, as it stands in its Secrets, or why it is not there. */
 export type ProviderSecrets =
@@ -44,9 +44,9 @@ export async function readProviderSecrets(
     return { refusal: notReady('SealingKeyMissing', message) }
   }
   for (const ref of refs) {
-    const { secret, refusal } = await readSecret(parts.host, addressOf('IdentityProvider', provider), ref)
+    const { text, refusal } = await readSecret(parts.host, addressOf('IdentityProvider', provider), ref)
     if (refusal !== undefined) return { refusal }
-    clear.set(ref.purpose, secret)
+    clear.set(ref.purpose, text)
   }
   const { uid } = provider.metadata
   // Another provider of the same name sealed its own.
@@ -65,25 +65,20 @@ function resealed(sealing: SealingKeys, secret: string, context: string, stored:
   return isRight ? stored : sealing.seal(secret, context)
 }
 
-type Read =
-  | { readonly secret: string; readonly refusal?: undefined }
-  | { readonly secret?: undefined; readonly refusal: Readiness }
-
 async function readSecret(
   host: ProviderSecretParts['host'],
   reader: ResourceAddress,
   { field, name, key }: ProviderSecretRef,
-): Promise<Read> {
+): Promise<SecretValue> {
   const { namespace } = reader
   const found = await host.readSecret(namespace, name, reader)
   if (found === undefined) return { refusal: secretMissing(namespace, name, field) }
-  const { text: secret, refusal } = valueIn(found, key, withoutLineEnd)
-  if (refusal !== undefined) return { refusal }
-  if (secret.length > longestSecret) {
+  const value = valueIn(found, key, withoutLineEnd)
+  if (value.refusal === undefined && value.text.length > longestSecret) {
     const message = `key ${key} of Secret ${name} has more than ${longestSecret} characters`
     return { refusal: notReady('SecretUnusable', message) }
   }
-  return { secret }
+  return value
 }
 
 /** As an editor or a shell leaves it; no such secret ends with one. */
