@@ -3,9 +3,16 @@ import type { Clock } from '#core/clock.ts'
 import { isDomainError } from '#core/errors.ts'
 import { errorFields, type Log } from '#core/process/logger.ts'
 import type { ResourceKindName, ResourceOf } from '#core/resources/index.ts'
+import type { RemoveOptions } from '#core/stores/identity-store.ts'
 import { isSameStatus } from '../runtime/conditions.ts'
 import type { Fate, ResourceHost } from './host.ts'
-import type { Decision, KindReconciler, RecordOf, RecordTypeOf } from './kind-reconciler.ts'
+import {
+  type Decision,
+  type KindReconciler,
+  lookAgainMs,
+  type RecordOf,
+  type RecordTypeOf,
+} from './kind-reconciler.ts'
 import { notReady, type Readiness, readyReasonOf, wasSynced, withReadiness } from './readiness.ts'
 import {
   ownerOf,
@@ -41,8 +48,6 @@ export function createReconciler<K extends ResourceKindName, Facts>(
     dependents: (of) => kind.dependents(of),
   }
 }
-
-const lookAgainMs = 500
 
 class ReconcileLoop<K extends ResourceKindName, Facts> {
   readonly #kind: KindReconciler<K, Facts>
@@ -81,10 +86,10 @@ class ReconcileLoop<K extends ResourceKindName, Facts> {
     const claim = this.#kind.claimOf(resource)
     if (record === 'keep') return
     if (typeof record === 'string' || claim === undefined) {
-      if (record === 'withdraw' && claim !== undefined) {
-        await ledger.remove(owner, claim, { keepsIssued: true })
+      const isToGo = record === 'remove' || record === 'withdraw'
+      if (isToGo && claim !== undefined) {
+        await this.#removeAt(owner, claim, { keepsIssued: record === 'withdraw' })
       }
-      if (record === 'remove' && claim !== undefined) await this.#removeAt(owner, claim)
       await this.#release(owner)
       return
     }
@@ -201,8 +206,8 @@ class ReconcileLoop<K extends ResourceKindName, Facts> {
     }
   }
 
-  async #removeAt(owner: string, address: RecordAddress): Promise<void> {
-    await this.#parts.ledger.remove(owner, address)
+  async #removeAt(owner: string, address: RecordAddress, options?: RemoveOptions): Promise<void> {
+    await this.#parts.ledger.remove(owner, address, options)
     await this.#kind.afterRemoval?.(address as RecordAddress<RecordTypeOf[K]>)
   }
 

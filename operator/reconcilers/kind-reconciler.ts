@@ -60,6 +60,9 @@ export function recordOfRefused({ reason }: Readiness): 'keep' | 'remove' {
   return reason === 'OrganizationNotFound' ? 'keep' : 'remove'
 }
 
+/** How soon there is another look at what others have to do first. */
+export const lookAgainMs = 500
+
 export interface DecidedEnd {
   readonly end: IssuedEnd
   /** For people. */

@@ -9,7 +9,7 @@ import type { Tombstone } from '#core/stores/tombstone.ts'
 import { missingListRefusal } from './access-readiness.ts'
 import { type FoundAuthorities, readClientAuthorities } from './client-authorities.ts'
 import type { ResourceHost } from './host.ts'
-import type { Decision, KindReconciler } from './kind-reconciler.ts'
+import { type Decision, type KindReconciler, lookAgainMs } from './kind-reconciler.ts'
 import { isSame, type OrganizationFinder } from './organization-finder.ts'
 import { notReady, type Readiness, readyReasonOf, synced } from './readiness.ts'
 import type { ResourceAddress, ResourceName } from './reconciler.ts'
@@ -92,8 +92,6 @@ export function organizationReconciler({
     dependents: (of) => organizationDependents(host, finder, of),
   }
 }
-
-const lookAgainMs = 500
 
 const purging = (whose: string): string =>
   `a broker removes what ${whose} has left: connections, credentials, and sessions and messages where deletionPolicy says so`
