@@ -8,7 +8,7 @@ export function hasDuplicateMembers(json: string): boolean {
   /** Names of each object around; of a list, undefined. */
   const around: (Set<string> | undefined)[] = []
   let last = ''
-  for (const [token] of json.matchAll(tokens)) {
+  for (const token of json.match(tokens) ?? []) {
     if (token === '{') around.push(new Set())
     else if (token === '[') around.push(undefined)
     else if (token === '}' || token === ']') around.pop()
