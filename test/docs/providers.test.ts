@@ -1,6 +1,5 @@
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,6 +12,7 @@ import { sampleKeys } from '../../standalone/samples.ts'
 import { type Standalone, startStandalone } from '../../standalone/standalone.ts'
 import type { JsonObject } from '../../token-service/verifier/compact-token.ts'
 import { forgeToken, jwksOf, newSigningKeys, signShared, signWith } from '../fixtures/issuer.ts'
+import { listenLocally, type LocalServer } from '../fixtures/local-server.ts'
 import { apiKeys, managementClient, type ProviderApi, startProviderApi } from '../fixtures/provider-api.ts'
 import { providerSamples } from '../fixtures/provider-samples.ts'
 import { genuineKeys } from '../fixtures/token-forgeries.ts'
@@ -26,7 +26,7 @@ import { blockOf, type PageBlock, readPage } from './page-blocks.ts'
 let root: string
 let standalone: Standalone
 let api: ProviderApi
-let sandbox: { readonly url: string; readonly close: () => Promise<void> }
+let sandbox: LocalServer
 let apiKey: string
 /** What the sandbox gives to whoever signs in. */
 let signedIn = ''
@@ -102,23 +102,15 @@ function named(blocks: readonly PageBlock[], language: string, name: string): st
 }
 
 /** Every provider's own API, as far as the pages call it. */
-async function startSandbox(): Promise<{ readonly url: string; readonly close: () => Promise<void> }> {
-  const server: Server = createServer((request, response) => {
+async function startSandbox(): Promise<LocalServer> {
+  const server = createServer((request, response) => {
     const isDiscovery = request.url?.endsWith('openid-configuration') === true
     const answer = isDiscovery
       ? { issuer: 'https://issuer.example.com' }
       : { access_token: signedIn, id_token: signedIn, idToken: signedIn }
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer))
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve())
-        server.closeAllConnections()
-      }),
-  }
+  return listenLocally(server)
 }
 
 /** A wrong token, made of the good one; the page says what the answer is. */
