@@ -18,6 +18,7 @@ import {
   type TestBroker,
   type TestClient,
 } from '../fixtures/broker.ts'
+import { deafControlLog } from '../fixtures/deaf-control-log.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import { anOrganization, anOrganizationId as org, aUser } from '../fixtures/records.ts'
 import { connectBytes, encode } from '../fixtures/raw-client.ts'
@@ -47,6 +48,25 @@ async function connect(
 ): Promise<TestClient> {
   return connectTo(`mqtt://127.0.0.1:${broker.port}`, local, options)
 }
+
+/** Reads from there, and remembers nothing; but for what a test does instead. */
+const readerOf = (
+  identities: MemoryIdentityStore,
+  over: Partial<BrokerOptions['identities']>,
+): BrokerOptions['identities'] => ({
+  get: (...parameters) => identities.get(...parameters),
+  getMany: (...parameters) => identities.getMany(...parameters),
+  list: (...parameters) => identities.list(...parameters),
+  count: (...parameters) => identities.count(...parameters),
+  findApiKey: (secret) => identities.findApiKey(secret),
+  isReady: () => identities.isReady(),
+  organizations: () => identities.organizations(),
+  tombstoneOf: (organization) => identities.tombstoneOf(organization),
+  tombstones: () => identities.tombstones(),
+  recall: () => undefined,
+  versionOf: () => undefined,
+  ...over,
+})
 
 const payloads = (client: TestClient): string[] => client.received.map(({ payload }) => payload)
 
@@ -223,22 +243,12 @@ describe('a user who is deleted', () => {
   })
 
   test('between the reading of the record and CONNACK does not stay', async () => {
-    const racing: BrokerOptions['identities'] = {
-      get: (...parameters) => identities.get(...parameters),
+    const racing = readerOf(identities, {
       getMany: async (...parameters) => {
         await identities.remove('user', org, 'ada')
         return identities.getMany(...parameters)
       },
-      list: (...parameters) => identities.list(...parameters),
-      count: (...parameters) => identities.count(...parameters),
-      findApiKey: (secret) => identities.findApiKey(secret),
-      isReady: () => identities.isReady(),
-      organizations: () => identities.organizations(),
-      tombstoneOf: (organization) => identities.tombstoneOf(organization),
-      tombstones: () => identities.tombstones(),
-      recall: () => undefined,
-      versionOf: () => undefined,
-    }
+    })
     const own = await startTestBroker({ identities: racing, controlLog })
     const ada = await connectClient(`mqtt://127.0.0.1:${own.port}`, 'ada').catch(() => undefined)
     if (ada !== undefined) await eventually('the connection is closed', () => ada.closed())
@@ -249,12 +259,11 @@ describe('a user who is deleted', () => {
   test('in entries of the control log that were missed is found when the log says so', async () => {
     let gap: (() => void) | undefined
     const deaf: BrokerOptions['controlLog'] = {
+      ...deafControlLog,
       follow: async (handler) => {
         gap = () => handler.gap()
         return { staleness: () => 0, close: async () => {} }
       },
-      append: async () => '1',
-      applied: async () => ({ ended: 0, missing: [] }),
     }
     const own = await startTestBroker({ identities, controlLog: deaf })
     const ada = await connectClient(`mqtt://127.0.0.1:${own.port}`, 'ada')
@@ -272,19 +281,9 @@ test('a revocation that meets a store which does not answer is carried out once 
   const controlLog = new MemoryControlLog()
   const identities = new MemoryIdentityStore(controlLog)
   let isAway = false
-  const unsteady: BrokerOptions['identities'] = {
+  const unsteady = readerOf(identities, {
     get: (...parameters) => (isAway ? Promise.reject(new Error('away')) : identities.get(...parameters)),
-    getMany: (...parameters) => identities.getMany(...parameters),
-    list: (...parameters) => identities.list(...parameters),
-    findApiKey: (secret) => identities.findApiKey(secret),
-    isReady: () => identities.isReady(),
-    organizations: () => identities.organizations(),
-    tombstoneOf: (organization) => identities.tombstoneOf(organization),
-    tombstones: () => identities.tombstones(),
-    recall: () => undefined,
-    count: (...parameters) => identities.count(...parameters),
-    versionOf: () => undefined,
-  }
+  })
   const own = await startTestBroker({ identities: unsteady, controlLog })
   await identities.markReady()
   await identities.put('organization', org, 'organization', anOrganization())

@@ -1,6 +1,5 @@
 import type { IPublishPacket } from 'mqtt'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { BrokerOptions } from '../../broker/broker.ts'
 import {
   connectClient,
   useClients,
@@ -9,6 +8,7 @@ import {
   type TestBroker,
   type TestClient,
 } from '../fixtures/broker.ts'
+import { deafControlLog } from '../fixtures/deaf-control-log.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import { anOrganizationId as org } from '../fixtures/records.ts'
 
@@ -285,13 +285,8 @@ describe('what begins with $cloudsignal/ and is nothing', () => {
 })
 
 test('a renewal that the control log has not told of is found when the old end comes', async () => {
-  const deaf: BrokerOptions['controlLog'] = {
-    follow: async () => ({ staleness: () => 0, close: async () => {} }),
-    append: async () => '1',
-    applied: async () => ({ ended: 0, missing: [] }),
-  }
   const own = await startTestBroker({
-    controlLog: deaf,
+    controlLog: deafControlLog,
     credentials: broker.credentials,
     identities: broker.identities,
   })

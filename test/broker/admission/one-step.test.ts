@@ -8,14 +8,9 @@ import type { BrokerOptions } from '../../../broker/broker.ts'
 import { allow, connectClient, type TestBroker, type TestClient } from '../../fixtures/broker.ts'
 import { accessByChat as access, fillWithAda, startBrokerOnRedis } from '../../fixtures/broker-on-redis.ts'
 import { type ConnectedRedis, startConnectedRedis } from '../../fixtures/connected-redis.ts'
+import { deafControlLog } from '../../fixtures/deaf-control-log.ts'
 import { aCredential, anOrganization, anOrganizationId as org, aUser } from '../../fixtures/records.ts'
 
-/** A replica that never hears of changes: what it knows of them it knows from the step in which it lets somebody in. */
-const deaf: BrokerOptions['controlLog'] = {
-  follow: async () => ({ staleness: () => 0, close: async () => {} }),
-  append: async () => '1',
-  applied: async () => ({ ended: 0, missing: [] }),
-}
 const keys = redisKeys()
 let place: ConnectedRedis
 let redis: Redis
@@ -38,8 +33,9 @@ afterEach(() => broker.stop())
 
 afterAll(() => place.stop())
 
+/** It never hears of changes: what it knows of them it knows from the step in which it lets somebody in. */
 const startDeaf = (over: Partial<BrokerOptions> = {}): Promise<TestBroker> =>
-  startBrokerOnRedis(redis, { controlLog: deaf, ...over })
+  startBrokerOnRedis(redis, { controlLog: deafControlLog, ...over })
 
 async function connects(password: string, local = 'ada'): Promise<boolean> {
   const url = `mqtt://127.0.0.1:${broker.port}`

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { BrokerOptions } from '../../../broker/broker.ts'
 import { connectClient, everything, startTestBroker, type TestBroker } from '../../fixtures/broker.ts'
+import { deafControlLog } from '../../fixtures/deaf-control-log.ts'
 import { eventually } from '../../fixtures/eventually.ts'
 
 const mostMs = 10_000
@@ -10,9 +11,8 @@ describe('a replica that could not read the control log', () => {
   let own: TestBroker
   let url: string
   const controlLog: BrokerOptions['controlLog'] = {
+    ...deafControlLog,
     follow: async () => ({ staleness: () => staleness, close: async () => {} }),
-    append: async () => '1',
-    applied: async () => ({ ended: 0, missing: [] }),
   }
 
   beforeEach(async () => {
