@@ -10,7 +10,7 @@ import { useClients, everything, type TestBroker, type TestClient } from '../fix
 import { accessByChat, fillWithAda, startBrokerOnRedis } from '../fixtures/broker-on-redis.ts'
 import { type ConnectedRedis, startConnectedRedis } from '../fixtures/connected-redis.ts'
 import { eventually } from '../fixtures/eventually.ts'
-import { tracesOf } from '../fixtures/redis-traces.ts'
+import { tracesOf, untilNoTrace } from '../fixtures/redis-traces.ts'
 import { aCredential, anOrganization, anOrganizationId as org, aUser } from '../fixtures/records.ts'
 
 const keys = redisKeys()
@@ -92,9 +92,7 @@ describe('what is stored of a session', () => {
     expect((await tracesOf(redis, 'user:ada')).length).toBeGreaterThan(5)
     await identities.remove('user', org, 'ada')
     await eventually('it is sent away', () => here.closed())
-    await eventually('no trace is left', async () => (await tracesOf(redis, 'user:ada')).length === 0).catch(
-      async () => expect(await tracesOf(redis, 'user:ada')).toEqual([]),
-    )
+    await untilNoTrace(redis, ['user:ada'])
   })
 
   test('stays of a user who is only suspended', async () => {

@@ -2,25 +2,23 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type OrganizationId } from '#core/organizations/organization-id.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
-import { findClusterAccess } from '../../kubernetes/cluster-access.ts'
-import { resourceTypeOf } from '../../operator/kubernetes/resource-types.ts'
-import { KubernetesApi } from '../../operator/runtime/kubernetes-api.ts'
+import { resourceTypeOf, secretType } from '../../operator/kubernetes/resource-types.ts'
+import type { KubernetesApi } from '../../operator/runtime/kubernetes-api.ts'
 import type { KubernetesObject, ResourceType } from '../../operator/runtime/objects.ts'
-import { systemTime } from '../../operator/runtime/time.ts'
 import { isApiError } from '../../kubernetes/api-error.ts'
 import { type TestClient, useClients } from '../fixtures/broker.ts'
 import { type Replica, startReplica } from '../fixtures/broker-process.ts'
 import { makeCertificate, type TestCertificate } from '../fixtures/certificates.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import { whyNoControlPlane } from '../fixtures/kubernetes.ts'
+import { connectToApi } from '../fixtures/kubernetes-api.ts'
 import { type OperatorCluster, startOperatorCluster } from '../fixtures/operator-cluster.ts'
-import { tracesOf } from '../fixtures/redis-traces.ts'
+import { untilNoTrace } from '../fixtures/redis-traces.ts'
 import { type GuardedRedis, startGuardedRedis } from '../fixtures/redis-users.ts'
 
 const org = 'org_k7xm4pqr2n5t'
 const keys = redisKeys()
 const namespaceType: ResourceType = { group: '', version: 'v1', plural: 'namespaces', namespaced: false }
-const secretType: ResourceType = { group: '', version: 'v1', plural: 'secrets', namespaced: true }
 const organizationRef = { name: 'acme' }
 const access = [{ effect: 'allow', actions: ['publish', 'subscribe'], topics: ['#'] }]
 
@@ -49,10 +47,7 @@ describe.skipIf(whyNoControlPlane !== undefined)('an Organization that is delete
       CLOUDSIGNAL_OPERATOR_FINALIZER_SECONDS: '60',
     })
     replica = await startBroker()
-    const kubeconfig = cluster.plane.kubeconfigPath
-    api = new KubernetesApi({
-      access: await findClusterAccess({ environment: {}, time: systemTime, kubeconfig }),
-    })
+    api = await connectToApi(cluster.plane.kubeconfigPath)
     await operator.logged('everything is in the store')
   })
   afterAll(async () => {
@@ -177,11 +172,8 @@ describe.skipIf(whyNoControlPlane !== undefined)('an Organization that is delete
     await eventually('nothing hangs', async () => (await remaining()).length === 0, 60_000).catch(async () =>
       expect(await remaining()).toEqual([]),
     )
-    const traces = async (): Promise<string[]> =>
-      (await Promise.all(worlds.map(({ organization }) => tracesOf(cluster.redis, organization)))).flat()
-    await eventually('no trace is left', async () => (await traces()).length === 0, 60_000).catch(async () =>
-      expect(await traces()).toEqual([]),
-    )
+    const organizations = worlds.map(({ organization }) => organization)
+    await untilNoTrace(cluster.redis, organizations, 60_000)
   }, 240_000)
 
   const members = {

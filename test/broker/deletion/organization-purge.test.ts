@@ -17,7 +17,7 @@ import { everything, type TestBroker, type TestClient, useClients } from '../../
 import { startBrokerOnRedis } from '../../fixtures/broker-on-redis.ts'
 import { type ConnectedRedis, startConnectedRedis } from '../../fixtures/connected-redis.ts'
 import { eventually } from '../../fixtures/eventually.ts'
-import { dumpOf, tracesOf } from '../../fixtures/redis-traces.ts'
+import { dumpOf, tracesOf, untilNoTrace } from '../../fixtures/redis-traces.ts'
 import {
   aCredential,
   anOrganization,
@@ -142,9 +142,7 @@ describe('an organization that is deleted', () => {
     await remove(org)
     await untilPurged(org, 'settled')
     await forgetGone()
-    await eventually('no trace is left', async () => (await tracesOf(redis, org)).length === 0, 15_000).catch(
-      async () => expect(await tracesOf(redis, org)).toEqual([]),
-    )
+    await untilNoTrace(redis, [org], 15_000)
     expect(await dumpOf(redis, other)).toEqual(before)
     expect((await tracesOf(redis, other)).length).toBeGreaterThan(20)
   })

@@ -2,15 +2,15 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { findClusterAccess } from '../../../kubernetes/cluster-access.ts'
 import { EventRecorder } from '../../../operator/runtime/events.ts'
 import { addFinalizer, removeFinalizer } from '../../../operator/runtime/finalizers.ts'
-import { KubernetesApi } from '../../../operator/runtime/kubernetes-api.ts'
+import type { KubernetesApi } from '../../../operator/runtime/kubernetes-api.ts'
 import { LeaderElector, type ElectionEnd } from '../../../operator/runtime/leader-election.ts'
 import type { KubernetesObject, ResourceType } from '../../../operator/runtime/objects.ts'
 import { Reflector, type ReflectorOptions } from '../../../operator/runtime/reflector.ts'
 import { systemTime } from '../../../operator/runtime/time.ts'
 import { type ControlPlane, startControlPlane, whyNoControlPlane } from '../../fixtures/kubernetes.ts'
+import { connectToApi } from '../../fixtures/kubernetes-api.ts'
 import { secretType, widgetType, type Widget } from './fixtures.ts'
 import { recordingLog } from '../../fixtures/recording-log.ts'
 import { eventually } from './manual-time.ts'
@@ -60,12 +60,7 @@ describe.skipIf(whyNoControlPlane !== undefined)('with a real API server', () =>
 
   beforeAll(async () => {
     plane = await startControlPlane()
-    const access = await findClusterAccess({
-      environment: {},
-      time: systemTime,
-      kubeconfig: plane.kubeconfigPath,
-    })
-    api = new KubernetesApi({ access })
+    api = await connectToApi(plane.kubeconfigPath)
     await api.create(namespaceType, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
     await api.apply(crdType, crd, { fieldManager })
     await untilServed()
