@@ -5,18 +5,9 @@ import type { IdentityRecord, IdentityRecordType } from './identity-records.ts'
 
 const mostRemembered = 10_000
 
-/** Records that are read for one request after the other. */
-const shared: ReadonlySet<IdentityRecordType> = new Set([
-  'organization',
-  'user',
-  'access-list',
-  'provider',
-  'api-key',
-])
-
 /**
- * Decodes records, those that are shared only once for as long as their text stays the same: the store is asked
- * every time, what it says is parsed and checked again only when it says something new.
+ * Decodes records, each only once for as long as its text stays the same: the store is asked every time, what it says is
+ * parsed and checked again only when it says something new.
  */
 export class DecodedRecords {
   readonly #remembered = new Map<string, { readonly text: string; readonly record: object }>()
@@ -28,7 +19,6 @@ export class DecodedRecords {
     name: string,
     text: string,
   ): IdentityRecord<T> {
-    if (!shared.has(type)) return identityCodec(type).decode(text)
     const key = `${type}/${organization}/${name}`
     const remembered = this.#remembered.get(key)
     if (remembered?.text === text) return remembered.record as IdentityRecord<T>
@@ -39,7 +29,7 @@ export class DecodedRecords {
     return record
   }
 
-  /** What was decoded last; undefined for a type that is not remembered. */
+  /** What was decoded last, where it is remembered. */
   recall<T extends IdentityRecordType>(
     type: T,
     organization: OrganizationId,
