@@ -28,9 +28,10 @@ return 0`)
 // that dies between the two finds it again when it repeats the write. A barrier is raised with the change itself, so
 // that nobody finds the one without the other.
 
+/** `attempt` says in `isChanged` whether it changed anything. */
 const change = (attempt: string): ReturnType<typeof redisScript> =>
   fenced(`${clockLua}${barrierLua}
-local isChanged = ${attempt}
+local isChanged = false${attempt}
 if isChanged then redis.call('HSET', KEYS[2], ARGV[5], term) end
 if isChanged and ARGV[4] ~= '' then
   local now = clock()
@@ -46,20 +47,21 @@ return untold`)
 // KEYS: records, outbox, barriers where there may be one, fence. ARGV: term, name, record, target of the barrier that a
 // change raises or nothing, entry of the record, entries of its barriers. The answer: those of the entries that are to be told.
 
-export const putRecord = change(`redis.call('HGET', KEYS[1], ARGV[2]) ~= ARGV[3]
-if isChanged then redis.call('HSET', KEYS[1], ARGV[2], ARGV[3]) end`)
+const put = `
+isChanged = redis.call('HGET', KEYS[1], ARGV[2]) ~= ARGV[3]
+if isChanged then redis.call('HSET', KEYS[1], ARGV[2], ARGV[3]) end`
 
-export const removeRecord = change("redis.call('HDEL', KEYS[1], ARGV[2]) == 1")
+export const putRecord = change(put)
+
+export const removeRecord = change(`
+isChanged = redis.call('HDEL', KEYS[1], ARGV[2]) == 1`)
 
 // An organization's own record has a tombstone in its place, written and removed with it: where the barriers would be.
 
-export const putOrganization = change(`redis.call('HGET', KEYS[1], ARGV[2]) ~= ARGV[3]
-if isChanged then
-  redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
-  redis.call('DEL', KEYS[3])
-end`)
+export const putOrganization = change(`${put}
+if isChanged then redis.call('DEL', KEYS[3]) end`)
 
-export const buryOrganization = change(`false
+export const buryOrganization = change(`
 local text = redis.call('HGET', KEYS[1], ARGV[2])
 if text then
   isChanged = true
