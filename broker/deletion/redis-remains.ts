@@ -1,8 +1,7 @@
 import type { Redis } from 'ioredis'
-import { DomainError } from '#core/errors.ts'
 import { type OrganizationId, parseOrganizationId } from '#core/organizations/organization-id.ts'
 import { organizationRecordName } from '#core/stores/identity-records.ts'
-import { fromRedis, nodeOf, type RedisConnection } from '#core/stores/redis-connection.ts'
+import { fromRedis, nodeWith, type RedisConnection } from '#core/stores/redis-connection.ts'
 import type { RedisKeys } from '#core/stores/redis-keys.ts'
 import { redisScript } from '#core/stores/redis-script.ts'
 import { formatTombstone, type Tombstone } from '#core/stores/tombstone.ts'
@@ -46,9 +45,7 @@ export class RedisRemains implements Remains {
   #byNode(tombstones: readonly Tombstone[]): Map<Redis, Map<OrganizationId, Tombstone>> {
     const byNode = new Map<Redis, Map<OrganizationId, Tombstone>>()
     for (const tombstone of tombstones) {
-      const node = nodeOf(this.#redis, this.#keys.own(tombstone.organization))
-      if (node === undefined)
-        throw new DomainError('store-unavailable', 'no node of Redis has the organization')
+      const node = nodeWith(this.#redis, this.#keys.own(tombstone.organization))
       const own = byNode.get(node) ?? new Map<OrganizationId, Tombstone>()
       byNode.set(node, own.set(tombstone.organization, tombstone))
     }

@@ -1,9 +1,8 @@
 import type { Redis } from 'ioredis'
 import { type Clock, systemClock } from '#core/clock.ts'
-import { DomainError } from '#core/errors.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { Log } from '#core/process/logger.ts'
-import { nodeOf, type RedisConnection } from '#core/stores/redis-connection.ts'
+import { nodeWith, type RedisConnection } from '#core/stores/redis-connection.ts'
 import type { RedisKeys } from '#core/stores/redis-keys.ts'
 import { RedisSessionDirectory } from '#core/stores/redis-session-directory.ts'
 import type { SessionDirectory } from '#core/stores/session-directory.ts'
@@ -121,9 +120,7 @@ function replicatedWrites(
   const byNode = new WeakMap<Redis, ReplicatedWrites>()
   return (prefix) => ({
     async run(promised) {
-      const node = nodeOf(redis, prefix)
-      if (node === undefined)
-        throw new DomainError('store-unavailable', 'no node of Redis has the organization')
+      const node = nodeWith(redis, prefix)
       const writes = byNode.get(node) ?? new ReplicatedWrites(node, log)
       byNode.set(node, writes)
       return writes.run(promised)

@@ -157,6 +157,13 @@ export function nodeOf(redis: RedisConnection, key: string): Redis | undefined {
   return redis instanceof StrictCluster ? redis.nodeOf(key) : undefined
 }
 
+/** The same for who can do nothing without it: throws `store-unavailable`. */
+export function nodeWith(redis: RedisConnection, key: string): Redis {
+  const node = nodeOf(redis, key)
+  if (node === undefined) throw new DomainError('store-unavailable', 'no node of Redis has the key')
+  return node
+}
+
 /** Resolves once Redis answers; rejects with the signal's reason when that aborts first. */
 export async function untilReady(redis: RedisConnection, signal: AbortSignal): Promise<void> {
   if (redis.status !== 'ready') {
