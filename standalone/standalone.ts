@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import { Registry } from 'prom-client'
-import { type Audit, createAudit } from '#core/audit/audit.ts'
-import { AuditKeeper } from '#core/audit/audit-keeper.ts'
+import type { Audit } from '#core/audit/audit.ts'
+import { createKeptAudit } from '#core/audit/kept-audit.ts'
 import { type Clock, systemClock } from '#core/clock.ts'
 import { isDomainError } from '#core/errors.ts'
 import type { Log } from '#core/process/logger.ts'
@@ -79,17 +79,14 @@ async function compose(options: StandaloneOptions, shutdown: Shutdown): Promise<
   const state = typeof options.state === 'string' ? await StateDirectory.open(options.state) : options.state
   const { registry = new Registry() } = options
   const stores = await openStores(options, shutdown, signal, registry)
-  const trail = stores.auditTrail
-  const keeper = new AuditKeeper({ program: 'standalone', trail, now: systemClock, registry })
   // One log for people: its own level decides.
-  const audit = createAudit({
+  const audit = createKeptAudit('standalone', stores.auditTrail, {
     level: 'all',
     write: log.info.bind(log),
-    keep: (event) => keeper.keep(event),
     registry,
     now: systemClock,
   })
-  shutdown.add('audit', () => keeper.flush())
+  shutdown.add('audit', () => audit.close())
   const certificates = await provideCertificates(state, stores.now)
   const secrets = await GeneratedSecrets.open(state)
   const sealing = await provideSealingKeys(state)

@@ -5,9 +5,9 @@ import type { AuditTrailReader } from '#core/stores/audit-trail.ts'
 import { RedisAuditTrail } from '#core/stores/redis-audit-trail.ts'
 import type { RedisConnection } from '#core/stores/redis-connection.ts'
 import type { RedisKeys } from '#core/stores/redis-keys.ts'
-import { type Audit, type AuditLevel, createAudit } from './audit.ts'
-import { AuditKeeper } from './audit-keeper.ts'
+import type { AuditLevel } from './audit.ts'
 import { createAuditLines } from './audit-lines.ts'
+import { createKeptAudit, type KeptAudit } from './kept-audit.ts'
 
 export interface ProgramAuditOptions {
   readonly settings: {
@@ -24,10 +24,7 @@ export interface ProgramAuditOptions {
 }
 
 export interface ProgramAudit {
-  readonly audit: Audit & {
-    /** Before Redis is closed. */
-    close(): Promise<void>
-  }
+  readonly audit: KeptAudit
   readonly auditTrail: AuditTrailReader
   readonly organizationLabels: OrganizationLabels
 }
@@ -40,21 +37,12 @@ export function openAudit(
   const organizationLabels = new OrganizationLabels(settings.metricsOrganizations)
   const bounds = { events: settings.auditKept, hours: settings.auditKeptHours }
   const auditTrail = new RedisAuditTrail(redis, keys, bounds, now)
-  const keeper =
-    bounds.events === 0
-      ? undefined
-      : new AuditKeeper({ program, trail: auditTrail, now: systemClock, registry })
-  const audit = createAudit({
+  const audit = createKeptAudit(program, bounds.events === 0 ? undefined : auditTrail, {
     level: settings.audit,
     write: createAuditLines(program, registry),
-    ...(keeper === undefined ? {} : { keep: (event) => keeper.keep(event) }),
     registry,
     organizationLabels,
     now: systemClock,
   })
-  const close = async (): Promise<void> => {
-    audit.flush()
-    await keeper?.flush()
-  }
-  return { audit: { ...audit, close }, auditTrail, organizationLabels }
+  return { audit, auditTrail, organizationLabels }
 }
