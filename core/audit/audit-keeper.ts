@@ -2,7 +2,7 @@ import { Counter, type Registry } from 'prom-client'
 import type { Clock } from '#core/clock.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { AuditTrail, KeptEvent } from '#core/stores/audit-trail.ts'
-import { type AuditEvent, type AuditNature, auditEvents } from './audit-event.ts'
+import { type AuditEvent, type AuditNature, auditEvents, auditNatures } from './audit-event.ts'
 
 export interface AuditKeeperOptions {
   readonly program: string
@@ -78,8 +78,7 @@ export class AuditKeeper {
   async #writeAll(): Promise<void> {
     this.#lost.inc({ cause: 'too-many' }, this.#tooMany)
     this.#tooMany = 0
-    const natures = Object.keys(this.#gathered) as AuditNature[]
-    const appended = natures.flatMap((nature) => {
+    const appended = auditNatures.flatMap((nature) => {
       const gathered = [...this.#gathered[nature]]
       this.#gathered[nature].clear()
       this.#count[nature] = 0
