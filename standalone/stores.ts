@@ -62,10 +62,11 @@ export interface Stores {
 export function memoryStores(now: Clock = systemClock): Stores {
   const controlLog = new MemoryControlLog(now)
   const barriers = new MemoryBarriers(now)
+  const identities = new MemoryIdentityStore(controlLog, barriers)
   const credentials = new MemoryCredentialStore(controlLog, now, barriers)
   const auditTrail = new MemoryAuditTrail(defaultTrailBounds, now)
   return {
-    identities: new MemoryIdentityStore(controlLog, barriers),
+    identities,
     credentials,
     controlLog,
     keyUses: new MemoryApiKeyUses(),
@@ -73,9 +74,12 @@ export function memoryStores(now: Clock = systemClock): Stores {
     purges: new MemoryPurgeMarks(),
     marks: new MemoryMarks(now),
     auditTrail,
-    cluster: memoryCluster(now, (tombstone) => {
-      credentials.forgetAll(tombstone)
-      if (!tombstone.retains) auditTrail.forgetAll(tombstone.organization)
+    cluster: memoryCluster(now, {
+      identities,
+      forgetCredentials(tombstone) {
+        credentials.forgetAll(tombstone)
+        if (!tombstone.retains) auditTrail.forgetAll(tombstone.organization)
+      },
     }),
     limiter: new MemoryRateLimiter(now),
     now,

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis'
 import { type Clock, systemClock } from '#core/clock.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { Log } from '#core/process/logger.ts'
+import type { IdentityReader } from '#core/stores/identity-store.ts'
 import { nodeWith, type RedisConnection } from '#core/stores/redis-connection.ts'
 import type { RedisKeys } from '#core/stores/redis-keys.ts'
 import { RedisSessionDirectory } from '#core/stores/redis-session-directory.ts'
@@ -41,14 +42,15 @@ export interface Cluster {
   enlist(events: MembershipEvents): Promise<Membership>
 }
 
-/**
- * One process alone; sessions and retained messages live as long as it does. `forgetCredentials` is for those of an
- * organization that is gone.
- */
-export function memoryCluster(
-  now: Clock = systemClock,
-  forgetCredentials: (tombstone: Tombstone) => void = () => {},
-): Cluster {
+/** Where this process keeps what does not belong to the broker. */
+export interface MemoryRecords {
+  readonly identities: Pick<IdentityReader, 'tombstoneOf'>
+  /** Of an organization that is gone. */
+  forgetCredentials(tombstone: Tombstone): void
+}
+
+/** One process alone; sessions and retained messages live as long as it does. Without records nothing is ever gone. */
+export function memoryCluster(now: Clock = systemClock, records?: MemoryRecords): Cluster {
   const persistences = new Map<OrganizationId, MemoryPersistence>()
   const clients = new MemoryClientRegistry(now)
   return {
@@ -65,8 +67,9 @@ export function memoryCluster(
     remains: {
       async *remove(tombstones) {
         for (const tombstone of tombstones) {
-          const { organization, retains } = tombstone
-          forgetCredentials(tombstone)
+          const { organization, id, retains } = tombstone
+          if ((await records?.identities.tombstoneOf(organization))?.id !== id) continue
+          records?.forgetCredentials(tombstone)
           if (!retains) {
             await persistences.get(organization)?.forgetAll()
             clients.forgetAll(organization)

@@ -1,5 +1,7 @@
 /** The same in one process, without Redis. */
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { MemoryControlLog } from '#core/stores/memory-control-log.ts'
+import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
 import { MemoryPurgeMarks } from '#core/stores/memory-purge-marks.ts'
 import { isPurged } from '#core/stores/purge-marks.ts'
 import {
@@ -10,7 +12,13 @@ import {
   useClients,
 } from '../../fixtures/broker.ts'
 import { eventually } from '../../fixtures/eventually.ts'
-import { anOrganizationId as org, anotherOrganizationId as other } from '../../fixtures/records.ts'
+import { memoryCluster } from '../../../broker/organizations/cluster.ts'
+import { aMessage } from '../../fixtures/messages.ts'
+import {
+  anOrganization,
+  anOrganizationId as org,
+  anotherOrganizationId as other,
+} from '../../fixtures/records.ts'
 
 let broker: TestBroker
 let purges: MemoryPurgeMarks
@@ -78,4 +86,29 @@ test('one that retains leaves sessions and messages, and no credential', async (
   await broker.addUser('ada', everything)
   expect((await connect('waits')).sessionPresent).toBe(true)
   expect(await retainedFor()).toEqual(['kept', 'end'])
+})
+
+test('nothing goes of an organization that has come in the place of the one that is gone', async () => {
+  const identities = new MemoryIdentityStore(new MemoryControlLog())
+  const forgotten: string[] = []
+  const forgetCredentials = ({ id }: { readonly id: string }): void => void forgotten.push(id)
+  const cluster = memoryCluster(undefined, { identities, forgetCredentials })
+  const persistence = cluster.persistence(org)
+  await persistence.storeRetained(aMessage({ topic: 'news', retain: true }))
+  const bury = async () => {
+    await identities.put('organization', org, 'organization', anOrganization())
+    await identities.remove('organization', org, 'organization')
+    return (await identities.tombstoneOf(org)) ?? Promise.reject(new Error('there is no tombstone'))
+  }
+  const left = async (...tombstones: Parameters<typeof cluster.remains.remove>[0]) => {
+    let steps = 0
+    for await (const removed of cluster.remains.remove(tombstones)) steps += removed
+    const retained = await Array.fromAsync(persistence.createRetainedStreamCombi(['news']))
+    return { steps, retained: retained.length, forgotten: forgotten.length }
+  }
+  const former = await bury()
+  const present = await bury()
+  expect(await left(former)).toEqual({ steps: 0, retained: 1, forgotten: 0 })
+  expect(await left(former, present)).toEqual({ steps: 1, retained: 0, forgotten: 1 })
+  expect(forgotten).toEqual([present.id])
 })
