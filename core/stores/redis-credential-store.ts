@@ -139,11 +139,14 @@ export class RedisCredentialStore extends RedisCredentialRenewer implements Cred
     const keys: string[] = [...this.keysOf(organization, local, record)]
     keys.push(this.keys.barriers(organization))
     if (limit !== undefined) keys.push(this.keys.rate(organization, bucketOf(limit)))
-    const judges = judgedBy.flatMap(({ type, name, version }) =>
-      version === undefined ? [] : [[this.keys.identity(type, organization), name, version]],
-    )
+    const judges = judgedBy.flatMap(({ type, name, version }) => [
+      this.keys.identity(type, organization),
+      name,
+      // A record without one would be of no reader of this Redis: it can not be known to be the same.
+      version ?? '',
+    ])
     const behind = provenAt === undefined ? [] : barriersOfProof(record)
-    const proof = [provenAt ?? '', judges.length, ...judges.flat(), ...behind]
+    const proof = [provenAt ?? '', judgedBy.length, ...judges, ...behind]
     const tombstone = this.keys.tombstone(organization)
     const values = [ttlSeconds, text, local, room, perMinute ?? 0, tombstone, ...proof]
     const answer = await fromRedis(() => createCredential(this.redis, keys, values))

@@ -142,6 +142,7 @@ describe('on Redis', () => {
     expect(first).toBeDefined()
     await issue(first)
     await expect(issue(first, 'other')).rejects.toMatchObject(changed)
+    await expect(issue(undefined)).rejects.toMatchObject(changed)
     await identities.put('provider', org, 'clerk', aProvider({ ttl: 90 }), 'judged-anew')
     await expect(issue(first)).rejects.toMatchObject(changed)
     const second = await version()
