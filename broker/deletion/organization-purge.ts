@@ -98,10 +98,10 @@ export class OrganizationPurge {
     const unpurged: Unpurged[] = []
     const due: Tombstone[] = []
     for (const tombstone of tombstones) {
-      const mark = known.get(tombstone.organization)
-      const { state, at } = mark?.tombstone === tombstone.id ? mark : { at: 0, state: undefined }
-      if (!isPurged(mark, tombstone)) unpurged.push({ tombstone, isDeserted: state === 'deserted' })
-      else if (state === 'purged' && now() - at >= settleMs) due.push(tombstone)
+      const last = known.get(tombstone.organization)
+      const mark = last?.tombstone === tombstone.id ? last : undefined
+      if (!isPurged(mark, tombstone)) unpurged.push({ tombstone, isDeserted: mark !== undefined })
+      else if (mark?.state === 'purged' && now() - mark.at >= settleMs) due.push(tombstone)
     }
     const standing = new Map(tombstones.map((one) => [one.organization, one.id]))
     const outdated = [...known].filter(
