@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { type OrganizationId, parseOrganizationId } from '#core/organizations/organization-id.ts'
 import { organizationRecordName } from '#core/stores/identity-records.ts'
+import { clockLua } from '#core/stores/redis-barrier-lua.ts'
 import { fromRedis, nodeWith, type RedisConnection } from '#core/stores/redis-connection.ts'
 import type { RedisKeys } from '#core/stores/redis-keys.ts'
 import { redisScript } from '#core/stores/redis-script.ts'
@@ -20,10 +21,8 @@ if redis.call('GET', ARGV[1]) ~= ARGV[2] or redis.call('HEXISTS', ARGV[3], ARGV[
 return redis.call('UNLINK', unpack(KEYS))`)
 
 /** KEYS: schedule. ARGV: organization. Whoever looks for wills looks now, and finds whether there are any. */
-const lookForWills = redisScript(`
-local time = redis.call('TIME')
-local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-return redis.call('ZADD', KEYS[1], 'XX', 'LT', now, ARGV[1])`)
+const lookForWills = redisScript(`${clockLua}
+return redis.call('ZADD', KEYS[1], 'XX', 'LT', ms(clock()), ARGV[1])`)
 
 /** Finds keys by going over all: some are named by nothing that is left. */
 export class RedisRemains implements Remains {
