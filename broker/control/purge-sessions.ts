@@ -105,12 +105,7 @@ export class SessionPurge {
     }
     if (kind === 'tmp') return (await credentials.get(organization, local)) === undefined
     if (mark === undefined) return false
-    const barriers = barriersOf({
-      principal,
-      ...(mark.provider === undefined ? {} : { provider: mark.provider }),
-      ...(mark.apiKey === undefined ? {} : { apiKey: mark.apiKey }),
-    })
-    return Number(mark.uid) <= (await credentials.barrierOf(organization, barriers))
+    return Number(mark.uid) <= (await credentials.barrierOf(organization, barriersOf({ principal, ...mark })))
   }
 
   async #purge(organization: OrganizationId, prefix: string, isGone: Judge): Promise<void> {
