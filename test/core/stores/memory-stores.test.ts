@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
 import { systemClock } from '#core/clock.ts'
-import type { ControlEntry, ControlLogWriter } from '#core/stores/control-log.ts'
 import { MemoryAuditTrail } from '#core/stores/memory-audit-trail.ts'
 import { MemoryApiKeyUses } from '#core/stores/memory-api-key-uses.ts'
 import { MemoryBarriers } from '#core/stores/memory-barriers.ts'
@@ -19,23 +18,19 @@ import { describeMarks } from '../../contracts/marks.ts'
 import { describePurgeMarks } from '../../contracts/purge-marks.ts'
 import { describeRateLimiter } from '../../contracts/rate-limiter.ts'
 import { aCredential, anOrganizationId } from '../../fixtures/records.ts'
-
-function recordingLog(): { log: ControlEntry[]; writer: ControlLogWriter } {
-  const log: ControlEntry[] = []
-  return { log, writer: { append: async (entry) => String(log.push(entry)) } }
-}
+import { recordingControlLog } from '../../fixtures/recording-control-log.ts'
 
 describeControlLog('the control log in memory', async () => new MemoryControlLog())
 
 describeIdentityStore('the identity store in memory', async () => {
-  const { log, writer } = recordingLog()
+  const { log, writer } = recordingControlLog()
   const barriers = new MemoryBarriers()
   const credentials = new MemoryCredentialStore(writer, systemClock, barriers)
   return { store: new MemoryIdentityStore(writer, barriers), log, barriers: credentials }
 })
 
 describeCredentialStore('the credential store in memory', async () => {
-  const { log, writer } = recordingLog()
+  const { log, writer } = recordingControlLog()
   let now = 1_700_000_000_000
   return {
     store: new MemoryCredentialStore(writer, () => now),

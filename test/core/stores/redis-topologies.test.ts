@@ -1,10 +1,9 @@
 /** The stores where Redis is more than one: a Cluster of three masters, and a replica that becomes the master. */
-import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { silentLog } from '#core/process/logger.ts'
 import { redisLocation } from '#core/redis/redis-location.ts'
-import type { ControlEntry, ControlLogWriter } from '#core/stores/control-log.ts'
+import type { ControlEntry } from '#core/stores/control-log.ts'
 import { RedisAuditTrail } from '#core/stores/redis-audit-trail.ts'
 import { startRedisClock } from '#core/stores/redis-clock.ts'
 import { connectRedis, type RedisConnection, untilReady } from '#core/stores/redis-connection.ts'
@@ -18,8 +17,10 @@ import { describeControlLog } from '../../contracts/control-log.ts'
 import { describeCredentialStore } from '../../contracts/credential-store.ts'
 import { describeIdentityStore } from '../../contracts/identity-store.ts'
 import { describeRateLimiter } from '../../contracts/rate-limiter.ts'
+import { freshKeys } from '../../fixtures/connected-redis.ts'
 import { eventually } from '../../fixtures/eventually.ts'
 import { anOrganizationId } from '../../fixtures/records.ts'
+import { recordingControlLog } from '../../fixtures/recording-control-log.ts'
 import { type RedisCluster, startRedisCluster } from '../../fixtures/redis-cluster.ts'
 import { startRedisSentinels } from '../../fixtures/redis-sentinel.ts'
 
@@ -37,14 +38,6 @@ afterAll(async () => {
   await place.stop()
 })
 
-/** Keys of this test's own. */
-const freshKeys = (): ReturnType<typeof redisKeys> => redisKeys(randomUUID())
-
-function recordingLog(): { log: ControlEntry[]; writer: ControlLogWriter } {
-  const log: ControlEntry[] = []
-  return { log, writer: { append: async (entry) => String(log.push(entry)) } }
-}
-
 describeControlLog('the control log on a Cluster', async () => {
   const keys = freshKeys()
   await cluster.zadd(keys.replicas, Date.now() + 60_000, 'r1')
@@ -52,14 +45,14 @@ describeControlLog('the control log on a Cluster', async () => {
 })
 
 describeIdentityStore('the identity store on a Cluster', async () => {
-  const { log, writer } = recordingLog()
+  const { log, writer } = recordingControlLog()
   const keys = freshKeys()
   const barriers = new RedisCredentialStore(cluster, keys, writer)
   return { store: new RedisIdentityStore(cluster, keys, writer), log, barriers }
 })
 
 describeCredentialStore('the credential store on a Cluster', async () => {
-  const { log, writer } = recordingLog()
+  const { log, writer } = recordingControlLog()
   return { store: new RedisCredentialStore(cluster, freshKeys(), writer), log, pass: (ms) => pause(ms) }
 })
 
