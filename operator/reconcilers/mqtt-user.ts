@@ -57,15 +57,13 @@ export function mqttUserReconciler(parts: MqttUserParts): KindReconciler<'MqttUs
   const passwords = new PasswordReader(parts)
   const lookup = ({ metadata, spec }: MqttUser): OrganizationLookup =>
     finder.find(metadata.namespace, spec.organizationRef)
-  const holderOf = (user: MqttUser, { organization, id }: Belonging): MqttUser => {
-    const rivals = host
+  const claimants = (user: MqttUser, { organization, id }: Belonging): MqttUser[] =>
+    host
       .find('MqttUser', 'username', usernamePlace(organization.metadata, localPartOf(user)))
       // Whoever may not belong to the Organization holds no name in it.
       .filter((other) => lookup(other).id === id)
-    return oldest(rivals) ?? user
-  }
   const holdsName = (user: MqttUser, organization: Belonging): boolean =>
-    isSame(holderOf(user, organization), user)
+    isSame(oldest(claimants(user, organization)) ?? user, user)
   const places = new UserPlaces({
     host,
     homeOf(user) {
@@ -89,11 +87,12 @@ export function mqttUserReconciler(parts: MqttUserParts): KindReconciler<'MqttUs
     async gather(user) {
       const organization = lookup(user)
       if (organization.refusal !== undefined) return { refusal: organization.refusal, isRival: false }
-      const holder = holderOf(user, organization)
-      if (!isSame(holder, user)) {
-        places.release(user, organization)
-        return { refusal: conflictWith(holder), isRival: true }
+      const rivals = claimants(user, organization)
+      const holder = oldest(rivals) ?? user
+      for (const rival of rivals) {
+        if (!isSame(rival, holder)) places.pass(rival, holder, organization)
       }
+      if (!isSame(holder, user)) return { refusal: conflictWith(holder), isRival: true }
       const limitRefusal = places.refusal(user, organization)
       if (limitRefusal !== undefined) return { refusal: limitRefusal, isRival: false }
       const username = formatUsername({ local: localPartOf(user), organization: organization.id })

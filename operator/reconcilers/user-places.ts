@@ -65,9 +65,12 @@ export class UserPlaces {
     return this.#take(user, home, limit) ? undefined : limitReached(home.organization, limit)
   }
 
-  /** The username, and so the place, is another's. */
-  release(user: MqttUser, { id }: Home): void {
-    this.#places.get(id)?.taken.delete(keyOf(user.metadata))
+  /** The username is another one's, and with it the place: nobody else waits for that one. */
+  pass(user: MqttUser, holder: MqttUser, { id }: Home): void {
+    const taken = this.#places.get(id)?.taken
+    const key = keyOf(user.metadata)
+    if (taken?.get(key) === user.metadata.uid) taken.set(keyOf(holder.metadata), holder.metadata.uid)
+    taken?.delete(key)
   }
 
   /** After a change of a user: where it has gone, those that waited, the oldest first, and can have a place now. */

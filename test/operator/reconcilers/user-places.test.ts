@@ -143,6 +143,20 @@ describe('an Organization with room for two users', () => {
     expect(await names()).toEqual(['ada', 'fay'])
   })
 
+  test.each([['older'], ['younger']])(
+    'gives the place of one that loses the username to the older one that gets it; the %s is looked at first',
+    async (first) => {
+      const [older, younger] = [aged('ada', 2, { namespace: 'team-a' }), aged('ada', 3)]
+      const inOrder = first === 'older' ? [older, younger] : [younger, older]
+      await world.apply(acmeOf(1), ...inOrder, aged('eve', 1))
+      expect([ready('ada'), ready('eve')]).toEqual(['True Synced', 'False UserLimitReached'])
+      await world.apply(acmeOf(1, { allowedNamespaces: [{ name: 'team-a' }] }))
+      expect([ready('ada'), ready('eve')]).toEqual(['False UsernameConflict', 'False UserLimitReached'])
+      expect(world.ready('MqttUser', 'ada', 'team-a')).toBe('True Synced')
+      expect(await names()).toEqual(['ada'])
+    },
+  )
+
   test('does not take a user that could not be removed from Redis for one that has a place', async () => {
     await world.apply(acmeOf(undefined), aged('bob', 2), aged('eve', 2))
     const unavailable = [
