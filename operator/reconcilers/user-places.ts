@@ -74,19 +74,26 @@ export class UserPlaces {
   }
 
   /** After a change of a user: where it has gone, those that waited, the oldest first, and can have a place now. */
-  admissibleAfter({ namespace, name }: ResourceName): readonly MqttUser[] {
-    const user = this.#parts.host.get('MqttUser', namespace, name)
-    if (user !== undefined && !this.#isSuccessor(user)) return []
+  admissibleAfter(of: ResourceName): readonly MqttUser[] {
+    const user = this.#parts.host.get('MqttUser', of.namespace, of.name)
+    const isAnother = this.#forgetFormer(keyOf(of), user?.metadata.uid)
+    if (user !== undefined && !isAnother) return []
     for (const places of this.#places.values()) places.checkedFor = undefined
     const waiting = this.#parts.host.find('MqttUser', 'refusal', 'UserLimitReached')
     const byHome = Map.groupBy(waiting, (user) => organizationPlace(organizationOf(user)))
     return [...byHome.values()].flatMap((users) => users.toSorted(byAge).slice(0, this.#room(users)))
   }
 
-  /** Whether another one of its name has a place. */
-  #isSuccessor({ metadata }: MqttUser): boolean {
-    const uids = [...this.#places.values()].map(({ taken }) => taken.get(keyOf(metadata)))
-    return uids.some((uid) => uid !== undefined && uid !== metadata.uid)
+  /** Of one that is gone, also where one of its name is there already; whether it had a place. */
+  #forgetFormer(key: string, present: string | undefined): boolean {
+    let hadPlace = false
+    for (const { taken } of this.#places.values()) {
+      const uid = taken.get(key)
+      if (uid === undefined || uid === present) continue
+      taken.delete(key)
+      hadPlace = true
+    }
+    return hadPlace
   }
 
   #room([user]: readonly MqttUser[]): number {
@@ -106,10 +113,11 @@ export class UserPlaces {
       this.#places.set(home.id, { limit, taken: present.taken, isShared: false, checkedFor: undefined })
       return true
     }
-    const isCurrent = present.isShared && present.limit === limit
-    if (isCurrent && present.taken.get(key) === user.metadata.uid) return true
-    if (isCurrent) this.#dropStale(present, home)
-    if (isCurrent && present.taken.size >= limit) return false
+    if (present.isShared && present.limit === limit) {
+      if (present.taken.get(key) === user.metadata.uid) return true
+      this.#dropStale(present, home)
+      if (present.taken.size >= limit) return false
+    }
     const taken = this.#shareOut(home, limit, present.taken)
     this.#places.set(home.id, { limit, taken, isShared: true, checkedFor: home.organization })
     return taken.get(key) === user.metadata.uid

@@ -157,6 +157,18 @@ describe('an Organization with room for two users', () => {
     },
   )
 
+  test('remembers nobody who is gone', async () => {
+    await world.apply(aged('ada', 1))
+    await world.delete('MqttUser', 'ada')
+    const waits = [
+      { type: 'Ready', status: 'False', reason: 'UserLimitReached', message: '', lastTransitionTime: '' },
+    ]
+    world.host.put({ ...aged('eve', 3), status: { conditions: waits as never } })
+    world.host.put(aged('ada', 8, { uid: 'another' }))
+    const { dependents } = world.reconcilers.byKind.MqttUser
+    expect(dependents({ namespace: 'default', name: 'ada' })).toEqual([])
+  })
+
   test('does not take a user that could not be removed from Redis for one that has a place', async () => {
     await world.apply(acmeOf(undefined), aged('bob', 2), aged('eve', 2))
     const unavailable = [
