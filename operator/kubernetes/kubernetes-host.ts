@@ -1,5 +1,6 @@
 import { DomainError } from '#core/errors.ts'
 import { type ResourceKindName, resourceKindNames, type ResourceOf } from '#core/resources/index.ts'
+import { readerOf } from '../reconcilers/generated-secret.ts'
 import type { Fate, NewSecret, ResourceEvent, ResourceHost, StoredSecret } from '../reconcilers/host.ts'
 import { type IndexedKind, type IndexOf, isUnder } from '../reconcilers/resource-indexes.ts'
 import type { ResourceAddress, ResourceName } from '../reconcilers/reconciler.ts'
@@ -147,8 +148,7 @@ export class KubernetesHost implements ResourceHost {
       data: encoded(data),
     }
     try {
-      const reader = { kind: owner.kind, namespace, name: owner.name }
-      return this.#seen(await this.#api.create(secretType, secret), reader)
+      return this.#seen(await this.#api.create(secretType, secret), readerOf({ namespace, owner }))
     } catch (error) {
       if (isApiError(error, 'already-exists')) return undefined
       throw error
@@ -169,9 +169,9 @@ export class KubernetesHost implements ResourceHost {
     const ownerReferences = [{ apiVersion: ownApiVersion, ...owner, controller: true }]
     const options = { resourceVersion, fieldManager }
     const change = { metadata: { ownerReferences } }
-    const reader = { kind: owner.kind, namespace, name: owner.name }
     try {
-      return this.#seen(await this.#api.mergePatch(secretType, { namespace, name }, change, options), reader)
+      const adopted = await this.#api.mergePatch<Secret>(secretType, { namespace, name }, change, options)
+      return this.#seen(adopted, readerOf({ namespace, owner }))
     } catch (error) {
       // Without the right to change Secrets it serves all the same, and stays when its object goes.
       if (isApiError(error, 'forbidden')) return { ...secret, ownerUid: owner.uid }

@@ -9,6 +9,7 @@ import { keyOf, type KubernetesObject, parseKey } from '../runtime/objects.ts'
 import { hasChanged, isObserved } from '../runtime/predicates.ts'
 import type { Reflector } from '../runtime/reflector.ts'
 import type { Random, Time } from '../runtime/time.ts'
+import type { Priority } from '../runtime/work-queue.ts'
 import type { ClusterCache } from './cluster-cache.ts'
 import { FullPass } from './full-pass.ts'
 import type { KubernetesHost } from './kubernetes-host.ts'
@@ -145,11 +146,8 @@ export class Leadership {
     // Who listens to all kinds sees of each only what all have.
     const reflector = this.#options.cache.of(kind) as unknown as Reflector<KubernetesObject>
     this.#controllers[kind].watch(reflector)
-    const wake = ({ metadata }: KubernetesObject): void => {
-      for (const dependent of this.#reconcilers.byKind[kind].dependents(nameOf(metadata))) {
-        this.#controllers[dependent.kind].enqueue(`${dependent.namespace}/${dependent.name}`)
-      }
-    }
+    const wake = ({ metadata }: KubernetesObject): void =>
+      this.#enqueue(this.#reconcilers.byKind[kind].dependents(nameOf(metadata)))
     reflector.addHandler({
       // At the start everything is reconciled anyway.
       added: (object, initial) => initial || wake(object),
@@ -160,13 +158,10 @@ export class Leadership {
 
   #followSecrets(): void {
     const { cache, host } = this.#options
-    const wake = (objects: readonly ResourceAddress[]): void => {
-      for (const { kind, namespace, name } of objects) this.#controllers[kind].enqueue(`${namespace}/${name}`)
-    }
     cache.secrets.addHandler({
-      added: (secret, initial) => initial || wake(host.unawareOf(secret)),
-      updated: (secret) => wake(host.unawareOf(secret)),
-      deleted: (secret) => wake(host.concernedBy(secret)),
+      added: (secret, initial) => initial || this.#enqueue(host.unawareOf(secret)),
+      updated: (secret) => this.#enqueue(host.unawareOf(secret)),
+      deleted: (secret) => this.#enqueue(host.concernedBy(secret)),
     })
   }
 
@@ -175,10 +170,8 @@ export class Leadership {
     // After a flush everything is written anyway.
     if (!(await store.isReady())) return
     const drifted = await this.#reconcilers.findDrift()
-    for (const { kind, namespace, name } of drifted) {
-      sweep.metrics.drifted(kind)
-      this.#controllers[kind].enqueue(`${namespace}/${name}`, 'resync')
-    }
+    for (const { kind } of drifted) sweep.metrics.drifted(kind)
+    this.#enqueue(drifted, 'resync')
     if (drifted.length > 0) {
       log.warn(
         { records: drifted.length, some: drifted.slice(0, 10) },
@@ -187,6 +180,12 @@ export class Leadership {
     }
     await this.#sweep.run()
     await this.#reconcilers.forgetGone()
+  }
+
+  #enqueue(objects: readonly ResourceAddress[], priority?: Priority): void {
+    for (const { kind, namespace, name } of objects) {
+      this.#controllers[kind].enqueue(`${namespace}/${name}`, priority)
+    }
   }
 
   #enqueueAll(): string[] {

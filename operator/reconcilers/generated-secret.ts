@@ -37,7 +37,8 @@ async function createAndRead(host: ResourceHost, secret: NewSecret): Promise<Sto
   return present
 }
 
-function readerOf({
+/** Whom a generated Secret is read for. */
+export function readerOf({
   namespace,
   owner: { kind, name },
 }: Pick<NewSecret, 'namespace' | 'owner'>): ResourceAddress {
