@@ -1,6 +1,3 @@
-import { emptyPolicy } from '#core/access/access-policy.ts'
-import type { AccessRule } from '#core/access/access-rule.ts'
-import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
 import { silentLog } from '#core/process/logger.ts'
 import { redisLocation } from '#core/redis/redis-location.ts'
@@ -10,8 +7,9 @@ import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { type Replica, startReplica } from '../test/fixtures/broker-process.ts'
 import { makeCertificate } from '../test/fixtures/certificates.ts'
-import { anOrganization, anOrganizationId, anotherOrganizationId, aUser } from '../test/fixtures/records.ts'
+import { anOrganizationId, anotherOrganizationId } from '../test/fixtures/records.ts'
 import { type RedisServer, startRedisServer } from '../test/fixtures/redis-server.ts'
+import { putOrganization } from '../test/fixtures/stored-users.ts'
 
 /** Replicas of the broker as processes, on a Redis; two organizations, each with the users `ada` and `bob`. */
 export interface Stage {
@@ -79,17 +77,9 @@ async function fill({ url, organization: over = {} }: Place): Promise<void> {
   await untilReady(redis, AbortSignal.timeout(20_000))
   const keys = redisKeys()
   const identities = new RedisIdentityStore(redis, keys, new RedisControlLog(redis, keys))
-  const organizations: readonly OrganizationId[] = [anOrganizationId, anotherOrganizationId]
-  for (const organization of organizations) {
-    await identities.put('organization', organization, 'organization', anOrganization(over))
-    for (const local of ['ada', 'bob']) {
-      const user = aUser(local, `${local}-password`, { access }, organization)
-      await identities.put('user', organization, local, user)
-    }
+  for (const organization of [anOrganizationId, anotherOrganizationId]) {
+    await putOrganization(identities, ['ada', 'bob'], organization, over)
   }
   await identities.markReady()
   redis.disconnect()
 }
-
-const everything: AccessRule = { effect: 'allow', actions: ['publish', 'subscribe'], topics: ['#'] }
-const access = { ...emptyPolicy, rules: [everything] }

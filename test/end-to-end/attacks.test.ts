@@ -5,7 +5,6 @@ import type { AccessRule } from '#core/access/access-rule.ts'
 import { type AuditEvent, auditEvents, type AuditEventName, auditVersion } from '#core/audit/audit-event.ts'
 import { verifierOfChosen } from '#core/credentials/verifier.ts'
 import type { UserRecord } from '#core/credentials/user-record.ts'
-import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { asWritten } from '../fixtures/audit.ts'
@@ -20,8 +19,8 @@ import {
   anOrganization,
   anOrganizationId as org,
   anotherOrganizationId as otherOrg,
-  aUser,
 } from '../fixtures/records.ts'
+import { putOrganization, putUser } from '../fixtures/stored-users.ts'
 
 /** Attack classes that have to hold between replicas: rights that end, names that are others', credentials used again. */
 let place: BrokerReplicas
@@ -35,8 +34,7 @@ beforeAll(async () => {
   place = await startBrokerReplicas()
   ;({ redis, identities, credentials, certificate, replicas } = place)
   for (const each of [org, otherOrg]) {
-    await identities.put('organization', each, 'organization', anOrganization())
-    for (const local of ['ada', 'bob']) await addUser(local, everything, {}, each)
+    await putOrganization(identities, ['ada', 'bob'], each)
   }
   await identities.markReady()
 })
@@ -45,16 +43,11 @@ const connectTo = useClients()
 
 afterAll(() => place?.stop())
 
-async function addUser(
+const addUser = (
   local: string,
   rules: readonly AccessRule[],
   over: Partial<UserRecord> = {},
-  organization: OrganizationId = org,
-): Promise<void> {
-  const access = { ...emptyPolicy, rules: [...rules] }
-  const user = aUser(local, `${local}-password`, { access, ...over }, organization)
-  await identities.put('user', organization, local, user)
-}
+): Promise<void> => putUser(identities, local, rules, over)
 
 async function addCredential(local: string, ttlSeconds = 60): Promise<void> {
   const access = { ...emptyPolicy, rules: [...everything] }

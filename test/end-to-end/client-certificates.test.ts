@@ -2,13 +2,13 @@ import { once } from 'node:events'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import mqttPacket, { type Packet } from 'mqtt-packet'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { emptyPolicy } from '#core/access/access-policy.ts'
-import { everything, type TestClient, useClients } from '../fixtures/broker.ts'
+import { type TestClient, useClients } from '../fixtures/broker.ts'
 import { type BrokerReplicas, startBrokerReplicas } from '../fixtures/broker-replicas.ts'
 import { type CertificatePair, issueClient, makeAuthority } from '../fixtures/client-certificates.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import { connectBytes } from '../fixtures/raw-client.ts'
-import { anOrganization, anOrganizationId as org, aUser } from '../fixtures/records.ts'
+import { anOrganization, anOrganizationId as org } from '../fixtures/records.ts'
+import { putUser } from '../fixtures/stored-users.ts'
 
 let all: BrokerReplicas
 let [own, others]: CertificatePair[] = []
@@ -21,9 +21,8 @@ beforeAll(async () => {
     makeAuthority('others'),
   ])
   ada = await issueClient(own, 'ada')
-  const access = { ...emptyPolicy, rules: [...everything] }
   await putAuthorities(own)
-  await all.identities.put('user', org, 'ada', aUser('ada', 'ada-password', { access }))
+  await putUser(all.identities, 'ada')
   await all.identities.markReady()
 })
 afterAll(() => all?.stop())

@@ -1,8 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { emptyPolicy } from '#core/access/access-policy.ts'
-import type { AccessRule } from '#core/access/access-rule.ts'
 import { silentLog } from '#core/process/logger.ts'
 import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
@@ -13,8 +11,8 @@ import { type Replica, startReplica } from '../fixtures/broker-process.ts'
 import { type BrokerReplicas, startBrokerReplicas } from '../fixtures/broker-replicas.ts'
 import type { TestCertificate } from '../fixtures/certificates.ts'
 import { eventually } from '../fixtures/eventually.ts'
-import { anOrganization, anOrganizationId, aUser } from '../fixtures/records.ts'
 import { type RedisServer, startRedisServer } from '../fixtures/redis-server.ts'
+import { putOrganization, putUser } from '../fixtures/stored-users.ts'
 
 const keys = redisKeys()
 let place: BrokerReplicas
@@ -29,8 +27,7 @@ beforeAll(async () => {
   const limit = ['--client-output-buffer-limit', 'pubsub 2mb 1mb 1']
   place = await startBrokerReplicas(...limit)
   ;({ server, redis, identities, certificate, replicas } = place)
-  await identities.put('organization', anOrganizationId, 'organization', anOrganization())
-  for (const local of ['ada', 'bob', 'carol', 'dan']) await addUser(local)
+  await putOrganization(identities, ['ada', 'bob', 'carol', 'dan'])
   await identities.markReady()
 })
 
@@ -39,11 +36,6 @@ const connectTo = useClients()
 afterAll(() => place?.stop())
 
 const start = (): Promise<Replica> => startReplica(server.url, certificate)
-
-async function addUser(local: string, ...rules: AccessRule[]): Promise<void> {
-  const access = { ...emptyPolicy, rules: [...everything, ...rules] }
-  await identities.put('user', anOrganizationId, local, aUser(local, `${local}-password`, { access }))
-}
 
 type Options = NonNullable<Parameters<typeof connectClient>[2]>
 
@@ -87,7 +79,7 @@ describe('a replica that is killed', () => {
     await connect(doomed, 'ada', willOf('back in time', late))
     await connect(doomed, 'ada', willOf('late', late))
     await connect(one, 'ada', willOf('alive'))
-    await addUser('carol', deny(['publish'], 'will/#'))
+    await putUser(identities, 'carol', [...everything, deny(['publish'], 'will/#')])
     await doomed.program.kill()
     const killedAt = performance.now()
     const expected = Array.from({ length: 20 }, (_, index) => `client-${index}`).filter(
@@ -131,9 +123,7 @@ test('a will outlives a time in which no replica runs at all', async () => {
   const store = connectRedis(own.url, 'test', silentLog)
   await untilReady(store, AbortSignal.timeout(10_000))
   const writer = new RedisIdentityStore(store, keys, new RedisControlLog(store, keys))
-  const access = { ...emptyPolicy, rules: [...everything] }
-  await writer.put('organization', anOrganizationId, 'organization', anOrganization())
-  await writer.put('user', anOrganizationId, 'ada', aUser('ada', 'ada-password', { access }))
+  await putOrganization(writer, ['ada'])
   const only = await startReplica(own.url, certificate)
   const will = { topic: 'will', payload: Buffer.from('gone'), qos: 1 as const, retain: true }
   await connect(only, 'ada', { will })

@@ -1,7 +1,6 @@
 /** Two brokers as processes, each program as its own user of Redis: an organization goes, and a broker on the way. */
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, test } from 'vitest'
-import { emptyPolicy } from '#core/access/access-policy.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { silentLog } from '#core/process/logger.ts'
 import { closeRedis, connectRedis, untilReady } from '#core/stores/redis-connection.ts'
@@ -10,22 +9,17 @@ import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
 import { isPurged } from '#core/stores/purge-marks.ts'
 import { RedisPurgeMarks } from '#core/stores/redis-purge-marks.ts'
-import { everything, type TestClient, useClients } from '../fixtures/broker.ts'
+import { type TestClient, useClients } from '../fixtures/broker.ts'
 import { type Replica, startReplica } from '../fixtures/broker-process.ts'
 import { makeCertificate, type TestCertificate } from '../fixtures/certificates.ts'
 import { eventually } from '../fixtures/eventually.ts'
-import {
-  anOrganization,
-  anOrganizationId as org,
-  anotherOrganizationId as other,
-  aUser,
-} from '../fixtures/records.ts'
+import { anOrganizationId as org, anotherOrganizationId as other } from '../fixtures/records.ts'
 import { type GuardedRedis, startGuardedRedis } from '../fixtures/redis-users.ts'
+import { putOrganization } from '../fixtures/stored-users.ts'
 
 const keys = redisKeys()
 /** The shortest that a busy machine keeps to. */
 const settings = { CLOUDSIGNAL_BROKER_MAX_STALENESS_SECONDS: '6' }
-const access = { ...emptyPolicy, rules: [...everything] }
 
 describe('an organization with 20,000 keys that is deleted', () => {
   let server: GuardedRedis
@@ -61,10 +55,8 @@ describe('an organization with 20,000 keys that is deleted', () => {
     await Promise.all(replicas.map(({ program }) => program.kill()))
   })
 
-  async function create(organization: OrganizationId): Promise<void> {
-    await operator.put('organization', organization, 'organization', anOrganization())
-    await operator.put('user', organization, 'ada', aUser('ada', 'ada-password', { access }, organization))
-  }
+  const create = (organization: OrganizationId): Promise<void> =>
+    putOrganization(operator, ['ada'], organization)
   async function remove(organization: OrganizationId): Promise<void> {
     await operator.remove('organization', organization, 'organization')
     await operator.remove('user', organization, 'ada')

@@ -4,33 +4,26 @@
  */
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { emptyPolicy } from '#core/access/access-policy.ts'
 import { generateSecret } from '#core/credentials/secret.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { silentLog } from '#core/process/logger.ts'
 import { redisLocation } from '#core/redis/redis-location.ts'
-import { organizationRecordName } from '#core/stores/identity-records.ts'
 import { connectRedis, type RedisConnection, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
-import { connectClient, everything, type TestClient } from '../fixtures/broker.ts'
+import { connectClient, type TestClient } from '../fixtures/broker.ts'
 import { type Replica, startReplica } from '../fixtures/broker-process.ts'
 import { makeCertificate, type TestCertificate } from '../fixtures/certificates.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import { type Issuer, startIssuer } from '../fixtures/issuer.ts'
 import { type RunningProgram, startProgram } from '../fixtures/program.ts'
-import {
-  anApiKey,
-  anOrganization,
-  anOrganizationId,
-  anotherOrganizationId,
-  aUser,
-} from '../fixtures/records.ts'
+import { anApiKey, anOrganizationId, anotherOrganizationId } from '../fixtures/records.ts'
 import { startRedisCluster } from '../fixtures/redis-cluster.ts'
 import { startRedisSentinels } from '../fixtures/redis-sentinel.ts'
 import type { RedisServer } from '../fixtures/redis-server.ts'
 import { startSteadyPublisher } from '../fixtures/steady-publisher.ts'
+import { putOrganization } from '../fixtures/stored-users.ts'
 import { aProviderOf, claimsOf } from '../token-service/app-under-test.ts'
 
 const keys = redisKeys()
@@ -87,16 +80,7 @@ describe.each(Object.entries(places))('on %s', (name, startPlace) => {
     const store = new RedisIdentityStore(redis, keys, new RedisControlLog(redis, keys))
     for (const organization of [anOrganizationId, otherOrganization]) {
       const durability = organization === otherOrganization ? 'replicated' : 'stored'
-      await store.put('organization', organization, organizationRecordName, anOrganization({ durability }))
-      for (const local of ['ada', 'bob', 'eve']) {
-        const access = { ...emptyPolicy, rules: [...everything] }
-        await store.put(
-          'user',
-          organization,
-          local,
-          aUser(local, `${local}-password`, { access }, organization),
-        )
-      }
+      await putOrganization(store, ['ada', 'bob', 'eve'], organization, { durability })
     }
     await store.put('provider', anOrganizationId, 'oidc', aProviderOf(issuer))
     const key = anApiKey('backend', secretKey, { scopes: ['exchange', 'revoke'] })

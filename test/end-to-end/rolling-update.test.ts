@@ -1,12 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { emptyPolicy } from '#core/access/access-policy.ts'
-import { connectClient, everything, type TestClient } from '../fixtures/broker.ts'
+import { connectClient, type TestClient } from '../fixtures/broker.ts'
 import { type Replica, startReplica } from '../fixtures/broker-process.ts'
 import { type BrokerReplicas, startBrokerReplicas } from '../fixtures/broker-replicas.ts'
 import { eventually } from '../fixtures/eventually.ts'
-import { anOrganization, anOrganizationId, aUser } from '../fixtures/records.ts'
+import { anOrganizationId } from '../fixtures/records.ts'
 import { publishUntil, type RoamingClient, startRoamingClient } from '../fixtures/roaming-client.ts'
+import { putOrganization } from '../fixtures/stored-users.ts'
 
 /** `CLOUDSIGNAL_TEST_ROLLING_CLIENTS=1000 npm test -- test/end-to-end/rolling-update` */
 const count = Number(process.env['CLOUDSIGNAL_TEST_ROLLING_CLIENTS'] ?? '100')
@@ -19,12 +19,7 @@ let service: Replica[]
 
 beforeAll(async () => {
   place = await startBrokerReplicas()
-  const access = { ...emptyPolicy, rules: [...everything] }
-  await place.identities.put('organization', anOrganizationId, 'organization', anOrganization())
-  for (const local of ['ada', 'bob']) {
-    const user = aUser(local, `${local}-password`, { access })
-    await place.identities.put('user', anOrganizationId, local, user)
-  }
+  await putOrganization(place.identities, ['ada', 'bob'])
   await place.identities.markReady()
   service = [...place.replicas]
 })

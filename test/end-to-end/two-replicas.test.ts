@@ -4,27 +4,21 @@ import { promisify } from 'node:util'
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { emptyPolicy } from '#core/access/access-policy.ts'
-import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { silentLog } from '#core/process/logger.ts'
 import { connectRedis, untilReady } from '#core/stores/redis-connection.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisCredentialStore } from '#core/stores/redis-credential-store.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
-import { allow, connectClient, useClients, everything, type TestClient } from '../fixtures/broker.ts'
+import { allow, connectClient, useClients, type TestClient } from '../fixtures/broker.ts'
 import { brokerEnvironment, type Replica, startReplica } from '../fixtures/broker-process.ts'
 import { type BrokerReplicas, startBrokerReplicas } from '../fixtures/broker-replicas.ts'
 import type { TestCertificate } from '../fixtures/certificates.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import { startProgram } from '../fixtures/program.ts'
-import {
-  aCredential,
-  anOrganization,
-  anOrganizationId,
-  anotherOrganizationId,
-  aUser,
-} from '../fixtures/records.ts'
+import { aCredential, anOrganizationId, anotherOrganizationId } from '../fixtures/records.ts'
 import { type RedisServer, startRedisServer } from '../fixtures/redis-server.ts'
+import { putOrganization, putUser } from '../fixtures/stored-users.ts'
 
 const keys = redisKeys()
 let place: BrokerReplicas
@@ -39,8 +33,7 @@ beforeAll(async () => {
   place = await startBrokerReplicas()
   ;({ server, redis, identities, credentials, certificate, replicas } = place)
   for (const organization of [anOrganizationId, anotherOrganizationId]) {
-    await identities.put('organization', organization, 'organization', anOrganization())
-    for (const local of ['ada', 'bob']) await addUser(local, organization)
+    await putOrganization(identities, ['ada', 'bob'], organization)
   }
   await identities.markReady()
 })
@@ -48,16 +41,6 @@ beforeAll(async () => {
 const connectTo = useClients()
 
 afterAll(() => place?.stop())
-
-async function addUser(local: string, organization: OrganizationId = anOrganizationId): Promise<void> {
-  const access = { ...emptyPolicy, rules: [...everything] }
-  await identities.put(
-    'user',
-    organization,
-    local,
-    aUser(local, `${local}-password`, { access }, organization),
-  )
-}
 
 type Options = NonNullable<Parameters<typeof connectClient>[2]>
 
@@ -140,7 +123,7 @@ describe.each([
   })
 
   test('a deleted user and an expired or revoked credential lose their connections on every replica', async () => {
-    await addUser('carol')
+    await putUser(identities, 'carol')
     const expiring = aCredential('tmp_expiring', 'tmp_expiring-password', {
       access: { ...emptyPolicy, rules: [allow(['subscribe'], '#')] },
     })
@@ -286,9 +269,7 @@ describe('a replica as a process', () => {
     const store = connectRedis(own.url, 'test', silentLog)
     await untilReady(store, AbortSignal.timeout(10_000))
     const writer = new RedisIdentityStore(store, keys, new RedisControlLog(store, keys))
-    await writer.put('organization', anOrganizationId, 'organization', anOrganization())
-    const access = { ...emptyPolicy, rules: [...everything] }
-    await writer.put('user', anOrganizationId, 'ada', aUser('ada', 'ada-password', { access }))
+    await putOrganization(writer, ['ada'])
     const replica = await startReplica(own.url, certificate)
     const client = await connect(`mqtts://127.0.0.1:${replica.mqtts}`, 'ada', { protocolVersion: 5 })
     await client.mqtt.publishAsync('a', 'kept', { qos: 1 })
@@ -301,8 +282,7 @@ describe('a replica as a process', () => {
     expect((await probe(replica, '/healthz')).status).toBe(200)
     await own.start()
     await untilReady(store, AbortSignal.timeout(10_000))
-    await writer.put('organization', anOrganizationId, 'organization', anOrganization())
-    await writer.put('user', anOrganizationId, 'ada', aUser('ada', 'ada-password', { access }))
+    await putOrganization(writer, ['ada'])
     await eventually('clients are served again', () =>
       connect(`mqtts://127.0.0.1:${replica.mqtts}`, 'ada').then(
         () => true,

@@ -1,19 +1,18 @@
 import { X509Certificate } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { emptyPolicy } from '#core/access/access-policy.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
 import { RedisIdentityStore } from '#core/stores/redis-identity-store.ts'
 import { redisKeys } from '#core/stores/redis-keys.ts'
-import { connectClient, everything, type TestClient } from '../fixtures/broker.ts'
+import { connectClient, type TestClient } from '../fixtures/broker.ts'
 import { brokerEnvironment } from '../fixtures/broker-process.ts'
 import { makeCertificate, shownSerial, type TestCertificate } from '../fixtures/certificates.ts'
 import { type ConnectedRedis, startConnectedRedis } from '../fixtures/connected-redis.ts'
 import { eventually } from '../fixtures/eventually.ts'
 import { mountCertificate, type MountedCertificate } from '../fixtures/mounted-certificate.ts'
 import { type RunningProgram, startProgram } from '../fixtures/program.ts'
-import { anOrganization, anOrganizationId, aUser } from '../fixtures/records.ts'
 import { freePort } from '../fixtures/redis-server.ts'
+import { putOrganization } from '../fixtures/stored-users.ts'
 import { startUnbrokenTraffic } from '../fixtures/unbroken-traffic.ts'
 
 let place: ConnectedRedis
@@ -36,9 +35,7 @@ beforeAll(async () => {
   mounted = await mountCertificate(shown)
   const redis = await place.connection()
   const identities = new RedisIdentityStore(redis, redisKeys(), new RedisControlLog(redis, redisKeys()))
-  const access = { ...emptyPolicy, rules: [...everything] }
-  await identities.put('organization', anOrganizationId, 'organization', anOrganization())
-  await identities.put('user', anOrganizationId, 'ada', aUser('ada', 'ada-password', { access }))
+  await putOrganization(identities, ['ada'])
   await identities.markReady()
   mqtts = await freePort()
   program = startProgram('broker', {

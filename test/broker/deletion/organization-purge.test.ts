@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { emptyPolicy } from '#core/access/access-policy.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import type { OrganizationRecord } from '#core/organizations/organization-record.ts'
 import { defaultTrailBounds, type KeptEvent } from '#core/stores/audit-trail.ts'
 import { RedisAuditTrail } from '#core/stores/redis-audit-trail.ts'
 import { RedisControlLog } from '#core/stores/redis-control-log.ts'
@@ -20,11 +21,10 @@ import { eventually } from '../../fixtures/eventually.ts'
 import { dumpOf, tracesOf, untilNoTrace } from '../../fixtures/redis-traces.ts'
 import {
   aCredential,
-  anOrganization,
   anOrganizationId as org,
   anotherOrganizationId as other,
-  aUser,
 } from '../../fixtures/records.ts'
+import { putOrganization } from '../../fixtures/stored-users.ts'
 
 const keys = redisKeys()
 let place: ConnectedRedis
@@ -54,20 +54,8 @@ afterAll(() => place.stop())
 
 const access = { ...emptyPolicy, rules: [...everything] }
 
-async function create(
-  organization: OrganizationId,
-  over: Parameters<typeof anOrganization>[0] = {},
-): Promise<void> {
-  await identities.put('organization', organization, 'organization', anOrganization(over))
-  for (const local of ['ada', 'bob']) {
-    await identities.put(
-      'user',
-      organization,
-      local,
-      aUser(local, `${local}-password`, { access }, organization),
-    )
-  }
-}
+const create = (organization: OrganizationId, over: Partial<OrganizationRecord> = {}): Promise<void> =>
+  putOrganization(identities, ['ada', 'bob'], organization, over)
 
 /** As the operator does it: its own record first. */
 async function remove(organization: OrganizationId): Promise<void> {
