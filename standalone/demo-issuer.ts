@@ -4,6 +4,7 @@ import { exportJWK, generateKeyPair, type JWK } from 'jose'
 import type { Context, Provider } from 'oidc-provider'
 import { Type } from 'typebox'
 import { DomainError } from '#core/errors.ts'
+import { parseJson } from '#core/json.ts'
 import { listenOn } from '#core/process/probe-server.ts'
 import type { StateDirectory } from './state-directory.ts'
 
@@ -162,12 +163,8 @@ function claimsOf(
 }
 
 function parsedClaims(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const claims: unknown = JSON.parse(text)
-    return typeof claims === 'object' && claims !== null && !Array.isArray(claims) ? { ...claims } : undefined
-  } catch {
-    return undefined
-  }
+  const claims = parseJson(text)
+  return typeof claims === 'object' && claims !== null && !Array.isArray(claims) ? { ...claims } : undefined
 }
 
 async function requestToken(issuer: string, username: string, options: DemoTokenOptions): Promise<string> {

@@ -1,3 +1,4 @@
+import { parseJson } from '#core/json.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
 import { beginning, behindAll } from './prefix-range.ts'
 import { fromRedis, type RedisConnection } from './redis-connection.ts'
@@ -96,11 +97,7 @@ function connectionOf(
 
 /** Nothing for what another version may have written. */
 function aboutOf(text: string | null | undefined): Partial<ConnectionAbout> {
-  try {
-    return text === null || text === undefined ? {} : (JSON.parse(text) as ConnectionAbout)
-  } catch {
-    return {}
-  }
+  return (parseJson(text ?? '') ?? {}) as Partial<ConnectionAbout>
 }
 
 function storedOf(
