@@ -166,7 +166,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       await control.close()
       throw error
     })
-  organizationPurge.look()
+  organizationPurge.start()
   await authorities.load()
   const passwords = new PasswordChecks(() => performance.now(), options.passwordChecks)
   showPasswordLoad(() => passwords.load())

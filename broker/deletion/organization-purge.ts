@@ -42,15 +42,20 @@ const longestAfterthoughtMs = 1_000
  */
 export class OrganizationPurge {
   readonly #options: OrganizationPurgeOptions
-  readonly #timer: NodeJS.Timeout
+  #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
   #mustAgain = false
   #isClosed = false
 
   constructor(options: OrganizationPurgeOptions) {
     this.#options = options
-    const everyMs = Math.min(longestLookMs, Math.max(options.settleMs, 100))
+  }
+
+  /** Looks now, and then again and again. */
+  start(): void {
+    const everyMs = Math.min(longestLookMs, Math.max(this.#options.settleMs, 100))
     this.#timer = setInterval(() => this.look(), everyMs).unref()
+    this.look()
   }
 
   /** An organization may be gone. */
