@@ -2,8 +2,9 @@
  * The comments of the chart's values.yaml become the descriptions of its values.schema.json and the table of its
  * README.md. With --check it only compares.
  */
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { isMap, isScalar, type Node, type Pair, parseDocument, type YAMLMap } from 'yaml'
+import { generateFile } from './generated-file.ts'
 
 interface Value {
   readonly path: string
@@ -22,25 +23,12 @@ const [begin, end] = ['<!-- values: written by npm run generate -->\n', '<!-- en
 
 const schema = JSON.parse(await readFile(new URL('values.schema.json', chart), 'utf8')) as Schema
 const values = valuesIn(await readFile(new URL('values.yaml', chart), 'utf8'), schema)
-const outcomes = [
-  await update('values.schema.json', (text) => describeSchema(text, values)),
-  await update('README.md', (text) => replaceTable(text, values)),
-]
-const different = outcomes.filter((name) => name !== undefined)
-if (different.length > 0) {
-  console.error(`charts/cloudsignal: ${different.join(', ')} differs from values.yaml: run npm run generate`)
-  process.exitCode = 1
-}
+await update('values.schema.json', (text) => describeSchema(text, values))
+await update('README.md', (text) => replaceTable(text, values))
 
-/** The name of the file where it is only compared, and is not what it should be. */
-async function update(name: string, change: (text: string) => string): Promise<string | undefined> {
+async function update(name: string, change: (text: string) => string): Promise<void> {
   const file = new URL(name, chart)
-  const text = await readFile(file, 'utf8')
-  const wanted = change(text)
-  if (wanted === text) return undefined
-  if (process.argv.includes('--check')) return name
-  await writeFile(file, wanted)
-  return undefined
+  await generateFile(file, change(await readFile(file, 'utf8')))
 }
 
 /** A value without a comment means what the first one does whose path ends most like its own. */

@@ -1,5 +1,4 @@
 /** Writes docs/settings.md from the tables that the programs read their settings by. With --check it only compares. */
-import { readFile, writeFile } from 'node:fs/promises'
 import { commonSettings } from '#core/process/common-settings.ts'
 import type { Setting } from '#core/process/settings.ts'
 import { brokerSettings } from '../broker/settings.ts'
@@ -7,11 +6,11 @@ import { connectionSettings } from '../cli/connection.ts'
 import { operatorSettings } from '../operator/settings.ts'
 import { settings as tokenServiceSettings } from '../token-service/settings.ts'
 import { settingsOfChart } from './chart-settings.ts'
+import { generateFile } from './generated-file.ts'
 
 type Table = Readonly<Record<string, Setting<unknown>>>
 
 const chart = await settingsOfChart()
-const file = new URL('../docs/settings.md', import.meta.url)
 const common = new Set(Object.values(commonSettings).map(({ name }) => name))
 const ownOf = (table: Table): readonly Setting<unknown>[] =>
   Object.values(table).filter(({ name }) => !common.has(name))
@@ -37,12 +36,7 @@ The chart has a value for nearly all of them, and says why for the others
 
 ${sections.map(([title, settings]) => `## ${title}\n\n${tableOf(settings)}`).join('\n')}`
 
-if (!process.argv.includes('--check')) {
-  await writeFile(file, text)
-} else if ((await readFile(file, 'utf8').catch(() => '')) !== text) {
-  console.error('docs/settings.md is not what the programs read: run npm run generate')
-  process.exitCode = 1
-}
+await generateFile(new URL('../docs/settings.md', import.meta.url), text)
 
 function tableOf(settings: readonly Setting<unknown>[]): string {
   const rows = settings.map(

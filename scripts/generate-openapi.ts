@@ -2,7 +2,6 @@
  * Writes docs/openapi.json from the routes of the token service. With --check it writes nothing and exits with 1 when
  * the file is not what it would write.
  */
-import { readFile, writeFile } from 'node:fs/promises'
 import { Registry } from 'prom-client'
 import { silentAudit } from '#core/audit/audit.ts'
 import { systemClock } from '#core/clock.ts'
@@ -14,8 +13,7 @@ import { MemoryIdentityStore } from '#core/stores/memory-identity-store.ts'
 import { MemoryMarks } from '#core/stores/memory-marks.ts'
 import { MemoryRateLimiter } from '#core/stores/memory-rate-limiter.ts'
 import { buildApp } from '../token-service/app.ts'
-
-const file = new URL('../docs/openapi.json', import.meta.url)
+import { generateFile } from './generated-file.ts'
 
 const controlLog = new MemoryControlLog()
 const app = buildApp({
@@ -43,10 +41,4 @@ const served = await app.inject({ url: '/openapi.json' })
 await app.close()
 const text = `${JSON.stringify(JSON.parse(served.body), undefined, 2)}\n`
 
-if (process.argv.includes('--check')) {
-  const isSame = (await readFile(file, 'utf8').catch(() => '')) === text
-  if (!isSame) console.log('docs/openapi.json is not what the routes say: npm run generate')
-  process.exitCode = isSame ? 0 : 1
-} else {
-  await writeFile(file, text)
-}
+await generateFile(new URL('../docs/openapi.json', import.meta.url), text)
