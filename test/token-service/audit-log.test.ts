@@ -3,6 +3,7 @@ import { type AuditEvent, auditEvents } from '#core/audit/audit-event.ts'
 import { DomainError } from '#core/errors.ts'
 import { generateSecret } from '#core/credentials/secret.ts'
 import type { OrganizationId } from '#core/organizations/organization-id.ts'
+import { apiKeyScopes } from '#core/resources/api-key.ts'
 import { anApiKey, anOrganizationId as org, anotherOrganizationId } from '../fixtures/records.ts'
 import { addOrganization, type AppUnderTest, type Answer, startApp } from './app-under-test.ts'
 
@@ -128,16 +129,8 @@ describe('the audit log of an organization', () => {
 
   test('is read by keys with the scope audit, and no other', async () => {
     const everything = generateSecret('sk')
-    const scopes = [
-      'exchange',
-      'tokens:create',
-      'users:write',
-      'sessions',
-      'revoke',
-      'explain',
-      'connect',
-    ] as const
-    await service.putKey(everything, { uid: 'everything', scopes: [...scopes] })
+    const scopes = apiKeyScopes.filter((scope) => scope !== 'audit')
+    await service.putKey(everything, { uid: 'everything', scopes })
     expect(await ask('', everything)).toMatchObject({ status: 403, body: { code: 'insufficient_scope' } })
     expect(await ask('', service.publishableKey)).toMatchObject({ status: 403 })
     expect(await ask('', generateSecret('sk'))).toMatchObject({ status: 401 })
