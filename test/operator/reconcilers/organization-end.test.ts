@@ -94,7 +94,10 @@ describe('the end of an Organization', () => {
 })
 
 describe('what an Organization that is gone has left', () => {
-  const marks = new MemoryPurgeMarks()
+  let marks: MemoryPurgeMarks
+  beforeEach(() => {
+    marks = new MemoryPurgeMarks()
+  })
   const finish = async (): Promise<void> => {
     const tombstone = await world.store.tombstoneOf(org)
     if (tombstone !== undefined) await marks.mark(tombstone, 'purged', world.now)
