@@ -14,7 +14,10 @@ export interface FinishOptions {
   readonly pause?: (signal: AbortSignal) => Promise<void>
 }
 
-/** A process that ended in the middle of a revocation may have been this one. Tries until it could; never rejects. */
+/**
+ * A process that ended in the middle of a revocation may have been this one. Tries until it could, each organization for
+ * itself: one whose part of the store is away, or damaged, holds up no other. Never rejects.
+ */
 export async function finishRevocations({
   identities,
   finish,
@@ -22,14 +25,21 @@ export async function finishRevocations({
   signal,
   pause = untilRetry,
 }: FinishOptions): Promise<void> {
+  const tell = (error: unknown): void =>
+    log.debug(errorFields(error), 'revocations could not be finished now')
+  let left: Set<OrganizationId> | undefined
   while (!signal.aborted) {
     try {
-      for (const organization of await identities.organizations()) await finish(organization)
-      return
+      left ??= new Set(await identities.organizations())
     } catch (error) {
-      log.debug(errorFields(error), 'revocations could not be finished now')
-      await pause(signal)
+      tell(error)
     }
+    for (const organization of left ?? []) {
+      if (signal.aborted) return
+      await finish(organization).then(() => left?.delete(organization), tell)
+    }
+    if (left?.size === 0) return
+    await pause(signal)
   }
 }
 

@@ -27,3 +27,16 @@ test('a store that is away is asked again, until the process ends', async () => 
   await finishRevocations({ identities, finish, log: silentLog, signal: ending.signal, pause })
   expect(asked).toBe(3)
 })
+
+test('an organization that can not be read now holds up no other, and only it is tried again', async () => {
+  const tried: OrganizationId[] = []
+  const finish = async (organization: OrganizationId): Promise<void> => {
+    tried.push(organization)
+    if (organization === anOrganizationId && tried.length < 4)
+      throw new DomainError('record-damaged', 'the store holds something that is no credential record')
+  }
+  const pause = async (): Promise<void> => {}
+  const { signal } = new AbortController()
+  await finishRevocations({ identities, finish, log: silentLog, signal, pause })
+  expect(tried).toEqual([...all, anOrganizationId, anOrganizationId])
+})
