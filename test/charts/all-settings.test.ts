@@ -1,16 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { readSettings } from '#core/process/settings.ts'
-import { brokerSettings } from '../../broker/settings.ts'
-import { operatorSettings } from '../../operator/settings.ts'
-import { settings as tokenServiceSettings } from '../../token-service/settings.ts'
-import { environmentOf, manyValues, podOf, programs, render, type RenderedObject } from './render.ts'
-
-const settings = {
-  operator: operatorSettings,
-  broker: brokerSettings,
-  'token-service': tokenServiceSettings,
-} as const
+import { programSettings as settings } from './program-settings.ts'
+import { containerOf, environmentOf, manyValues, programs, render } from './render.ts'
 
 /** Settings that no value of the chart sets, each with the reason: a table of its README. */
 const withoutValue = new Map(
@@ -35,10 +27,6 @@ const decidedByChart: Readonly<Record<string, string>> = {
 }
 
 type Program = (typeof programs)[number]
-const environment = (
-  objects: readonly RenderedObject[],
-  program: Program,
-): Readonly<Record<string, string>> => environmentOf(podOf(objects, program).spec.containers[0])
 
 const byDefault = await render()
 const withMany = await render({
@@ -51,7 +39,7 @@ describe.each(programs)('of the settings of the %s', (program) => {
   const table: Readonly<Record<string, { readonly name: string; readonly default?: unknown }>> =
     settings[program]
   const names = Object.values(table).map(({ name }) => name)
-  const rendered = environment(withMany, program)
+  const rendered = environmentOf(withMany, program)
 
   test('each has a value in the chart, or a reason why it has none', () => {
     const known = names.filter((name) => !withoutValue.has(name))
@@ -63,7 +51,7 @@ describe.each(programs)('of the settings of the %s', (program) => {
   })
 
   test('each that has a value follows it', () => {
-    const before = environment(byDefault, program)
+    const before = environmentOf(byDefault, program)
     const unmoved = names.filter((name) => rendered[name] !== undefined && rendered[name] === before[name])
     expect(
       unmoved.filter((name) => decidedByChart[name] === undefined && name !== 'CLOUDSIGNAL_REDIS_URL'),
@@ -71,7 +59,7 @@ describe.each(programs)('of the settings of the %s', (program) => {
   })
 
   test('each is by default what it is without the chart, but for where things are', () => {
-    const read = readSettings(settings[program], environment(byDefault, program)) as Record<string, unknown>
+    const read = readSettings(settings[program], environmentOf(byDefault, program)) as Record<string, unknown>
     const others = Object.entries(table)
       .filter(([key, setting]) => 'default' in setting && String(read[key]) !== String(setting.default))
       .map(([, { name }]) => name)
@@ -105,13 +93,13 @@ test('the exceptions are settings that there are', () => {
 })
 
 test('one limit of a person is counted by token service and broker alike', () => {
-  expect(environment(withMany, 'broker')['CLOUDSIGNAL_BROKER_SUBJECT_PER_MINUTE']).toBe('7')
-  expect(environment(withMany, 'token-service')['CLOUDSIGNAL_TOKEN_SERVICE_SUBJECT_PER_MINUTE']).toBe('7')
+  expect(environmentOf(withMany, 'broker')['CLOUDSIGNAL_BROKER_SUBJECT_PER_MINUTE']).toBe('7')
+  expect(environmentOf(withMany, 'token-service')['CLOUDSIGNAL_TOKEN_SERVICE_SUBJECT_PER_MINUTE']).toBe('7')
 })
 
 test('what extraEnv names is taken from there, once', async () => {
   const extraEnv = [{ name: 'CLOUDSIGNAL_BROKER_WORKERS', value: '4' }]
-  const { env } = podOf(await render({ broker: { workers: 2, extraEnv } }), 'broker').spec.containers[0]
+  const { env } = containerOf(await render({ broker: { workers: 2, extraEnv } }), 'broker')
   expect(env.filter(({ name }) => name === 'CLOUDSIGNAL_BROKER_WORKERS')).toEqual(extraEnv)
   const names = env.map(({ name }) => name)
   expect(new Set(names).size).toBe(names.length)

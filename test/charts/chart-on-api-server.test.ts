@@ -4,7 +4,7 @@ import { parseSealingKeys } from '#core/sealing/sealing-keys.ts'
 import { findForeignKinds } from '../fixtures/foreign-kinds.ts'
 import { type ControlPlane, startControlPlane, whyNoControlPlane } from '../fixtures/kubernetes.ts'
 import { aSealingKeyText } from '../fixtures/sealing.ts'
-import { chartDirectory, podOf, programs, render, renderText, runHelm } from './render.ts'
+import { chartDirectory, podOf, programs, render, renderText } from './render.ts'
 import { foreignMatrix, valueMatrix } from './value-matrix.ts'
 
 // In a cluster that was given they are none of our business.
@@ -87,9 +87,8 @@ describe.skipIf(whyNoControlPlane !== undefined)('the chart on a real API server
       const { stdout } = await plane.kubectl(['api-versions'])
       const served = stdout.trim().split('\n')
       expect(served).toContain('apiregistration.k8s.io/v1')
-      const parameters = ['template', 'cs', chartDirectory, '--namespace', namespace, '--values', '-']
       const told = served.flatMap((version) => ['--api-versions', version])
-      return runHelm([...parameters, ...told], JSON.stringify(values))
+      return renderText(values, namespace, told)
     }
 
     test('needs a Secret of sealing keys that is there, and says how to make it', async () => {

@@ -17,8 +17,7 @@ import {
 function shutdownSeconds(objects: readonly RenderedObject[], program: ProgramName): number {
   if (program === 'operator') return operatorShutdownMs / 1_000
   if (program === 'token-service') return tokenServiceShutdownMs / 1_000
-  const environment = environmentOf(podOf(objects, 'broker').spec.containers[0])
-  return brokerShutdownMs(readSettings(brokerSettings, environment)) / 1_000
+  return brokerShutdownMs(readSettings(brokerSettings, environmentOf(objects, 'broker'))) / 1_000
 }
 
 function endOf(objects: readonly RenderedObject[], program: ProgramName) {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { redisLocation } from '#core/redis/redis-location.ts'
+import { expanded } from '../fixtures/cluster-node/pod-environment.ts'
 import {
   type Container,
   ofKind,
@@ -12,16 +13,13 @@ import {
 
 /** What the program reads: as a kubelet puts it together, with the value of a Secret's key named after the key. */
 function urlOf({ env }: Container): string {
-  const values = new Map<string, string>()
+  const values: Record<string, string> = {}
   for (const { name, value, valueFrom } of env) {
     const ref = valueFrom?.secretKeyRef
     const text = value ?? (ref === undefined ? '' : `${ref.name}-${ref.key}`)
-    values.set(
-      name,
-      text.replaceAll(/\$\((\w+)\)/g, (whole, other: string) => values.get(other) ?? whole),
-    )
+    values[name] = expanded(text, values)
   }
-  return values.get('CLOUDSIGNAL_REDIS_URL') ?? ''
+  return values['CLOUDSIGNAL_REDIS_URL'] ?? ''
 }
 
 const locationOf = (objects: readonly RenderedObject[], program: ProgramName): unknown =>

@@ -194,8 +194,12 @@ export function runHelm(parameters: readonly string[], stdin = ''): Promise<stri
   })
 }
 
-export async function renderText(values: object = {}, namespace = 'messaging'): Promise<string> {
-  const parameters = ['template', 'cs', chartDirectory, '--namespace', namespace, '--values', '-']
+export async function renderText(
+  values: object = {},
+  namespace = 'messaging',
+  more: readonly string[] = [],
+): Promise<string> {
+  const parameters = ['template', 'cs', chartDirectory, '--namespace', namespace, '--values', '-', ...more]
   return runHelm(parameters, JSON.stringify(values))
 }
 
@@ -217,7 +221,15 @@ export function podOf(objects: readonly RenderedObject[], program: ProgramName):
   return deployment.spec?.['template'] as PodTemplate
 }
 
-/** What a container's process gets; Secrets hold the URL of a Redis. */
-export function environmentOf({ env }: Container): Readonly<Record<string, string>> {
+export function containerOf(objects: readonly RenderedObject[], program: ProgramName): Container {
+  return podOf(objects, program).spec.containers[0]
+}
+
+/** What a program gets; Secrets hold the URL of a Redis. */
+export function environmentOf(
+  objects: readonly RenderedObject[],
+  program: ProgramName,
+): Readonly<Record<string, string>> {
+  const { env } = containerOf(objects, program)
   return Object.fromEntries(env.map(({ name, value }) => [name, value ?? 'redis://redis:6379/0']))
 }

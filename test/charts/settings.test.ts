@@ -1,10 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { readSettings } from '#core/process/settings.ts'
-import { brokerSettings } from '../../broker/settings.ts'
-import { operatorSettings } from '../../operator/settings.ts'
-import { settings as tokenServiceSettings } from '../../token-service/settings.ts'
+import { programSettings as settings } from './program-settings.ts'
 import {
   type Container,
+  containerOf,
   environmentOf,
   manyValues,
   podOf,
@@ -12,15 +11,6 @@ import {
   render,
   type RenderedObject,
 } from './render.ts'
-
-const settings = {
-  operator: operatorSettings,
-  broker: brokerSettings,
-  'token-service': tokenServiceSettings,
-} as const
-
-const containerOf = (objects: readonly RenderedObject[], program: (typeof programs)[number]): Container =>
-  podOf(objects, program).spec.containers[0]
 
 const byDefault = await render()
 const withMany = await render(manyValues)
@@ -31,13 +21,13 @@ describe('the environment that the chart gives', () => {
       ['by default', byDefault],
       ['with many values', withMany],
     ])(`holds settings that the ${program} knows and can read, %s`, (_, objects) => {
-      const environment = environmentOf(containerOf(objects, program))
+      const environment = environmentOf(objects, program)
       expect(() => readSettings(settings[program], environment)).not.toThrow()
     })
 
     test(`names the probe port of the ${program} as its container does`, () => {
       const container = containerOf(byDefault, program)
-      const { probePort } = readSettings(settings[program], environmentOf(container))
+      const { probePort } = readSettings(settings[program], environmentOf(byDefault, program))
       expect(container.ports).toContainEqual({ name: 'probes', containerPort: probePort })
     })
   }
@@ -91,7 +81,7 @@ describe('the environment that the chart gives', () => {
     const refused = {
       problems: expect.arrayContaining([expect.objectContaining({ field: 'CLOUDSIGNAL_SEALING_KEYS_FILE' })]),
     }
-    expect(() => readSettings(brokerSettings, given)).toThrow(expect.objectContaining(refused))
+    expect(() => readSettings(settings.broker, given)).toThrow(expect.objectContaining(refused))
   })
 
   test('needs no certificate of the programs where only the authority is given', async () => {
@@ -108,7 +98,7 @@ describe('the environment that the chart gives', () => {
     ['with many values', withMany, 'mqtt.example.com', 8884, 443, 'wss://ws.example.com/'],
   ])('tells operator and token service where clients find the broker, %s', (_, objects, ...where) => {
     const [host, mqtts, wss, throughIngress] = where
-    const operator = readSettings(operatorSettings, environmentOf(containerOf(objects, 'operator')))
+    const operator = readSettings(settings.operator, environmentOf(objects, 'operator'))
     expect(operator).toMatchObject({
       mqttHost: host,
       mqttsPort: mqtts,
@@ -116,8 +106,8 @@ describe('the environment that the chart gives', () => {
       wssUrl: throughIngress ?? '',
     })
     const { mqttsUrl, wssUrl } = readSettings(
-      tokenServiceSettings,
-      environmentOf(containerOf(objects, 'token-service')),
+      settings['token-service'],
+      environmentOf(objects, 'token-service'),
     )
     expect([mqttsUrl, wssUrl]).toEqual([
       `mqtts://${host}:${mqtts}`,
@@ -127,11 +117,11 @@ describe('the environment that the chart gives', () => {
 
   test('opens the ports of the broker and the token service that their containers name', () => {
     const broker = containerOf(byDefault, 'broker')
-    const { mqttsPort, wssPort } = readSettings(brokerSettings, environmentOf(broker))
+    const { mqttsPort, wssPort } = readSettings(settings.broker, environmentOf(byDefault, 'broker'))
     expect(broker.ports).toContainEqual({ name: 'mqtts', containerPort: mqttsPort })
     expect(broker.ports).toContainEqual({ name: 'wss', containerPort: wssPort })
     const tokenService = containerOf(byDefault, 'token-service')
-    const { httpPort } = readSettings(tokenServiceSettings, environmentOf(tokenService))
+    const { httpPort } = readSettings(settings['token-service'], environmentOf(byDefault, 'token-service'))
     expect(tokenService.ports).toContainEqual({ name: 'http', containerPort: httpPort })
   })
 })

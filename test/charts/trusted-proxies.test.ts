@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { readSettings } from '#core/process/settings.ts'
 import { brokerSettings } from '../../broker/settings.ts'
-import { environmentOf, podOf, render } from './render.ts'
+import { environmentOf, render } from './render.ts'
 
 type Values = Readonly<Record<string, unknown>>
 const fromOutside = (values: Values): object => ({
@@ -9,7 +9,7 @@ const fromOutside = (values: Values): object => ({
 })
 
 async function environment(values: object): Promise<Readonly<Record<string, string>>> {
-  return environmentOf(podOf(await render(values), 'broker').spec.containers[0])
+  return environmentOf(await render(values), 'broker')
 }
 
 describe('the PROXY protocol', () => {
