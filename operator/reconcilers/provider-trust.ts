@@ -1,3 +1,4 @@
+import { firebaseIssuer, supabaseIssuer, usualAlgorithms } from '#core/identity/implied-settings.ts'
 import type { ProviderRecord } from '#core/identity/provider-record.ts'
 import type { ProviderSettings, ProviderType } from '#core/resources/identity-provider.ts'
 import type { DecidedEnd } from './kind-reconciler.ts'
@@ -19,11 +20,11 @@ interface Trust {
 
 const trustOf: { readonly [T in ProviderType]: (settings: ProviderSettings[T]) => Trust } = {
   supabase: ({ url, jwtSecretRef }) => ({
-    issuers: [`${url.replace(/\/+$/, '')}/auth/v1`],
+    issuers: [supabaseIssuer(url)],
     takesSharedSecret: jwtSecretRef !== undefined,
   }),
   firebase: ({ projectId, tenant }) => ({
-    issuers: [`https://securetoken.google.com/${projectId}`],
+    issuers: [firebaseIssuer(projectId)],
     tenant,
   }),
   auth0: ({ issuers, audience }) => ({ issuers, audience }),
@@ -32,7 +33,7 @@ const trustOf: { readonly [T in ProviderType]: (settings: ProviderSettings[T]) =
     parties: authorizedParties,
     keys: publicKey,
   }),
-  oidc: ({ issuer, audience, jwksUri, algorithms = ['RS256', 'ES256'] }) => ({
+  oidc: ({ issuer, audience, jwksUri, algorithms = usualAlgorithms }) => ({
     issuers: [issuer],
     audience,
     algorithms,

@@ -1,3 +1,4 @@
+import { firebaseIssuer } from '#core/identity/implied-settings.ts'
 import { claimOf, objectClaim, optionalText, timeClaim, verifiedEmail } from '../verifier/claims.ts'
 import { clockTolerance } from '../verifier/claim-rules.ts'
 import { bodyOf, saysNothing } from '../live-checks/provider-asker.ts'
@@ -33,7 +34,7 @@ export const firebase: ProviderKind<'firebase'> = {
     return user.disabled === true || authenticatedAt < Number(user.validSince ?? 0) ? 'ended' : 'live'
   },
   policy: ({ projectId, tenant, keyFormat = 'jwk' }, { allowAnonymous }) => ({
-    issuers: [`https://securetoken.google.com/${projectId}`],
+    issuers: [firebaseIssuer(projectId)],
     audiences: [projectId],
     tenant,
     algorithms: ['RS256'],

@@ -1,3 +1,4 @@
+import { usualAlgorithms } from '#core/identity/implied-settings.ts'
 import { claimOf, optionalText, verifiedEmail } from '../verifier/claims.ts'
 import type { JsonObject } from '../verifier/compact-token.ts'
 import { askUserinfo } from '../live-checks/userinfo.ts'
@@ -8,10 +9,10 @@ import type { ProviderKind } from './provider.ts'
 export const oidc: ProviderKind<'oidc'> = {
   type: 'oidc',
   liveCheck: async (_settings, person, io) => askUserinfo(await io.userinfoEndpoint(), person, io),
-  policy: ({ issuer, audience, jwksUri, algorithms }, { allowMachine }) => ({
+  policy: ({ issuer, audience, jwksUri, algorithms = usualAlgorithms }, { allowMachine }) => ({
     issuers: [issuer],
     audiences: audience,
-    algorithms: algorithms ?? ['RS256', 'ES256'],
+    algorithms,
     types: ['jwt', 'at+jwt'],
     keys: () => (jwksUri === undefined ? { discoveryOf: issuer } : { jwksUri }),
     identify(claims) {

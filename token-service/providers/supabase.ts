@@ -1,3 +1,4 @@
+import { supabaseIssuer } from '#core/identity/implied-settings.ts'
 import { claimOf, optionalText, textClaim } from '../verifier/claims.ts'
 import { bodyOf, type ProviderAnswer, saysNothing } from '../live-checks/provider-asker.ts'
 import { TokenRefused } from '../verifier/token-refused.ts'
@@ -14,7 +15,7 @@ export const supabase: ProviderKind<'supabase'> = {
   async liveCheck({ url }, { token, subject }, { secret = '', ask, now }) {
     // Its server looks for the user, the session and a ban.
     const answer = await ask({
-      url: `${issuerOf(url)}/user`,
+      url: `${supabaseIssuer(url)}/user`,
       headers: { apikey: secret, authorization: `Bearer ${token}` },
     })
     if (isRefusalOfUser(answer)) return 'ended'
@@ -24,7 +25,7 @@ export const supabase: ProviderKind<'supabase'> = {
     return bannedUntil > now * 1000 ? 'ended' : 'live'
   },
   policy({ url, jwtSecretRef }, { allowAnonymous }) {
-    const issuer = issuerOf(url)
+    const issuer = supabaseIssuer(url)
     return {
       issuers: [issuer],
       audiences: ['authenticated'],
@@ -66,8 +67,6 @@ export const supabase: ProviderKind<'supabase'> = {
     }
   },
 }
-
-const issuerOf = (url: string): string => `${url.replace(/\/+$/, '')}/auth/v1`
 
 /** The gateway before it answers 401 too, where our API key is not right, and names no code. */
 function isRefusalOfUser(answer: ProviderAnswer): boolean {
