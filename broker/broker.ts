@@ -151,6 +151,12 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     options.cluster.replica,
   )
   controlMetrics.staleness(() => control.staleness())
+  const stopFollowing = async (): Promise<void> => {
+    purge.close()
+    authorities.close()
+    await organizationPurge.close()
+    await control.close()
+  }
   const membership = await options.cluster
     .enlist({
       lapsed: () => {
@@ -161,9 +167,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
         organizations.use(organization, ({ persistence }) => persistence.leaveForReplica(replica)),
     })
     .catch(async (error) => {
-      purge.close()
-      await organizationPurge.close()
-      await control.close()
+      await stopFollowing()
       throw error
     })
   organizationPurge.start()
@@ -224,10 +228,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     watch.close()
     await wills.close()
     await membership.close()
-    purge.close()
-    await organizationPurge.close()
-    authorities.close()
-    await control.close()
+    await stopFollowing()
     throw error
   })
   for (const name of listeners.keys()) metrics.opened(name)
