@@ -62,11 +62,13 @@ export function organizationReconciler({
       if (organization.spec.shortId === undefined && holdsClaim(organization)) {
         await host.pinShortId(organization, id.slice('org_'.length))
       }
+      const former = await unpurged(id)
       return {
         id,
         holder: finder.holderOf(id) ?? organization,
-        former: await unpurged(id),
-        authorities: await readClientAuthorities(host, organization),
+        former,
+        // One that waits is looked at twice a second.
+        authorities: former === undefined ? await readClientAuthorities(host, organization) : { found: [] },
         listRefusal: missingListRefusal(host, organization, namesOf(organization.spec.defaultAccessListRefs)),
       }
     },

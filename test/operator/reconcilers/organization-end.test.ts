@@ -174,6 +174,18 @@ describe('what an Organization that is gone has left', () => {
     expect(await world.store.tombstoneOf(org)).toBeUndefined()
   })
 
+  test('costs no look at a Secret while another Organization waits for it', async () => {
+    await world.apply(anOrganizationResource())
+    useBrokers(false)
+    await world.delete('Organization', 'acme')
+    const clientCASecretRef = { name: 'authorities' }
+    await world.apply(aResource('Organization', 'heir', { shortId, clientCASecretRef }))
+    expect([world.ready('Organization', 'heir'), world.host.secretReads]).toEqual(['False Purging', 0])
+    await finish()
+    await world.changed({ kind: 'Organization', namespace: 'default', name: 'heir' })
+    expect([world.ready('Organization', 'heir'), world.host.secretReads]).toEqual(['False SecretNotFound', 1])
+  })
+
   test('of a former deletion does not count for a later one', async () => {
     useBrokers(false)
     await world.apply(anOrganizationResource())
