@@ -1,12 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { redisKeys } from '#core/stores/redis-keys.ts'
-import { findClusterAccess } from '../../kubernetes/cluster-access.ts'
-import { KubernetesApi } from '../../operator/runtime/kubernetes-api.ts'
-import type { KubernetesObject, ResourceType } from '../../operator/runtime/objects.ts'
-import { systemTime } from '../../operator/runtime/time.ts'
+import { resourceTypeOf, secretType } from '../../operator/kubernetes/resource-types.ts'
+import type { KubernetesApi } from '../../operator/runtime/kubernetes-api.ts'
+import type { KubernetesObject } from '../../operator/runtime/objects.ts'
+import { connectToApi } from '../../test/fixtures/kubernetes-api.ts'
 import type { AuditedRequest, AuditLog } from '../../test/fixtures/kubernetes-audit.ts'
 import type { OperatorCluster } from '../../test/fixtures/operator-cluster.ts'
 import { type BenchRedis, startRedis } from '../brokers/redis.ts'
+import { inParallel } from '../in-parallel.ts'
 import { startUsage } from '../process-usage.ts'
 import type { CpuShares } from '../scenario.ts'
 import type { Workbench } from '../workbench.ts'
@@ -21,13 +22,7 @@ const rules = [
   { effect: 'allow', actions: ['publish', 'subscribe'], topics: ['devices/{username}/#'] },
   { effect: 'deny', actions: ['publish'], topics: ['devices/{username}/inbox/#'] },
 ]
-const usersType: ResourceType = {
-  group: 'cloudsignal.app',
-  version: 'v1alpha1',
-  plural: 'mqttusers',
-  namespaced: true,
-}
-const secretsType: ResourceType = { group: '', version: 'v1', plural: 'secrets', namespaced: true }
+const usersType = resourceTypeOf('MqttUser')
 /** Requests of the bench that are on their way at the same time. */
 const atOnce = 20
 
@@ -69,8 +64,6 @@ export class BenchCluster {
     const redisServer = await startRedis(bench, bench.cores.all)
     const redis = async () => ({ url: redisServer.url, stop: () => redisServer.tool.stop() })
     const cluster = await startOperatorCluster(redis, { audited: true })
-    const { kubeconfigPath: kubeconfig } = cluster.plane
-    const access = await findClusterAccess({ environment: {}, time: systemTime, kubeconfig })
     await cluster.apply(
       {
         apiVersion,
@@ -86,7 +79,8 @@ export class BenchCluster {
       },
     )
     const operators = await OperatorStarter.for(bench, cluster)
-    return new BenchCluster(redisServer, cluster, new KubernetesApi({ access }), operators)
+    const api = await connectToApi(cluster.plane.kubeconfigPath)
+    return new BenchCluster(redisServer, cluster, api, operators)
   }
 
   /** A user without a password of its own, as most are. */
@@ -97,16 +91,12 @@ export class BenchCluster {
   }
 
   async createUsers(count: number, prefix = 'user'): Promise<void> {
-    let next = 0
-    const work = async (): Promise<void> => {
-      for (let index = next++; index < count; index = next++) await this.createUser(`${prefix}-${index}`)
-    }
-    await Promise.all(Array.from({ length: atOnce }, work))
+    await inParallel(atOnce, count, (index) => this.createUser(`${prefix}-${index}`))
   }
 
   /** What the operator has generated for a user. */
   async passwordOf(name: string): Promise<string> {
-    const secret = await this.#api.get<KubernetesObject & { data: Record<string, string> }>(secretsType, {
+    const secret = await this.#api.get<KubernetesObject & { data: Record<string, string> }>(secretType, {
       namespace,
       name: `${name}-mqtt`,
     })

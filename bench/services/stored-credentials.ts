@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { startIssuer } from '../../test/fixtures/issuer.ts'
+import { inParallel } from '../in-parallel.ts'
 import type { StoredBytes } from '../scenario.ts'
 import type { Workbench } from '../workbench.ts'
 import { signTokens } from './exchange-tokens.ts'
@@ -34,17 +35,13 @@ export async function measureCredentials(bench: Workbench, people: number): Prom
 }
 
 async function exchange({ port, apiKey }: BenchTokenService, tokens: readonly string[]): Promise<void> {
-  const left = [...tokens]
-  const work = async (): Promise<void> => {
-    for (let token = left.pop(); token !== undefined; token = left.pop()) {
-      const response = await fetch(`http://127.0.0.1:${port}/v1/token/exchange`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ provider: 'people', token }),
-      })
-      if (!response.ok) throw new Error(`an exchange was answered with ${response.status}`)
-      await response.arrayBuffer()
-    }
-  }
-  await Promise.all(Array.from({ length: atOnce }, work))
+  await inParallel(atOnce, tokens.length, async (index) => {
+    const response = await fetch(`http://127.0.0.1:${port}/v1/token/exchange`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ provider: 'people', token: tokens[index] }),
+    })
+    if (!response.ok) throw new Error(`an exchange was answered with ${response.status}`)
+    await response.arrayBuffer()
+  })
 }

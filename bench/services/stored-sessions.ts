@@ -1,6 +1,7 @@
 import mqtt, { type MqttClient } from 'mqtt'
 import { startOurs } from '../brokers/ours.ts'
 import type { Target } from '../brokers/target.ts'
+import { inParallel } from '../in-parallel.ts'
 import type { StoredBytes } from '../scenario.ts'
 import type { Workbench } from '../workbench.ts'
 import { RedisMeter } from './redis-meter.ts'
@@ -23,9 +24,9 @@ export async function measureSessions(bench: Workbench, clients: number): Promis
   await rehearse(target, publisher)
 
   const connectAll = (id: string, clean: boolean): Promise<readonly MqttClient[]> =>
-    inParallel(clients, (index) => connected(target, `${id}-${index}`, clean, index))
+    inParallel(atOnce, clients, (index) => connected(target, `${id}-${index}`, clean, index))
   const endAll = (all: readonly MqttClient[]): Promise<unknown> =>
-    inParallel(all.length, async (index) => all[index]?.endAsync())
+    inParallel(atOnce, all.length, async (index) => all[index]?.endAsync())
 
   let open: readonly MqttClient[] = []
   const bytes: Record<string, number> = {}
@@ -40,7 +41,7 @@ export async function measureSessions(bench: Workbench, clients: number): Promis
   })
   bytes['subscription'] = await meter.each(clients * subscriptions, async () => {
     open = await connectAll('session', false)
-    await inParallel(clients, async (index) => {
+    await inParallel(atOnce, clients, async (index) => {
       const topics = Array.from({ length: subscriptions - 1 }, (_, one) => `bench/${index}/of-its-own/${one}`)
       await open[index]?.subscribeAsync([...topics, 'bench/for/all'], { qos: 1 })
     })
@@ -56,7 +57,7 @@ export async function measureSessions(bench: Workbench, clients: number): Promis
   for (const size of sizes) {
     const topics = clients * 4
     bytes[`retained message of ${size} bytes`] = await meter.each(topics, async () => {
-      await inParallel(topics, (index) =>
+      await inParallel(atOnce, topics, (index) =>
         publisher.publishAsync(`bench/retained-${size}/${index}/state`, Buffer.alloc(size, 'x'), {
           qos: 1,
           retain: true,
@@ -88,14 +89,4 @@ function connected(target: Target, clientId: string, clean: boolean, index = 0):
     reconnectPeriod: 0,
     ...(clean ? {} : { properties: { sessionExpiryInterval: 3600 } }),
   })
-}
-
-async function inParallel<T>(count: number, work: (index: number) => Promise<T>): Promise<T[]> {
-  const done: T[] = []
-  let next = 0
-  const worker = async (): Promise<void> => {
-    for (let index = next++; index < count; index = next++) done[index] = await work(index)
-  }
-  await Promise.all(Array.from({ length: atOnce }, worker))
-  return done
 }
