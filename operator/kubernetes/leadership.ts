@@ -5,6 +5,7 @@ import { createReconcilers, type ReconcilerOptions, type Reconcilers } from '../
 import type { ResourceAddress, ResourceName } from '../reconcilers/reconciler.ts'
 import { Controller } from '../runtime/controller.ts'
 import type { RuntimeMetrics } from '../runtime/metrics.ts'
+import type { ObjectHandler } from '../runtime/mirror.ts'
 import { keyOf, type KubernetesObject, parseKey } from '../runtime/objects.ts'
 import { hasChanged, isObserved } from '../runtime/predicates.ts'
 import type { Reflector } from '../runtime/reflector.ts'
@@ -95,8 +96,8 @@ export class Leadership {
     } catch {
       return
     }
-    for (const kind of resourceKindNames) this.#follow(kind)
-    this.#followSecrets()
+    for (const kind of resourceKindNames) this.#follow(kind, signal)
+    this.#followSecrets(signal)
     this.#pass.start()
     this.#upkeep.start()
     for (const kind of resourceKindNames) this.#controllers[kind].start()
@@ -141,28 +142,30 @@ export class Leadership {
     return controller
   }
 
-  /** Reconciles an object when it changes, and those whom the change concerns. */
-  #follow(kind: ResourceKindName): void {
+  /** Reconciles an object when it changes, and those whom the change concerns. The caches outlive this term: they let go of it. */
+  #follow(kind: ResourceKindName, signal: AbortSignal): void {
     // Who listens to all kinds sees of each only what all have.
     const reflector = this.#options.cache.of(kind) as unknown as Reflector<KubernetesObject>
-    this.#controllers[kind].watch(reflector)
+    this.#controllers[kind].watch(reflector, { signal })
     const wake = ({ metadata }: KubernetesObject): void =>
       this.#enqueue(this.#reconcilers.byKind[kind].dependents(nameOf(metadata)))
-    reflector.addHandler({
+    const handler: ObjectHandler<KubernetesObject> = {
       // At the start everything is reconciled anyway.
       added: (object, initial) => initial || wake(object),
       updated: (object, before) => hasChanged(object, before) && wake(object),
       deleted: wake,
-    })
+    }
+    reflector.addHandler(handler, signal)
   }
 
-  #followSecrets(): void {
+  #followSecrets(signal: AbortSignal): void {
     const { cache, host } = this.#options
-    cache.secrets.addHandler({
+    const handler: ObjectHandler<KubernetesObject> = {
       added: (secret, initial) => initial || this.#enqueue(host.unawareOf(secret)),
       updated: (secret) => this.#enqueue(host.unawareOf(secret)),
       deleted: (secret) => this.#enqueue(host.concernedBy(secret)),
-    })
+    }
+    cache.secrets.addHandler(handler, signal)
   }
 
   async #keepUp(): Promise<void> {

@@ -15,6 +15,7 @@
 import { randomUUID } from 'node:crypto'
 import { isApiError } from '../../kubernetes/api-error.ts'
 import { errorFields, type Log } from './log.ts'
+import type { ObjectHandler } from './mirror.ts'
 import { keyOf, parseKey, type KubernetesObject } from './objects.ts'
 import { hasChanged } from './predicates.ts'
 import type { Reflector } from './reflector.ts'
@@ -79,6 +80,8 @@ export interface WatchSourceOptions<T> {
   readonly keys?: (object: T) => Iterable<string>
   /** Whether an update matters; hasChanged without it. */
   readonly isRelevant?: (object: T, before: T) => boolean
+  /** Nothing is enqueued, and the controller not held by the source, once it has aborted. */
+  readonly signal?: AbortSignal
 }
 
 export class Controller {
@@ -105,12 +108,13 @@ export class Controller {
     const enqueue = (priority: Priority, ...objects: T[]): void => {
       for (const key of new Set(objects.flatMap((object) => [...keys(object)]))) this.enqueue(key, priority)
     }
-    source.addHandler({
+    const handler: ObjectHandler<T> = {
       added: (object, initial) => enqueue(initial ? 'resync' : 'live', object),
       // What an object no longer refers to has changed as well.
       updated: (object, before) => isRelevant(object, before) && enqueue('live', object, before),
       deleted: (object) => enqueue('live', object),
-    })
+    }
+    source.addHandler(handler, options.signal)
   }
 
   enqueue(key: string, priority: Priority = 'live'): void {

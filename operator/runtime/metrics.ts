@@ -21,7 +21,7 @@ export interface RuntimeMetrics {
   observeRequest(observation: RequestObservation): void
   /** To be given to the Controller of this name. */
   controller(name: string, concurrency: number): ControllerMetrics
-  /** Shows a controller's queue and workers, read at each scrape. */
+  /** Shows a controller's queue and workers, read at each scrape; in the place of one of the same name. */
   expose(controller: Pick<Controller, 'name' | 'state'>): void
 }
 
@@ -31,14 +31,14 @@ const queueBuckets = [1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1, 10, 100, 1000]
 const requestBuckets = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60]
 
 export function createRuntimeMetrics(options: RuntimeMetricsOptions): RuntimeMetrics {
-  const sources = new Set<Pick<Controller, 'name' | 'state'>>()
+  const sources = new Map<string, Pick<Controller, 'state'>>()
   registerStateGauges(options.registry, sources)
   return {
     reflector: reflectorMetrics(options),
     election: electionMetrics(options.registry),
     observeRequest: requestMetrics(options.registry),
     controller: controllerMetrics(options.registry),
-    expose: (controller) => void sources.add(controller),
+    expose: (controller) => void sources.set(controller.name, controller),
   }
 }
 
@@ -194,7 +194,10 @@ function queueMetrics(queue: QueueFamilies, timeouts: Counter<'controller'>, nam
 
 type State = ReturnType<Controller['state']>
 
-function registerStateGauges(registry: Registry, sources: Set<Pick<Controller, 'name' | 'state'>>): void {
+function registerStateGauges(
+  registry: Registry,
+  sources: ReadonlyMap<string, Pick<Controller, 'state'>>,
+): void {
   const gauge = (
     name: string,
     help: string,
@@ -204,7 +207,7 @@ function registerStateGauges(registry: Registry, sources: Set<Pick<Controller, '
     const labelNames = [label]
     const metric = new Gauge({ registers: [registry], name, help, labelNames, collect })
     function collect(): void {
-      for (const source of sources) metric.set({ [label]: source.name }, read(source.state()))
+      for (const [source, controller] of sources) metric.set({ [label]: source }, read(controller.state()))
     }
   }
   gauge('workqueue_depth', 'Keys ready to run', 'name', ({ depth }) => depth)

@@ -22,7 +22,7 @@ const rememberedDeletions = 1000
 
 export class Mirror<T extends KubernetesObject> {
   readonly #store: Store<T>
-  readonly #handlers: ObjectHandler<T>[] = []
+  #handlers: readonly ObjectHandler<T>[] = []
   readonly #log: Log
   readonly #deletedUids = new Set<string>()
 
@@ -31,9 +31,14 @@ export class Mirror<T extends KubernetesObject> {
     this.#log = log
   }
 
-  /** Tells a handler added late about every object there is, as initial ones. */
-  addHandler(handler: ObjectHandler<T>): void {
-    this.#handlers.push(handler)
+  /** Tells a handler added late about every object there is, as initial ones; and nothing once the signal has aborted. */
+  addHandler(handler: ObjectHandler<T>, signal?: AbortSignal): void {
+    if (signal?.aborted === true) return
+    const drop = (): void => {
+      this.#handlers = this.#handlers.filter((other) => other !== handler)
+    }
+    signal?.addEventListener('abort', drop, { once: true })
+    this.#handlers = [...this.#handlers, handler]
     for (const object of this.#store.list()) this.#guard(() => handler.added?.(object, true))
   }
 

@@ -75,8 +75,8 @@ export class Reflector<T extends KubernetesObject> {
     )
   }
 
-  addHandler(handler: ObjectHandler<T>): void {
-    this.#mirror.addHandler(handler)
+  addHandler(handler: ObjectHandler<T>, signal?: AbortSignal): void {
+    this.#mirror.addHandler(handler, signal)
   }
 
   index(name: string, valuesOf: IndexFunction<T>): void {

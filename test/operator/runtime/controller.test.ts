@@ -49,6 +49,17 @@ async function failingWith(error: unknown) {
 }
 
 describe('a controller', () => {
+  test('shows its queue in the place of one of its name that was before, which nothing holds any more', async () => {
+    const { controller, metrics, value } = aController()
+    controller.enqueue('a/one')
+    let looks = 0
+    const former = { name: 'widget', state: () => ({ ...controller.state(), depth: (looks += 1) }) }
+    metrics.expose(former)
+    expect(await value('workqueue_depth', { name: 'widget' })).toBe(1)
+    metrics.expose(controller)
+    expect([await value('workqueue_depth', { name: 'widget' }), looks]).toEqual([1, 1])
+  })
+
   test('runs nothing before it starts', async () => {
     const { controller, runs } = aController()
     controller.enqueue('a/one')
@@ -186,6 +197,22 @@ describe('a controller that watches', () => {
     controller.start()
     await settle()
     expect(runs).toEqual(['a/new live', 'a/old resync'])
+  })
+
+  test('follows nothing any more once its signal has aborted', async () => {
+    const [former, present] = [aController(), aController()]
+    const term = new AbortController()
+    former.controller.watch(source, { signal: term.signal })
+    present.controller.watch(source)
+    await follow()
+    server.put(widgets, aWidget('one'))
+    await eventually('both hear of it', () => present.controller.state().depth === 1)
+    expect(former.controller.state().depth).toBe(1)
+    term.abort()
+    former.controller.watch(source, { signal: term.signal })
+    server.put(widgets, aWidget('two'))
+    await eventually('one hears of it', () => present.controller.state().depth === 2)
+    expect(former.controller.state().depth).toBe(1)
   })
 
   test('ignores writes of the status, but not of labels, finalizers or the mark of deletion', async () => {
